@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make` builds, `make check` runs every test, `make demo` shows the main job, `make help` lists the targets.
+#
+# Each combination of settings has its own folder, the variant, under $(BUILD):
+#   release (default), debug (MODE=debug), asan, tsan, ubsan (SAN=address|thread|undefined), fuzz (SAN=fuzzer), keylog
+#   (KEYLOG=1: release plus FZ_KEYLOG, for tests only), windows (OS=windows); "-clang" or "-gcc" is appended when CC is
+#   not the variant's usual compiler. WERROR=1 makes warnings errors. V=1 shows the commands.
+
+BUILD  ?= build
+DEPS   ?= build/deps
+MODE   ?= release
+SAN    ?=
+KEYLOG ?=
+OS     ?= linux
+WERROR ?=
+V      ?=
+CFLAGS ?= $(if $(SAN),-O1,$(if $(filter debug,$(MODE)),-Og,-O2)) -g
+LDFLAGS ?=
+FUZZ_SECONDS ?= 5
+MINGW  ?= x86_64-w64-mingw32-gcc
+CLANG  ?= $(firstword $(notdir $(shell command -v clang-14 clang)) clang)
+FORMAT ?= $(firstword $(notdir $(shell command -v clang-format-14 clang-format)) clang-format)
+TIDY   ?= $(firstword $(notdir $(shell command -v clang-tidy-14 clang-tidy)) clang-tidy)
+
+# ---- the variant ----
+san_address := asan
+san_thread := tsan
+san_undefined := ubsan
+san_fuzzer := fuzz
+$(if $(SAN),$(if $(san_$(SAN)),,$(error SAN must be address, thread, undefined or fuzzer, not '$(SAN)')))
+$(if $(filter release debug,$(MODE)),,$(error MODE must be release or debug, not '$(MODE)'))
+$(if $(filter linux windows,$(OS)),,$(error OS must be linux or windows, not '$(OS)'))
+usual_cc := $(if $(filter windows,$(OS)),$(MINGW),$(if $(SAN),$(CLANG),gcc))
+ifeq ($(origin CC),default)
+CC := $(usual_cc)
+endif
+family := $(if $(findstring clang,$(CC)),clang,gcc)
+suffix := $(if $(filter $(family),$(if $(findstring clang,$(usual_cc)),clang,gcc)),,-$(family))
+variant := $(or $(san_$(SAN)),$(if $(KEYLOG),keylog),$(filter windows,$(OS)),$(MODE))$(suffix)
+override BUILD := $(abspath $(BUILD))
+override DEPS := $(abspath $(DEPS))
+export BUILD DEPS
+O := $(BUILD)/$(variant)
+
+# ---- the sources ----
+base_src     := $(wildcard platform/base/*.c)
+platform_src := $(wildcard platform/$(OS)/*.c platform/*.c)
+engine_src   := $(wildcard engine/*.c engine/wire/*.c)
+control_src  := $(filter-out control/main.c,$(wildcard control/*.c control/*/*.c))
+headers      := $(wildcard platform/*.h platform/base/*.h platform/linux/*.h engine/*.h engine/*/*.h control/*.h \
+                  control/*/*.h tests/*.h tests/support/*.h tools/*.h bench/*.h)
+own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engine/*/*.[ch] control/*.[ch] \
+                  control/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tools/*.[ch] bench/*.[ch])
+
+# PORTABLE sources compile for every system; their tests run under Wine too. PURE ones also touch no clock, socket,
+# thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire and
+# control/wg are in both unless they are named as an exception; engine/ and control/ have them by name.
+engine_portable := allowed checksum coalesce cookie_gate counters crypt rate_limit replay route segment source_cache
+control_portable := allowed config device index key_text options uapi
+not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c \
+  engine/source_cache.c engine/route.c control/allowed.c control/config.c control/index.c \
+  control/options.c control/uapi.c
+PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c $(engine_portable:%=engine/%.c) \
+  $(control_portable:%=control/%.c))
+PURE := $(filter-out $(not_pure),$(PORTABLE))
+
+# ---- flags ----
+WARN := -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
+  -Wformat=2 $(if $(SAN),,-Wframe-larger-than=4096) $(if $(filter clang,$(family)),-Wthread-safety) \
+  $(if $(WERROR),-Werror)
+san_flags := $(if $(filter address fuzzer,$(SAN)),-fsanitize=address -fsanitize=undefined) \
+  $(if $(filter thread undefined,$(SAN)),-fsanitize=$(SAN)) \
+  $(if $(filter address undefined fuzzer,$(SAN)),-fno-sanitize-recover=all)
+fuzz_lib  := $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer-no-link)
+fuzz_link := $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer)
+prefix := $(DEPS)/$(if $(filter windows,$(OS)),mingw,native)
+ALL_CPPFLAGS := -I. -isystem $(prefix)/include -D_GNU_SOURCE= $(if $(KEYLOG),-DFZ_KEYLOG) \
+  $(if $(SAN)$(filter debug,$(MODE)),-DFZ_DEBUG) $(if $(filter windows,$(OS)),-D__USE_MINGW_ANSI_STDIO=1) $(CPPFLAGS)
+ALL_CFLAGS := -std=gnu11 -fno-omit-frame-pointer $(WARN) $(CFLAGS) $(san_flags) $(fuzz_lib)
+ifeq ($(OS),windows)
+EXE := .exe
+LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a -lws2_32 -lbcrypt -lpthread -static
+CMOCKA := $(prefix)/lib/libcmocka.a
+else
+LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl $(if $(SAN),,-ljemalloc) -pthread
+CMOCKA := -lcmocka
+endif
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
+
+# ---- what is built ----
+archives := $(if $(filter windows,$(OS)),$(O)/libportable.a,$(O)/libcontrol.a $(O)/libengine.a $(O)/libplatform.a $(O)/libbase.a)
+tool_src := $(wildcard tools/*.c)
+PROGRAMS := $(if $(wildcard control/main.c),firezone-headless-client) $(tool_src:tools/%.c=%)
+# Test programs: unit_* and diff_* run alone; each tests/support/*.c is a helper program of the net tests.
+unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c))
+fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
+support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
+NOT_TSAN ?=
+NOT_WINDOWS ?=
+UNIT_TSAN ?= $(filter-out $(NOT_TSAN),$(unit_names))
+# A portable module `folder/x.c` has the tests unit_x, unit_x_*, unit_folder_x (diff_ and fuzz_ alike).
+portable_stems := $(sort $(basename $(notdir $(PORTABLE))) $(subst /,_,$(patsubst control/%,%,$(patsubst \
+  engine/%,%,$(basename $(PORTABLE))))))
+portable_tests := $(filter-out $(NOT_WINDOWS),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s)),$(unit_names) $(fuzz_names)))
+
+.PHONY: all programs support unit-build fuzz-build help unit unit-asan unit-tsan fuzz fuzz-run fuzz-replay net windows-check \
+  windows-run headers layers pure keylog-check format format-check lint demo check clean distclean deps-check
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: programs ## build the programs into $(BUILD)/ (the default)
+	$(Q)$(foreach p,$(PROGRAMS),ln -f $(O)/$(p)$(EXE) $(BUILD)/$(p)$(EXE) &&) true
+
+help: ## list the targets
+	@echo 'Usage: make [TARGET] [VARIABLE=VALUE]'
+	@sed -nE 's/^([a-z-]+):.* ## (.*)/  \1\t\2/p' Makefile | expand -t 18
+	@echo 'Variables: BUILD MODE=release|debug CC=gcc|clang SAN=address|thread|undefined OS=windows KEYLOG=1 WERROR=1 V=1'
+
+programs: $(PROGRAMS:%=$(O)/%$(EXE))
+support: $(support_names:%=$(O)/support/%$(EXE)) ## build the helper programs of the net tests
+unit-build: $(unit_names:%=$(O)/tests/%$(EXE))
+fuzz-build: $(fuzz_names:%=$(O)/tests/%$(EXE))
+
+$(DEPS)/ready-%: tools/deps.sh $(wildcard tools/deps/* tools/deps/*/*)
+	@DEPS='$(DEPS)' tools/deps.sh $*
+deps-check: $(DEPS)/ready-check
+
+$(O)/obj/engine/wire/%.o: ALL_CFLAGS += -Wconversion
+$(O)/obj/tests/%.o: ALL_CFLAGS += -Wno-missing-prototypes -Wno-frame-larger-than
+$(O)/obj/%.o: %.c Makefile | $(DEPS)/ready-build
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+define archive # NAME SOURCES
+$(O)/lib$(1).a: $(call obj,$(2))
+	$$(call say,AR,$$@)
+	$(Q)mkdir -p $$(@D) && rm -f $$@ && $(if $(filter windows,$(OS)),$(MINGW:gcc=ar),ar) rcs $$@ $$(filter %.o,$$^)
+endef
+$(eval $(call archive,base,$(base_src)))
+$(eval $(call archive,platform,$(platform_src)))
+$(eval $(call archive,engine,$(engine_src)))
+$(eval $(call archive,control,$(control_src)))
+$(eval $(call archive,portable,$(PORTABLE)))
+
+define link # EXTRA: then the archives in any order, then the libraries
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(san_flags) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(archives) -Wl,--end-group $(1) $(LIBS)
+endef
+$(O)/firezone-headless-client$(EXE): $(O)/obj/control/main.o $(archives)
+	$(call link)
+$(tool_src:tools/%.c=$(O)/%$(EXE)): $(O)/%$(EXE): $(O)/obj/tools/%.o $(archives)
+	$(call link)
+$(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
+	$(call link)
+$(O)/tests/fuzz_%$(EXE): $(O)/obj/tests/fuzz_%.o $(if $(fuzz_link),,$(O)/obj/tests/support/fuzz_replay.o) $(archives)
+	$(call link,$(fuzz_link))
+$(O)/tests/%$(EXE): $(O)/obj/tests/%.o $(archives) | $(DEPS)/ready-check
+	$(call link,$(CMOCKA))
+
+# ---- tests; tools/run-tests.sh takes command lines, BUILD and DEPS are for the net tests ----
+RUN = tools/run-tests.sh -l $(O)/log
+export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export TSAN_OPTIONS ?= suppressions=$(abspath tests/tsan.supp):second_deadlock_stack=1
+# ThreadSanitizer of clang 14 cannot place its shadow where the kernel randomises by more bits.
+no_aslr := $(if $(filter thread,$(SAN)),$(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || echo setarch -R))
+
+unit: unit-build ## unit and differential tests
+	$(Q)$(RUN) -s unit-$(variant) $(foreach t,$(if $(filter thread,$(SAN)),$(UNIT_TSAN),$(unit_names)),'$(no_aslr) $(O)/tests/$(t)')
+unit-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
+	$(Q)$(MAKE) --no-print-directory SAN=address unit
+unit-tsan: ## the same with ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory SAN=thread unit
+fuzz: ## a short run of each fuzzer (FUZZ_SECONDS each), and a replay of the corpus with gcc
+	$(Q)$(MAKE) --no-print-directory SAN=fuzzer CC=$(CLANG) fuzz-run
+	$(Q)$(MAKE) --no-print-directory MODE=debug CC=gcc fuzz-replay
+corpus = $(wildcard tests/corpus/$(1))
+fuzz-run: fuzz-build
+	$(Q)mkdir -p $(fuzz_names:fuzz_%=$(O)/corpus/%) $(O)/log
+	$(Q)$(RUN) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
+fuzz-replay: fuzz-build
+	$(Q)$(RUN) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
+net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
+	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
+	$(Q)$(RUN) -s net -t 420 $(wildcard tests/net_*.sh)
+windows-check: | $(DEPS)/ready-check ## compile the portable modules with mingw, run their tests under Wine
+	$(Q)$(MAKE) --no-print-directory OS=windows CC=$(MINGW) windows-run
+windows-run: $(O)/libportable.a $(portable_tests:%=$(O)/tests/%$(EXE))
+	$(Q)tools/check-wine.sh $(O)/wine $(RUN) -s windows $(foreach t,$(portable_tests),'wine $(O)/tests/$(t)$(EXE)$(if $(filter fuzz_%,$(t)), $(call corpus,$(t:fuzz_%=%)))')
+
+# ---- checks of the sources ----
+headers: | $(DEPS)/ready-build ## each header compiles alone
+	$(Q)tools/check-headers.sh '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS)' $(headers)
+layers: ## nothing includes what lies above it
+	$(Q)tools/check-layers.sh
+pure: $(call obj,$(PURE)) ## the sans-IO modules use no clock, socket, thread, file, allocator or random source
+	$(Q)tools/check-pure.sh $^
+keylog-check: programs ## the shipped binary has no key log
+	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
+	$(Q)tools/check-keylog.sh $(O)/firezone-headless-client $(BUILD)/keylog$(suffix)/firezone-headless-client
+format: ## lay out all sources
+	$(Q)$(FORMAT) -i $(own_c)
+format-check: ## fail if `make format` would change anything
+	$(Q)$(FORMAT) --dry-run --Werror $(own_c)
+lint: | $(DEPS)/ready-check ## clang-tidy, cppcheck and gcc -fanalyzer
+	$(Q)TIDY='$(TIDY)' tools/check-lint.sh '$(ALL_CPPFLAGS) -std=gnu11' '$(PURE)' $(filter-out platform/windows/% tests/%,$(filter %.c,$(own_c)))
+demo: | $(DEPS)/ready-demo ## build, then show the tunnel against wireguard-go (root)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo.sh
+check: | $(DEPS)/ready-check ## everything above but lint and demo
+	$(Q)CLANG='$(CLANG)' tools/check-all.sh
+clean: ## remove everything built but the dependencies
+	$(Q)[ ! -d '$(BUILD)' ] || find '$(BUILD)' -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
+distclean: clean ## remove the dependencies, too
+	$(Q)rm -rf '$(DEPS)'
+
+-include $(shell [ ! -d '$(O)/obj' ] || find '$(O)/obj' -name '*.d')

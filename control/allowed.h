@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * AllowedIPs of all peers: which peer owns a prefix. A prefix belongs to one peer; giving it to another takes it
+ * away from the first (cryptokey routing, WireGuard paper section 2). Hash table on the prefix. Control role.
+ */
+#ifndef FZ_CONTROL_ALLOWED_H
+#define FZ_CONTROL_ALLOWED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/base/addr.h"
+
+struct allowed_entry {
+    struct ip_prefix prefix; /* masked */
+    uint32_t owner;
+    uint8_t state; /* internal: free, used, removed */
+};
+
+struct allowed {
+    struct allowed_entry *entries; /* power of two */
+    size_t capacity, used, filled; /* filled: used and removed */
+};
+
+void allowed_init(struct allowed *a);
+void allowed_fini(struct allowed *a);
+
+/* Gives the prefix to `owner`. True if something changed. Running out of memory is fatal. */
+bool allowed_set(struct allowed *a, const struct ip_prefix *prefix, uint32_t owner);
+
+/* Takes it away if it belongs to `owner`. True if it did. */
+bool allowed_remove(struct allowed *a, const struct ip_prefix *prefix, uint32_t owner);
+
+/* The next used entry at or after *cursor (start with 0), NULL at the end. Entries may be removed meanwhile. */
+const struct allowed_entry *allowed_next(const struct allowed *a, size_t *cursor);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bringing the tunnel up and taking it down: device, engine, sockets, host configuration; updates and status. */
+#include "control/tunnel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/keylog.h"
+#include "control/tunnel_private.h"
+#include "platform/base/bytes.h"
+#include "platform/base/log.h"
+#include "platform/clock.h"
+#include "platform/thread.h"
+
+enum {
+    MTU_DEFAULT = 1420,
+    MTU_OVERHEAD = 80,  /* IPv6 40, UDP 8, WireGuard 32 */
+    TABLE_FIRST = 51820 /* where wg-quick starts, too */
+};
+
+static enum err fail(char *why, unsigned size, enum err e, const char *what, const char *detail)
+{
+    snprintf(why, size, "%s: %s", what, detail);
+    return e;
+}
+
+static bool has_default_route(const struct config *config, unsigned family)
+{
+    for (size_t i = 0; i < config->device.peers_n; i++) {
+        const struct device_peer_update *p = &config->device.peers[i];
+        for (size_t k = 0; k < p->allowed_n; k++) {
+            const struct ip_prefix *prefix = &p->allowed[k].prefix;
+            if (prefix->len == 0 && (family == ADDR_NONE || prefix->ip.family == family))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* ---- host configuration ---- */
+
+/* The smallest path MTU towards the endpoints that are known now, less the tunnel's overhead. */
+static uint32_t mtu_choose(struct tunnel *t, const struct config *config)
+{
+    uint32_t best = 0, path;
+
+    if (config->mtu)
+        return config->mtu;
+    for (size_t i = 0; i < config->device.peers_n; i++) {
+        const struct device_peer_update *p = &config->device.peers[i];
+        if (p->has_endpoint && !p->endpoint_host[0] &&
+            routes_path_mtu(t->host, &p->endpoint.ip, t->mark, &path) == ERR_OK &&
+            (best == 0 || path < best))
+            best = path;
+    }
+    if (best == 0)
+        return MTU_DEFAULT;
+    best = best > CONFIG_MTU_MAX ? CONFIG_MTU_MAX : best;
+    return best > CONFIG_MTU_MIN_V6 + MTU_OVERHEAD ? best - MTU_OVERHEAD : CONFIG_MTU_MIN_V6;
+}
+
+/* Mark and table of a tunnel that takes the default route: one number for both, free on this host. */
+static enum err mark_choose(struct tunnel *t, const struct config *config, uint32_t *table)
+{
+    enum err err = ERR_OK;
+
+    *table = 0;
+    t->mark = config->device.has_fwmark ? config->device.fwmark : 0;
+    if (config->table == CONFIG_TABLE_NUMBER)
+        *table = config->table_number;
+    if (config->table != CONFIG_TABLE_AUTO || !has_default_route(config, ADDR_NONE))
+        return ERR_OK;
+    if (t->mark)
+        *table = t->mark;
+    else if ((err = routes_free_table(t->host, TABLE_FIRST, table)) == ERR_OK)
+        t->mark = *table;
+    return err;
+}
+
+static enum err host_routes(struct tunnel *t, const struct config *config, uint32_t table)
+{
+    enum err err = ERR_OK;
+
+    if (config->table == CONFIG_TABLE_OFF)
+        return ERR_OK;
+    for (size_t i = 0; i < config->device.peers_n; i++) {
+        const struct device_peer_update *p = &config->device.peers[i];
+        for (size_t k = 0; k < p->allowed_n && err == ERR_OK; k++) {
+            const struct ip_prefix *prefix = &p->allowed[k].prefix;
+            bool own_table = prefix->len == 0 || config->table == CONFIG_TABLE_NUMBER;
+            err = routes_add(t->host, prefix, own_table ? table : 0);
+        }
+    }
+    if (config->table != CONFIG_TABLE_AUTO)
+        return err;
+    for (unsigned family = ADDR_V4; family <= ADDR_V6 && err == ERR_OK; family += 2) {
+        if (has_default_route(config, family))
+            err = routes_default_rules(t->host, family, t->mark, table);
+    }
+    return err;
+}
+
+static enum err host_configure(struct tunnel *t, const struct config *config, uint32_t table)
+{
+    enum err err = routes_link_mtu(t->host, t->mtu);
+    for (size_t i = 0; i < config->addresses_n && err == ERR_OK; i++)
+        err = routes_addr_add(t->host, &config->addresses[i]);
+    if (err == ERR_OK)
+        err = routes_link_up(t->host);
+    return err == ERR_OK ? host_routes(t, config, table) : err;
+}
+
+/* ---- up ---- */
+
+static void on_overflow(void *arg)
+{
+    struct tunnel *t = arg;
+    if (!engine_commands_flush(t->engine))
+        loop_timer_set(t->loop, &t->overflow_timer, clock_now() + NS_PER_MS);
+}
+
+static enum err device_up(struct tunnel *t, unsigned workers, char *why, unsigned why_size)
+{
+    struct tun_config tun = {.name = t->options.tun_name,
+                             .queues = workers,
+                             .offloads =
+                                 t->options.offloads ? TUN_OFFLOAD_TCP | TUN_OFFLOAD_UDP : 0,
+                             .steering = t->options.steering};
+    enum err err = tun_open(&t->tun, &tun, why, why_size);
+    if (err != ERR_OK)
+        return err;
+    err = routes_new(&t->host, tun_ifindex(t->tun));
+    if (err != ERR_OK)
+        return fail(why, why_size, err, "cannot configure the network", err_text(err));
+    return ERR_OK;
+}
+
+static enum err engine_up(struct tunnel *t, unsigned workers, char *why, unsigned why_size)
+{
+    struct engine_config config = {.workers = workers,
+                                   .io = t->options.io,
+                                   .crypto = (enum crypt_backend)t->options.crypto,
+                                   .mtu = t->mtu,
+                                   .peers_max = TUNNEL_PEERS_MAX,
+                                   .pad = true,
+                                   .source_resolve = t->options.source_resolve};
+    struct engine_tun tun = {.queues = tun_queues(t->tun), .offloads = tun_offloads(t->tun)};
+    enum err err = engine_new(&t->engine, &config, why, why_size);
+
+    if (err != ERR_OK)
+        return err;
+    for (unsigned i = 0; i < tun.queues; i++)
+        tun.fds[i] = tun_fd(t->tun, i);
+    return engine_start(t->engine, &tun, why, why_size);
+}
+
+static enum err sockets_up(struct tunnel *t, const struct config *config, char *why,
+                           unsigned why_size)
+{
+    uint16_t port = config->device.has_listen_port ? config->device.listen_port : 0;
+    enum err err = tunnel_sockets_open(t, port, &t->v4, &t->v6, why, why_size);
+    if (err != ERR_OK)
+        return err;
+    t->port = t->v4.n > 0 ? t->v4.port : t->v6.port;
+    tunnel_sockets_hand_out(t);
+    return ERR_OK;
+}
+
+static enum err control_up(struct tunnel *t, const struct config *config, char *why,
+                           unsigned why_size)
+{
+    struct source_config source = {.tun_ifindex = tun_ifindex(t->tun)};
+    enum err err;
+
+    if (t->options.source_resolve && (err = source_new(&t->source, &source)) != ERR_OK)
+        return fail(why, why_size, err, "cannot read the routing tables", err_text(err));
+    err = resolve_new(&t->resolve, t->loop, tunnel_resolved, t, NULL);
+    if (err != ERR_OK)
+        return fail(why, why_size, err, "cannot start the name resolver", err_text(err));
+    err = loop_add_fd(t->loop, engine_event_fd(t->engine), LOOP_READ, tunnel_on_events, t);
+    if (err != ERR_OK)
+        return fail(why, why_size, err, "cannot watch the workers", err_text(err));
+    noise_identity_init(&t->identity, config->device.private_key);
+    keylog_identity(t->identity.private_key);
+    tunnel_gate_publish(t, false);
+    err = tunnel_peers_update(t, &config->device);
+    return err == ERR_OK ? ERR_OK : fail(why, why_size, err, "cannot add the peers", err_text(err));
+}
+
+static void summarise(struct tunnel *t)
+{
+    unsigned offloads = tun_offloads(t->tun);
+    snprintf(t->summary, sizeof t->summary,
+             "%s is up: port %u, mtu %u, %u worker%s, io %s, crypto %s, tun %s%s%s, udp %s%s%s, %s",
+             tun_name(t->tun), t->port, t->mtu, engine_workers(t->engine),
+             engine_workers(t->engine) == 1 ? "" : "s", engine_io_name(t->engine),
+             engine_crypto_name(t->engine), offloads & TUN_OFFLOAD_TCP ? "tso" : "plain",
+             offloads & TUN_OFFLOAD_UDP ? "+uso" : "", tun_steered(t->tun) ? "+steering" : "",
+             t->v4.gso || t->v6.gso ? "gso" : "plain", t->v4.gro || t->v6.gro ? "+gro" : "",
+             t->v4.steered || t->v6.steered ? "+steering" : "",
+             t->options.source_resolve ? "source resolve" : "source mark");
+}
+
+enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config *config,
+                    const struct tunnel_options *options, char *why, unsigned why_size)
+{
+    unsigned workers = options->workers ? options->workers : thread_cpus_usable();
+    uint32_t table = 0;
+    enum err err;
+
+    *out = NULL;
+    struct tunnel *t = calloc(1, sizeof *t);
+    if (!t)
+        return fail(why, why_size, ERR_NO_MEMORY, "cannot start", err_text(ERR_NO_MEMORY));
+    t->loop = loop;
+    t->options = *options;
+    allowed_init(&t->allowed);
+    index_init(&t->indices);
+    loop_timer_init(&t->overflow_timer, on_overflow, t);
+    workers = workers > ENGINE_WORKERS_MAX ? ENGINE_WORKERS_MAX : workers;
+
+    if ((err = device_up(t, workers, why, why_size)) != ERR_OK)
+        goto out;
+    if ((err = mark_choose(t, config, &table)) != ERR_OK) {
+        snprintf(why, why_size, "%s", routes_why(t->host));
+        goto out;
+    }
+    t->mtu = mtu_choose(t, config);
+    if ((err = engine_up(t, workers, why, why_size)) != ERR_OK ||
+        (err = sockets_up(t, config, why, why_size)) != ERR_OK ||
+        (err = control_up(t, config, why, why_size)) != ERR_OK)
+        goto out;
+    if ((err = host_configure(t, config, table)) != ERR_OK) {
+        snprintf(why, why_size, "%s", routes_why(t->host));
+        goto out;
+    }
+    summarise(t);
+    *out = t;
+    return ERR_OK;
+out:
+    tunnel_free(t);
+    return err;
+}
+
+void tunnel_free(struct tunnel *t)
+{
+    if (!t)
+        return;
+    if (t->host)
+        routes_free(t->host);
+    if (t->engine)
+        loop_del_fd(t->loop, engine_event_fd(t->engine));
+    tunnel_peers_free(t);
+    loop_timer_clear(t->loop, &t->overflow_timer);
+    if (t->resolve)
+        resolve_free(t->resolve);
+    engine_free(t->engine);
+    if (t->v4.n > 0)
+        udp_group_close(&t->v4);
+    if (t->v6.n > 0)
+        udp_group_close(&t->v6);
+    if (t->roam.have_next && t->roam.next_v4.n > 0)
+        udp_group_close(&t->roam.next_v4);
+    if (t->roam.have_next && t->roam.next_v6.n > 0)
+        udp_group_close(&t->roam.next_v6);
+    if (t->source)
+        source_free(t->source);
+    if (t->tun)
+        tun_free(t->tun);
+    index_fini(&t->indices);
+    allowed_fini(&t->allowed);
+    cookie_gate_wipe(&t->gate);
+    noise_identity_wipe(&t->identity);
+    secure_wipe(t, sizeof *t);
+    free(t);
+}
+
+const char *tunnel_name(const struct tunnel *t)
+{
+    return tun_name(t->tun);
+}
+
+const char *tunnel_summary(const struct tunnel *t)
+{
+    return t->summary;
+}
+
+/* ---- updates ---- */
+
+static enum err port_change(struct tunnel *t, uint16_t port)
+{
+    char why[256];
+
+    if (port == t->port || t->roam.have_next)
+        return t->roam.have_next ? ERR_IN_USE : ERR_OK;
+    enum err err =
+        tunnel_sockets_open(t, port, &t->roam.next_v4, &t->roam.next_v6, why, sizeof why);
+    if (err != ERR_OK) {
+        log_warn("tunnel", "listen port unchanged: %s", why);
+        return err;
+    }
+    t->roam.have_next = true;
+    t->port = t->roam.next_v4.n > 0 ? t->roam.next_v4.port : t->roam.next_v6.port;
+    tunnel_roam_begin(t);
+    return ERR_OK;
+}
+
+static enum err mark_change(struct tunnel *t, uint32_t mark)
+{
+    enum err err = ERR_OK;
+    if (t->v4.n > 0)
+        err = udp_group_set_mark(&t->v4, mark);
+    if (err == ERR_OK && t->v6.n > 0)
+        err = udp_group_set_mark(&t->v6, mark);
+    if (err == ERR_OK)
+        t->mark = mark;
+    return err;
+}
+
+enum err tunnel_apply(struct tunnel *t, const struct device_update *u)
+{
+    enum err err = ERR_OK;
+
+    if (u->has_listen_port && (err = port_change(t, u->listen_port)) != ERR_OK)
+        return err;
+    if (u->has_fwmark && (err = mark_change(t, u->fwmark)) != ERR_OK)
+        return err;
+    if (u->has_private_key) {
+        struct noise_identity next;
+        noise_identity_init(&next, u->private_key);
+        bool changed = !ct_equal(&next, &t->identity, sizeof next);
+        t->identity = next;
+        noise_identity_wipe(&next);
+        if (changed)
+            tunnel_identity_changed(t);
+    }
+    return tunnel_peers_update(t, u);
+}
+
+enum err tunnel_roam(struct tunnel *t)
+{
+    tunnel_roam_begin(t);
+    return ERR_OK;
+}
+
+/* ---- status ---- */
+
+static void peer_status(const struct tunnel *t, const struct tunnel_peer *p,
+                        struct device_peer_status *out)
+{
+    struct peer_activity a;
+    const struct allowed_entry *e;
+    size_t cursor = 0, n = 0;
+
+    engine_peer_activity(p->engine_peer, &a);
+    memcpy(out->public_key, p->wg.remote.public_key, sizeof out->public_key);
+    memcpy(out->psk, p->wg.remote.psk, sizeof out->psk);
+    out->endpoint = a.endpoint.ip.family != ADDR_NONE ? a.endpoint : p->wg.endpoint;
+    out->handshake_seconds = p->handshake_seconds;
+    out->handshake_nanoseconds = p->handshake_nanoseconds;
+    out->rx_bytes = a.rx_bytes;
+    out->tx_bytes = a.tx_bytes;
+    out->keepalive_seconds = p->keepalive_seconds;
+    while ((e = allowed_next(&t->allowed, &cursor)) != NULL)
+        n += e->owner == p->slot;
+    out->allowed = n ? calloc(n, sizeof *out->allowed) : NULL;
+    cursor = 0;
+    while (out->allowed && (e = allowed_next(&t->allowed, &cursor)) != NULL) {
+        if (e->owner == p->slot)
+            out->allowed[out->allowed_n++] = e->prefix;
+    }
+}
+
+void tunnel_status(struct tunnel *t, struct device_status *out)
+{
+    memset(out, 0, sizeof *out);
+    memcpy(out->private_key, t->identity.private_key, sizeof out->private_key);
+    out->listen_port = t->port;
+    out->fwmark = t->mark;
+    out->peers = t->peers_n ? calloc(t->peers_n, sizeof *out->peers) : NULL;
+    for (uint32_t i = 0; out->peers && i < t->slots_used; i++) {
+        if (t->peers[i])
+            peer_status(t, t->peers[i], &out->peers[out->peers_n++]);
+    }
+}
+
+static const char *const outcome_names[WG_OUTCOME_COUNT] = {
+#define X(name, text) #name,
+    WG_OUTCOME_LIST(X)
+#undef X
+};
+
+void tunnel_log_counters(const struct tunnel *t)
+{
+    uint64_t sum;
+    unsigned workers = engine_workers(t->engine);
+
+    for (unsigned v = 0; v < VERDICT_N; v++) {
+        sum = 0;
+        for (unsigned i = 0; i < workers; i++)
+            sum += counter_read(&engine_counters(t->engine, i)->verdicts[v]);
+        if (sum)
+            log_info("tunnel", "counter %s=%llu", verdict_name((enum verdict)v),
+                     (unsigned long long)sum);
+    }
+    for (unsigned k = 0; k < TALLY_N; k++) {
+        sum = 0;
+        for (unsigned i = 0; i < workers; i++)
+            sum += counter_read(&engine_counters(t->engine, i)->tallies[k]);
+        if (sum)
+            log_info("tunnel", "counter %s=%llu", tally_name((enum tally)k),
+                     (unsigned long long)sum);
+    }
+    for (unsigned o = 0; o < WG_OUTCOME_COUNT; o++) {
+        if (t->handshakes[o])
+            log_info("tunnel", "counter handshake_%s=%llu", outcome_names[o],
+                     (unsigned long long)t->handshakes[o]);
+    }
+    if (t->handshakes_unknown_peer)
+        log_info("tunnel", "counter handshake_unknown_peer=%llu",
+                 (unsigned long long)t->handshakes_unknown_peer);
+    if (t->packets_ignored)
+        log_info("tunnel", "counter packets_ignored=%llu", (unsigned long long)t->packets_ignored);
+}

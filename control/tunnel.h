@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A plain WireGuard tunnel: the TUN device, the sockets, the engine and the peers' handshakes, driven by one event
+ * loop. This is what `firezone-headless-client wireguard` runs. Control role; one per process.
+ */
+#ifndef FZ_CONTROL_TUNNEL_H
+#define FZ_CONTROL_TUNNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/config.h"
+#include "control/device.h"
+#include "platform/base/err.h"
+#include "platform/io.h"
+#include "platform/loop.h"
+
+struct tunnel;
+
+struct tunnel_options {
+    const char *tun_name; /* "" or NULL: chosen by the kernel */
+    unsigned workers;     /* 0: one per usable CPU */
+    enum io_backend io;
+    int crypto; /* enum crypt_backend */
+    bool
+        source_resolve; /* --source-ip resolve: explicit source and interface instead of trusting the mark */
+    bool steering; /* false: as if the kernel refused the BPF programs */
+    bool offloads; /* false: no TUN and UDP segmentation offloads */
+};
+
+/*
+ * Brings everything up: sockets, TUN, addresses, MTU, routes, rules, peers. On failure nothing is left on the
+ * host and `why` holds one clear sentence. The configuration is borrowed for the call only.
+ */
+enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config *config,
+                    const struct tunnel_options *options, char *why, unsigned why_size) MUST_USE;
+/* Takes everything down and removes what was added. */
+void tunnel_free(struct tunnel *t);
+
+const char *tunnel_name(const struct tunnel *t);
+/* One line for the log: name, port, workers, backend, crypto, offloads. */
+const char *tunnel_summary(const struct tunnel *t);
+
+/* Applies an update of the userspace API. ERR_IN_USE: the listen port is taken; the old one stays. */
+enum err tunnel_apply(struct tunnel *t, const struct device_update *update) MUST_USE;
+/* Fills `out` (device_status_fini it). */
+void tunnel_status(struct tunnel *t, struct device_status *out);
+/* Network change or SIGHUP: new sockets on the same port, source addresses asked anew. */
+enum err tunnel_roam(struct tunnel *t) MUST_USE;
+/* Logs the non-zero counters of all workers at level info (SIGUSR1). */
+void tunnel_log_counters(const struct tunnel *t);
+
+#endif

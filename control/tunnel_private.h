@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tunnel's state, shared by its three files: tunnel.c (bringing up, taking down, host configuration),
+ * tunnel_peers.c (peers, their handshakes and AllowedIPs) and tunnel_events.c (what the workers report, roaming).
+ * Control role.
+ */
+#ifndef FZ_CONTROL_TUNNEL_PRIVATE_H
+#define FZ_CONTROL_TUNNEL_PRIVATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/allowed.h"
+#include "control/index.h"
+#include "control/resolve.h"
+#include "control/tunnel.h"
+#include "control/wg/handshake.h"
+#include "engine/cookie_gate.h"
+#include "engine/engine.h"
+#include "platform/routes.h"
+#include "platform/source.h"
+#include "platform/tun.h"
+#include "platform/udp.h"
+
+enum {
+    TUNNEL_PEERS_MAX = 16384,
+    TUNNEL_INDICES_MAX =
+        12 /* per peer: in-flight initiations and sessions, some of them on their way out */
+};
+
+struct tunnel_peer {
+    struct tunnel *tunnel;
+    struct wg_peer wg;
+    struct peer *engine_peer;
+    uint32_t slot;
+    unsigned owner; /* worker */
+    struct loop_timer timer;
+    uint32_t armed; /* enum arm_bit as last told to the worker */
+
+    struct sock_addr heard_from; /* the last handshake message, and where it came in */
+    struct ip_source heard_at;
+
+    /* Receiver indices we hold for it. */
+    struct {
+        uint32_t index;
+        bool session; /* belongs to a session that the worker has */
+    } indices[TUNNEL_INDICES_MAX];
+
+    uint64_t handshake_seconds; /* wall clock */
+    uint32_t handshake_nanoseconds;
+    uint16_t keepalive_seconds;
+    struct tunnel_peer *hash_next; /* by public key */
+};
+
+/* Changing sockets: the workers let go, then the new ones are handed out. */
+struct tunnel_roam {
+    unsigned acks_missing; /* 0: no change under way */
+    bool again;            /* another one was asked for meanwhile */
+    bool have_next;        /* `next` is open already (port change) */
+    struct udp_group next_v4, next_v6;
+};
+
+struct tunnel {
+    struct loop *loop;
+    struct tunnel_options options;
+    struct engine *engine;
+    struct tun *tun;
+    struct udp_group v4, v6; /* n == 0: not open */
+    uint16_t port;
+    uint32_t mark;
+    uint32_t mtu;
+    struct routes *host;
+    struct source *source;
+    struct resolve *resolve;
+    struct tunnel_roam roam;
+
+    struct noise_identity identity;
+    struct cookie_gate gate;
+    time_ns gate_secret_at;
+    uint64_t last_timestamp_ns, fresh_timestamp_ns; /* last used; last handed out */
+
+    struct tunnel_peer *peers[TUNNEL_PEERS_MAX]; /* by slot */
+    size_t peers_n;
+    uint32_t slots_used;                 /* highest slot ever used + 1 */
+    bool slot_leaving[TUNNEL_PEERS_MAX]; /* removed; the worker has not confirmed */
+    unsigned worker_load[ENGINE_WORKERS_MAX];
+    struct tunnel_peer *by_key[4096];
+    struct allowed allowed;
+    struct index_table indices;
+
+    struct loop_timer overflow_timer;
+    uint64_t packets_ignored, handshakes[WG_OUTCOME_COUNT], handshakes_unknown_peer;
+    char summary[256];
+};
+
+/* tunnel_peers.c */
+struct tunnel_peer *tunnel_peer_find(struct tunnel *t, const uint8_t public_key[WG_KEY_LEN]);
+enum err tunnel_peers_update(struct tunnel *t, const struct device_update *u) MUST_USE;
+void tunnel_peers_free(struct tunnel *t);
+/* After any call into p->wg: carries out what it asks for and arms its timer. */
+void tunnel_peer_drive(struct tunnel_peer *p);
+void tunnel_peer_endpoint(struct tunnel_peer *p, const struct sock_addr *to, bool tell_wg);
+struct wg_fresh tunnel_fresh(struct tunnel *t, struct tunnel_peer *p);
+/* After the call that `fresh` was for. */
+void tunnel_fresh_done(struct tunnel *t, struct tunnel_peer *p, struct wg_fresh *fresh);
+void tunnel_session_gone(struct tunnel *t, struct session *s, uint32_t local_index);
+void tunnel_identity_changed(struct tunnel *t);
+void tunnel_gate_publish(struct tunnel *t, bool rotate);
+/* A command; retried from a timer if the worker's queue is full. */
+void tunnel_command(struct tunnel *t, unsigned worker, const struct command *c);
+void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsigned n);
+
+/* tunnel_events.c */
+void tunnel_on_events(void *arg, unsigned events);
+enum err tunnel_sockets_open(struct tunnel *t, uint16_t port, struct udp_group *v4,
+                             struct udp_group *v6, char *why, unsigned why_size) MUST_USE;
+void tunnel_sockets_hand_out(struct tunnel *t);
+/* Starts a change of sockets; with have_next those in roam.next_* are taken. */
+void tunnel_roam_begin(struct tunnel *t);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Joining packets: is it eligible, which item holds its flow, does it continue that item. */
+#include "engine/coalesce.h"
+
+#include <string.h>
+
+#include "engine/checksum.h"
+#include "platform/base/bytes.h"
+
+enum {
+    NO_SLOT = COALESCE_SLOTS,
+    IP_LEN_MAX = 65535
+};
+
+_Static_assert(sizeof(struct coalesce_item) == CACHE_LINE, "one cache line per item");
+_Static_assert(COALESCE_ITEMS_MAX <= 255, "an index and 0 fit a byte");
+_Static_assert(2 * COALESCE_ITEMS_MAX <= COALESCE_SLOTS, "probing always finds a free slot");
+
+/* What coalesce_add knows of the packet at hand. */
+struct candidate {
+    uint8_t *packet;
+    uint32_t header_len; /* IP and transport; 0: not eligible for a merge */
+    uint32_t payload;
+    uint32_t l4_off;
+    uint32_t ports; /* as they lie in memory */
+    uint8_t version;
+    uint8_t proto;
+    uint8_t psh;
+};
+
+static inline uint32_t load32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline uint16_t load16(const uint8_t *p)
+{
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline uint64_t load64(const uint8_t *p)
+{
+    return load_le64(p);
+}
+
+/* Sum over a header of 20 bytes; 0xffff if its checksum is right. */
+static inline uint16_t header_sum_v4(const uint8_t *p)
+{
+    return checksum_fold(checksum_load64(p) + checksum_load64(p + 8) + checksum_load32(p + 16));
+}
+
+/* No options, no extension headers, lengths agree, v4 checksum right. */
+static inline bool ip_eligible(const uint8_t *p, uint32_t len, const struct ip_view *v)
+{
+    if (len != v->total_len || len > IP_LEN_MAX)
+        return false;
+    if (v->version == 4)
+        return v->l4_off == IPV4_HEADER_MIN && header_sum_v4(p) == 0xffff;
+    return v->l4_off == IPV6_HEADER;
+}
+
+/* Fills header_len, payload and psh if the packet may be merged; else header_len stays 0. */
+static inline void judge(struct candidate *d, uint32_t len, const struct ip_view *v)
+{
+    const uint8_t *l4 = d->packet + d->l4_off;
+    uint32_t l4_len = v->total_len - d->l4_off, l4_header = UDP_HEADER;
+    if (!ip_eligible(d->packet, len, v))
+        return;
+    if (d->proto == IP_PROTO_TCP) {
+        if (l4_len < TCP_HEADER_MIN)
+            return;
+        l4_header = (l4[TCP_OFF_DATA] >> 4) * 4u;
+        d->psh = l4[TCP_OFF_FLAGS] & TCP_F_PSH;
+        uint16_t rest = load_be16(l4 + TCP_OFF_DATA) & (0x0fff & ~TCP_F_PSH);
+        if (rest != TCP_F_ACK || l4_header < TCP_HEADER_MIN)
+            return;
+    } else if (l4_len < UDP_HEADER || load_be16(l4 + UDP_OFF_LEN) != l4_len ||
+               load16(l4 + UDP_OFF_CHECKSUM) == 0) {
+        return;
+    }
+    if (l4_header >= l4_len)
+        return;
+    d->header_len = d->l4_off + l4_header;
+    d->payload = l4_len - l4_header;
+}
+
+static inline uint64_t flow_hash(const struct candidate *d)
+{
+    const uint64_t k = UINT64_C(0x9e3779b97f4a7c15), k2 = UINT64_C(0xc2b2ae3d27d4eb4f);
+    const uint8_t *p = d->packet;
+    uint64_t h = (((uint64_t)d->proto << 32) + d->ports) * k2;
+    if (d->version == 4) {
+        h += load64(p + IPV4_OFF_SRC);
+    } else {
+        h += (load64(p + IPV6_OFF_SRC) + load64(p + IPV6_OFF_SRC + 8) * k) * k2;
+        h += load64(p + IPV6_OFF_DST) + load64(p + IPV6_OFF_DST + 8) * k;
+    }
+    h ^= h >> 32;
+    return h * k;
+}
+
+static inline bool same_flow(const struct coalesce_item *it, const struct candidate *d)
+{
+    const uint8_t *a = it->packet, *b = d->packet;
+    if (it->version != d->version || it->proto != d->proto || load32(a + it->l4_off) != d->ports)
+        return false;
+    if (d->version == 4)
+        return load64(a + IPV4_OFF_SRC) == load64(b + IPV4_OFF_SRC);
+    a += IPV6_OFF_SRC;
+    b += IPV6_OFF_SRC;
+    return ((load64(a) ^ load64(b)) | (load64(a + 8) ^ load64(b + 8)) |
+            (load64(a + 16) ^ load64(b + 16)) | (load64(a + 24) ^ load64(b + 24))) == 0;
+}
+
+/* The slot of the flow, or the free one where it belongs. */
+static inline uint32_t find_slot(const struct coalesce *c, const struct candidate *d, uint64_t hash)
+{
+    uint32_t tag = (uint32_t)(hash >> 40), at = (uint32_t)(hash >> 32) % COALESCE_SLOTS;
+    for (;; at = (at + 1) % COALESCE_SLOTS) {
+        uint32_t entry = c->slots[at];
+        if (entry == 0)
+            return at;
+        if (entry >> 8 == tag && same_flow(&c->items[(entry & 0xff) - 1], d))
+            return at;
+    }
+}
+
+/*
+ * Differences in the fields of two headers without options that must be equal; length, id and checksum are left out,
+ * addresses and protocol are known to be equal. Words are little-endian: the first byte is the lowest.
+ */
+static inline uint64_t ip_difference(const uint8_t *a, const uint8_t *b, uint8_t version)
+{
+    if (version == 4)
+        return ((load64(a) ^ load64(b)) & UINT64_C(0xffff00000000ffff)) |
+               (uint64_t)(a[IPV4_OFF_TTL] ^ b[IPV4_OFF_TTL]);
+    return (load64(a) ^ load64(b)) & UINT64_C(0xffff0000ffffffff);
+}
+
+/* The same for TCP: acknowledgement, data offset, flags but PSH, window, urgent pointer, options. */
+static inline bool tcp_equal(const uint8_t *a, const uint8_t *b, uint32_t header_len)
+{
+    uint64_t diff =
+        (load64(a + TCP_OFF_DATA) ^ load64(b + TCP_OFF_DATA)) & UINT64_C(0xffff0000fffff7ff);
+    diff |= load32(a + TCP_OFF_ACK) ^ load32(b + TCP_OFF_ACK);
+    for (uint32_t i = TCP_HEADER_MIN; i < header_len; i += 4)
+        diff |= load32(a + i) ^ load32(b + i);
+    return diff == 0;
+}
+
+static inline bool continues(const struct coalesce_item *it, const struct candidate *d)
+{
+    const uint8_t *a = it->packet, *b = d->packet;
+    if (d->header_len != it->header_len || d->payload > it->size ||
+        it->total + d->payload > IP_LEN_MAX + VNET_HDR_LEN || it->n_iov == COALESCE_IOV_MAX ||
+        ip_difference(a, b, d->version) != 0)
+        return false;
+    if (d->version == 4 && (b[IPV4_OFF_FRAG] & (IPV4_FRAG_DF >> 8)) == 0 &&
+        load_be16(b + IPV4_OFF_ID) != it->next_id)
+        return false;
+    if (d->proto == IP_PROTO_UDP)
+        return true;
+    a += d->l4_off;
+    b += d->l4_off;
+    return load_be32(b + TCP_OFF_SEQ) == it->next_seq && tcp_equal(a, b, d->header_len - d->l4_off);
+}
+
+static bool l4_sum_right(const uint8_t *p, const struct candidate *d, uint32_t l4_len)
+{
+    uint64_t pseudo = d->version == 4 ? checksum_pseudo_v4(p, d->proto, l4_len)
+                                      : checksum_pseudo_v6(p, d->proto, l4_len);
+    return checksum_fold(checksum_partial(p + d->l4_off, l4_len, pseudo)) == 0xffff;
+}
+
+/* Where COALESCE_VERIFY is on: the packet, and the first one when it gets company. Both have equal headers. */
+static inline bool vouched(const struct coalesce *c, const struct coalesce_item *it,
+                           const struct candidate *d)
+{
+    if ((c->offloads & COALESCE_VERIFY) == 0)
+        return true;
+    uint32_t l4_header = d->header_len - d->l4_off;
+    return l4_sum_right(d->packet, d, l4_header + d->payload) &&
+           (it->n_iov > 1 || l4_sum_right(it->packet, d, l4_header + it->size));
+}
+
+static inline void join(struct coalesce *c, struct coalesce_item *it, const struct candidate *d)
+{
+    if (it->n_iov == 1) {
+        it->iov = c->lists[it - c->items];
+        it->iov[0] = it->one;
+    }
+    it->iov[it->n_iov++] = (struct coalesce_iov){d->packet + d->header_len, d->payload};
+    it->total += d->payload;
+    it->next_seq += d->payload;
+    it->next_id++;
+    it->psh = d->psh;
+    if (d->psh || d->payload < it->size)
+        it->epoch = c->epoch - 1;
+}
+
+/* A new item of one packet; NULL: all are used. */
+static inline struct coalesce_item *append(struct coalesce *c, uint8_t *packet, uint32_t len)
+{
+    if (UNLIKELY(c->n == COALESCE_ITEMS_MAX))
+        return NULL;
+    struct coalesce_item *it = &c->items[c->n++];
+    memset(packet - VNET_HDR_LEN, 0, VNET_HDR_LEN);
+    it->one = (struct coalesce_iov){packet - VNET_HDR_LEN, len + VNET_HDR_LEN};
+    it->iov = &it->one;
+    it->n_iov = 1;
+    it->total = len + VNET_HDR_LEN;
+    it->slot = NO_SLOT;
+    return it;
+}
+
+/* Makes the newest item the one that its flow continues. */
+static inline void open_item(struct coalesce *c, struct coalesce_item *it,
+                             const struct candidate *d, uint32_t slot, uint64_t hash)
+{
+    const uint8_t *p = d->packet;
+    it->packet = d->packet;
+    it->next_seq = load_be32(p + d->l4_off + TCP_OFF_SEQ) + d->payload; /* UDP: unused */
+    it->epoch = c->epoch;
+    it->size = (uint16_t)d->payload;
+    it->header_len = (uint16_t)d->header_len;
+    it->next_id = (uint16_t)(load_be16(p + IPV4_OFF_ID) + 1); /* v6: unused */
+    it->l4_off = (uint8_t)d->l4_off;
+    it->version = d->version;
+    it->proto = d->proto;
+    it->psh = 0;
+    it->slot = (uint16_t)slot;
+    c->slots[slot] = (uint32_t)(hash >> 40) << 8 | c->n;
+}
+
+void coalesce_init(struct coalesce *c, unsigned offloads)
+{
+    c->n = 0;
+    c->epoch = 1;
+    c->offloads = offloads;
+    memset(c->slots, 0, sizeof c->slots);
+}
+
+bool coalesce_add(struct coalesce *c, uint8_t *packet, uint32_t len, const struct ip_view *v)
+{
+    bool flow = v->proto == IP_PROTO_TCP || v->proto == IP_PROTO_UDP;
+    if (UNLIKELY(v->l4_off == 0 || v->fragment || (flow && v->total_len - v->l4_off < 4))) {
+        c->epoch++; /* it may belong to any flow: all items close */
+        return append(c, packet, len) != NULL;
+    }
+    unsigned offload = v->proto == IP_PROTO_TCP ? COALESCE_TCP : COALESCE_UDP;
+    if (!flow || (c->offloads & offload) == 0)
+        return append(c, packet, len) != NULL;
+
+    struct candidate d = {.packet = packet,
+                          .l4_off = v->l4_off,
+                          .ports = load32(packet + v->l4_off),
+                          .version = v->version,
+                          .proto = v->proto};
+    judge(&d, len, v);
+    uint64_t hash = flow_hash(&d);
+    uint32_t slot = find_slot(c, &d, hash);
+    struct coalesce_item *it = NULL;
+    if (c->slots[slot] != 0) {
+        it = &c->items[(c->slots[slot] & 0xff) - 1];
+        if (it->epoch == c->epoch && d.header_len != 0 && continues(it, &d) && vouched(c, it, &d)) {
+            join(c, it, &d);
+            return true;
+        }
+        it->epoch = c->epoch - 1;
+    }
+    it = append(c, packet, len);
+    if (it != NULL && d.header_len != 0 && !d.psh)
+        open_item(c, it, &d, slot, hash);
+    return it != NULL;
+}
+
+/* v4: total length and header checksum, RFC 1624 since the old one was right. v6: payload length. */
+static void finish_ip(uint8_t *p, uint8_t version, uint32_t ip_len)
+{
+    if (version == 6) {
+        store_be16(p + IPV6_OFF_PAYLOAD_LEN, (uint16_t)(ip_len - IPV6_HEADER));
+        return;
+    }
+    uint64_t sum = (uint16_t)~load16(p + IPV4_OFF_CHECKSUM) +
+                   (uint64_t)(uint16_t)~load16(p + IPV4_OFF_TOTAL_LEN);
+    store_be16(p + IPV4_OFF_TOTAL_LEN, (uint16_t)ip_len);
+    checksum_store(p + IPV4_OFF_CHECKSUM, checksum_finish(sum + checksum_be16((uint16_t)ip_len)));
+}
+
+static void finish_item(const struct coalesce_item *it)
+{
+    uint8_t *p = it->packet, *l4 = p + it->l4_off;
+    uint32_t ip_len = it->total - VNET_HDR_LEN, l4_len = ip_len - it->l4_off;
+    struct vnet_hdr h = {.flags = VNET_F_NEEDS_CSUM,
+                         .gso_type = VNET_GSO_UDP_L4,
+                         .hdr_len = it->header_len,
+                         .gso_size = it->size,
+                         .csum_start = it->l4_off,
+                         .csum_offset = UDP_OFF_CHECKSUM};
+    finish_ip(p, it->version, ip_len);
+    if (it->proto == IP_PROTO_TCP) {
+        h.gso_type = it->version == 4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6;
+        h.csum_offset = TCP_OFF_CHECKSUM;
+        l4[TCP_OFF_FLAGS] |= it->psh;
+    } else {
+        store_be16(l4 + UDP_OFF_LEN, (uint16_t)l4_len);
+    }
+    /* The kernel adds the rest when it splits, and complements. */
+    uint64_t pseudo = it->version == 4 ? checksum_pseudo_v4(p, it->proto, l4_len)
+                                       : checksum_pseudo_v6(p, it->proto, l4_len);
+    checksum_store(l4 + h.csum_offset, checksum_fold(pseudo));
+    memcpy(p - VNET_HDR_LEN, &h, sizeof h);
+}
+
+void coalesce_finish(struct coalesce *c)
+{
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->items[i].n_iov > 1)
+            finish_item(&c->items[i]);
+}
+
+void coalesce_reset(struct coalesce *c)
+{
+    for (uint32_t i = 0; i < c->n; i++)
+        if (c->items[i].slot != NO_SLOT)
+            c->slots[c->items[i].slot] = 0;
+    c->n = 0;
+}

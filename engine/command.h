@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Commands: what control tells a worker. Values, copied through one SPSC ring per worker, executed in order between
+ * two batches of packets.
+ */
+#ifndef FZ_COMMAND_H
+#define FZ_COMMAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/base/addr.h"
+#include "platform/base/ring.h"
+
+struct peer;
+struct session;
+
+enum {
+    COMMAND_DATAGRAM_MAX = 192
+};
+
+enum command_kind {
+    COMMAND_PEER_ADD,    /* peer */
+    COMMAND_PEER_REMOVE, /* slot; answered by ACK_SESSION_GONE for each session, then ACK_PEER_GONE */
+    COMMAND_ENDPOINT,    /* slot, endpoint, source: where to send from now on */
+    COMMAND_SESSION_ADD,   /* slot, session; staged packets leave if it is usable at once */
+    COMMAND_SESSIONS_DROP, /* slot: all sessions of the peer end */
+    COMMAND_STAGE_PURGE,   /* slot: no session came to be */
+    COMMAND_KEEPALIVE,     /* slot: staged packets or else an empty one */
+    COMMAND_DATAGRAM,      /* send these bytes (handshake, STUN) */
+    COMMAND_SOCKETS_DROP,  /* let go of the UDP sockets; answered by ACK_SOCKETS_DROPPED */
+    COMMAND_SOCKETS_SET,   /* use these */
+    COMMAND_SOURCE_ANSWER, /* the source cache has news: look at what is parked */
+    COMMAND_ECHO,          /* answered by ACK_ECHO with the same token */
+    COMMAND_FREEZE,        /* tests: do nothing for `token` nanoseconds */
+    COMMAND_STOP
+};
+
+struct command {
+    uint8_t kind; /* enum command_kind */
+    uint32_t slot;
+    union {
+        struct peer *peer;
+        struct session *session;
+        struct {
+            struct sock_addr to;
+            struct ip_source from;
+        } endpoint;
+        struct {
+            int v4, v6; /* -1: none */
+        } sockets;
+        struct {
+            struct sock_addr to;
+            struct ip_source from; /* family ADDR_NONE: not known */
+            uint16_t len;
+            uint8_t bytes[COMMAND_DATAGRAM_MAX];
+        } datagram;
+        uint64_t token;
+    };
+};
+
+RING_DEFINE(command, struct command)
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Verdicts and counters. Every packet that a worker reads ends in exactly one of these: forwarded, handed to control,
+ * or one named drop reason. The list is the only place where they are named.
+ * One block per worker, written by that worker, read by anyone.
+ */
+#ifndef FZ_COUNTERS_H
+#define FZ_COUNTERS_H
+
+#include <stdint.h>
+
+#include "platform/base/bytes.h"
+#include "platform/base/counter.h"
+
+/* out: packets read from the TUN (after segmentation). in: datagrams received. */
+#define VERDICT_LIST(X)                                                                            \
+    X(OUT_FORWARDED, "out_forwarded")         /* sealed and given to the socket */                 \
+    X(OUT_MALFORMED, "out_malformed")         /* no IP packet, or broken offload header */         \
+    X(OUT_TOO_BIG, "out_too_big")             /* larger than the tunnel's MTU */                   \
+    X(OUT_NO_ROUTE, "out_no_route")           /* no AllowedIPs entry covers the destination */     \
+    X(OUT_NO_PEER, "out_no_peer")             /* the peer has just been removed */                 \
+    X(OUT_NO_ENDPOINT, "out_no_endpoint")     /* the peer's address is not known yet */            \
+    X(OUT_STAGE_FULL, "out_stage_full")       /* staged too long: overwritten by later packets */  \
+    X(OUT_STAGE_PURGED, "out_stage_purged")   /* staged, but no session came to be */              \
+    X(OUT_NO_SOURCE, "out_no_source")         /* no source address outside our own TUN */          \
+    X(OUT_SOURCE_FULL, "out_source_full")     /* too many datagrams wait for a source address */   \
+    X(OUT_HANDOFF_FULL, "out_handoff_full")   /* the owner's ring was full */                      \
+    X(OUT_PATH_LOST, "out_path_lost")         /* unreachable network or vanished source address */ \
+    X(OUT_SEND_TOO_BIG, "out_send_too_big")   /* EMSGSIZE */                                       \
+    X(OUT_NO_BUFFER, "out_no_buffer")         /* ENOBUFS */                                        \
+    X(OUT_DENIED, "out_denied")               /* EPERM: a local firewall */                        \
+    X(OUT_NO_SOCKET, "out_no_socket")         /* no socket of that family, or a roam */            \
+    X(OUT_SEND_FAILED, "out_send_failed")     /* other socket errors */                            \
+    X(IN_FORWARDED, "in_forwarded")           /* written to the TUN */                             \
+    X(IN_KEEPALIVE, "in_keepalive")           /* authenticated, empty */                           \
+    X(IN_PUNTED, "in_punted")                 /* STUN and the like, given to control */            \
+    X(IN_PUNT_FULL, "in_punt_full")           /* control's packet queue was full */                \
+    X(IN_HANDSHAKE, "in_handshake")           /* handshake message given to control */             \
+    X(IN_HANDSHAKE_FULL, "in_handshake_full") /* control's handshake queue was full */             \
+    X(IN_HANDSHAKE_LIMIT, "in_handshake_limit") /* over the source's rate limit */                 \
+    X(IN_COOKIE_SENT, "in_cookie_sent")         /* under load: answered with a cookie reply */     \
+    X(IN_COOKIE_BUDGET, "in_cookie_budget")     /* under load: no buffer for a cookie reply */     \
+    X(IN_BAD_MAC1, "in_bad_mac1")               /* handshake message not meant for us */           \
+    X(IN_MALFORMED, "in_malformed")             /* not a message we know */                        \
+    X(IN_TRUNCATED, "in_truncated")             /* larger than any buffer */                       \
+    X(IN_NO_SESSION, "in_no_session")           /* unknown receiver index */                       \
+    X(IN_SESSION_EXPIRED, "in_session_expired") /* key older than REJECT_AFTER_TIME */             \
+    X(IN_REPLAY_OLD, "replay_old")              /* counter behind the replay window */             \
+    X(IN_REPLAY_DUPLICATE, "replay_duplicate")  /* counter seen before */                          \
+    X(IN_BAD_TAG, "in_bad_tag")                 /* authentication failed */                        \
+    X(IN_BAD_PACKET, "in_bad_packet")           /* authentic, but not an IP packet */              \
+    X(IN_BAD_SOURCE, "in_bad_source")     /* authentic, but not from the peer's AllowedIPs */      \
+    X(IN_HANDOFF_FULL, "in_handoff_full") /* the owner's ring was full */                          \
+    X(IN_TUN_FAILED, "in_tun_failed")     /* the TUN refused the write */
+
+enum verdict {
+#define X(name, text) VERDICT_##name,
+    VERDICT_LIST(X)
+#undef X
+    VERDICT_N
+};
+
+/* Work done, beside the fate of packets. */
+#define TALLY_LIST(X)                                                                              \
+    X(LOOPS, "loops")                                                                              \
+    X(TUN_FRAMES_READ, "tun_frames_read")                                                          \
+    X(TUN_FRAMES_WRITTEN, "tun_frames_written")                                                    \
+    X(UDP_READS, "udp_reads")                                                                      \
+    X(UDP_SENDS, "udp_sends")                                                                      \
+    X(SEAL_BATCHES, "seal_batches")                                                                \
+    X(OPEN_BATCHES, "open_batches")                                                                \
+    X(OUT_BYTES, "out_bytes")                                                                      \
+    X(IN_BYTES, "in_bytes")                                                                        \
+    X(OUT_STAGED, "out_staged")                                                                    \
+    X(HANDOFFS_OUT, "handoffs_out")                                                                \
+    X(HANDOFFS_IN, "handoffs_in")                                                                  \
+    X(COMMANDS, "commands")                                                                        \
+    X(SOURCE_MISSES, "source_misses")                                                              \
+    X(STALLS, "stalls") /* all outgoing trains were in flight */
+
+enum tally {
+#define X(name, text) TALLY_##name,
+    TALLY_LIST(X)
+#undef X
+    TALLY_N
+};
+
+struct counters {
+    struct counter verdicts[VERDICT_N];
+    struct counter tallies[TALLY_N];
+} __attribute__((aligned(CACHE_LINE)));
+
+/* Static names as listed above. */
+const char *verdict_name(enum verdict v);
+const char *tally_name(enum tally t);
+
+#endif

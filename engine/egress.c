@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Egress: a frame read from the TUN becomes datagrams in the train of the peer that its destination belongs to.
+ */
+#include <string.h>
+
+#include "engine/segment.h"
+#include "engine/wire/ip.h"
+#include "engine/worker.h"
+
+/* The session to seal with, or NULL; asks control for a handshake where one is due. */
+static struct session *session_for_sending(struct worker *w, struct peer *p)
+{
+    struct session *s = p->current;
+    if (s && session_can_send(s, w->now))
+        return s;
+    worker_raise(w, p, EDGE_WANT_HANDSHAKE);
+    return NULL;
+}
+
+/* No session yet: the packets wait, the newest PEER_STAGED_MAX of them. */
+static void stage_plan(struct worker *w, struct peer *p, const struct segment_plan *plan)
+{
+    unsigned first = plan->n > PEER_STAGED_MAX ? plan->n - PEER_STAGED_MAX : 0;
+
+    count(w, VERDICT_OUT_STAGE_FULL, first);
+    for (unsigned i = first; i < plan->n; i++) {
+        uint8_t *dst = stage_push(w, p, segment_len(plan, i));
+        if (!dst) {
+            count(w, VERDICT_OUT_STAGE_FULL, plan->n - i);
+            return;
+        }
+        segment_write(plan, i, dst);
+    }
+}
+
+/* Trains that `n` packets can need at most, beside the one that is open. */
+static unsigned trains_needed(uint32_t n)
+{
+    return 3 + n / CRYPT_BATCH_MAX;
+}
+
+static enum verdict verdict_of(enum segment_status status)
+{
+    switch (status) {
+    case SEGMENT_TOO_BIG:
+        return VERDICT_OUT_TOO_BIG;
+    case SEGMENT_OK:
+    case SEGMENT_MALFORMED:
+    case SEGMENT_UNKNOWN_GSO:
+    case SEGMENT_TOO_MANY:
+        break;
+    }
+    return VERDICT_OUT_MALFORMED;
+}
+
+static enum egress_result drop(struct worker *w, enum verdict v)
+{
+    count(w, v, 1);
+    return EGRESS_DONE;
+}
+
+static enum egress_result egress_to_peer(struct worker *w, struct peer *p, const struct io_rx *rx,
+                                         uint8_t ecn)
+{
+    struct segment_plan plan;
+    struct vnet_hdr header;
+
+    memcpy(&header, rx->data, sizeof header);
+    enum segment_status status = segment_plan(&plan, &header, rx->data + IO_VNET_LEN,
+                                              rx->len - IO_VNET_LEN, w->engine->config.mtu);
+    if (status != SEGMENT_OK)
+        return drop(w, verdict_of(status));
+    if (p->endpoint.ip.family == ADDR_NONE) {
+        count(w, VERDICT_OUT_NO_ENDPOINT, plan.n);
+        return EGRESS_DONE;
+    }
+    struct session *s = session_for_sending(w, p);
+    if (!s || p->staged_n > 0) { /* behind what waits already */
+        stage_plan(w, p, &plan);
+        return EGRESS_DONE;
+    }
+    if (w->trains_free_n < trains_needed(plan.n)) {
+        train_flush(w);
+        io_flush(w->io);
+        train_collect(w);
+        if (w->trains_free_n < trains_needed(plan.n)) {
+            tally(w, TALLY_STALLS, 1);
+            return EGRESS_STALLED;
+        }
+    }
+    for (unsigned i = 0; i < plan.n; i++)
+        segment_write(&plan, i, train_append(w, p, s, segment_len(&plan, i), ecn));
+    return EGRESS_DONE;
+}
+
+enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
+{
+    const uint8_t *packet = rx->data + IO_VNET_LEN;
+    struct ip_view v;
+
+    if (rx->len <= IO_VNET_LEN || !ip_parse(&v, packet, rx->len - IO_VNET_LEN))
+        return drop(w, VERDICT_OUT_MALFORMED);
+    uint32_t value =
+        w->routes ? route_lookup(w->routes, v.version, ip_dst_ptr(packet, v.version)) : ROUTE_NONE;
+    if (value == ROUTE_NONE)
+        return drop(w, VERDICT_OUT_NO_ROUTE);
+    unsigned owner = owner_of(value);
+    if (owner != w->index) {
+        if (origin == w->index && handoff_lend(w, owner, rx))
+            return EGRESS_LENT;
+        return drop(w, VERDICT_OUT_HANDOFF_FULL);
+    }
+    struct peer *p = w->peers[slot_of(value)];
+    if (!p)
+        return drop(w, VERDICT_OUT_NO_PEER);
+    return egress_to_peer(w, p, rx, v.ecn);
+}
+
+void egress_staged(struct worker *w, struct peer *p)
+{
+    uint32_t len;
+    uint8_t *packet;
+
+    if (p->staged_n == 0 || p->endpoint.ip.family == ADDR_NONE)
+        return;
+    struct session *s = session_for_sending(w, p);
+    while (s && (packet = stage_peek(w, p, &len)) != NULL) {
+        uint8_t *dst = train_append(w, p, s, len, ip_get_ecn(packet));
+        if (!dst) { /* all trains in flight: goes on when they return */
+            w->staged_blocked = true;
+            return;
+        }
+        memcpy(dst, packet, len);
+        stage_pop(w, p);
+    }
+}
+
+void egress_keepalive(struct worker *w, struct peer *p)
+{
+    if (p->staged_n > 0) {
+        egress_staged(w, p);
+        return;
+    }
+    struct session *s = p->current;
+    if (s && session_can_send(s, w->now) && p->endpoint.ip.family != ADDR_NONE)
+        (void)train_append(w, p, s, 0, ECN_NOT_ECT);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The engine: N worker threads that move packets between the TUN and UDP sockets. It decides nothing: which peers
+ * there are, their keys, paths and routes come from control by commands (engine/command.h) and snapshots; what
+ * control must know comes back as events (engine/event.h) and counters.
+ *
+ * All functions here are for the control thread. Memory for packets is allocated by engine_new and engine_start only.
+ */
+#ifndef FZ_ENGINE_H
+#define FZ_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/command.h"
+#include "engine/counters.h"
+#include "engine/crypt.h"
+#include "engine/event.h"
+#include "platform/base/addr.h"
+#include "platform/base/err.h"
+#include "platform/base/time.h"
+#include "platform/io.h"
+
+struct cookie_gate;
+struct engine;
+struct peer;
+struct route_table;
+struct session;
+struct source_cache;
+
+/*
+ * A peer's slot is its number for its whole life; the owner worker's number stands in the top bits, so that a route
+ * value or a receiver index tells the owner without a lookup.
+ */
+enum {
+    ENGINE_WORKERS_MAX = 64,
+    ENGINE_OWNER_SHIFT = 26,
+    ENGINE_PEERS_MAX = 1 << 16, /* per engine */
+    ENGINE_SESSION_BITS = 18 /* low bits of a receiver index: entry in the owner's session table */
+};
+
+struct engine_config {
+    unsigned workers; /* 1..ENGINE_WORKERS_MAX */
+    enum io_backend io;
+    enum crypt_backend crypto;
+    uint32_t mtu;        /* largest inner packet */
+    uint32_t peers_max;  /* slots, <= ENGINE_PEERS_MAX */
+    bool pad;            /* pad plaintext to 16 bytes (plain WireGuard); Firezone mode does not */
+    bool source_resolve; /* datagrams without a source go through the source cache */
+    bool pin;            /* worker i runs on the i-th usable CPU only */
+};
+
+/* What the workers read and write; the descriptors stay the caller's and outlive the engine. */
+struct engine_tun {
+    int fds[ENGINE_WORKERS_MAX];
+    unsigned queues;   /* 1: worker 0 reads for all, every worker writes to fds[0] */
+    unsigned offloads; /* enum tun_offload */
+};
+
+/* ERR_UNSUPPORTED if the I/O or crypto backend asked for is not there; `why`: one clear sentence. */
+enum err engine_new(struct engine **out, const struct engine_config *config, char *why,
+                    unsigned why_size) MUST_USE;
+/* Starts the workers. On error nothing runs. */
+enum err engine_start(struct engine *e, const struct engine_tun *tun, char *why,
+                      unsigned why_size) MUST_USE;
+/* Stops and joins the workers (they let go of all descriptors first), frees everything. Accepts NULL. */
+void engine_free(struct engine *e);
+
+unsigned engine_workers(const struct engine *e);
+const char *engine_io_name(const struct engine *e);
+const char *engine_crypto_name(const struct engine *e);
+const struct counters *engine_counters(const struct engine *e, unsigned worker);
+const struct io_stats *engine_io_stats(const struct engine *e, unsigned worker);
+
+/* Becomes readable when events wait; engine_events_begin empties it and must come before the pops. */
+int engine_event_fd(const struct engine *e);
+void engine_events_begin(struct engine *e);
+/* Pops one event of one kind, round robin over the workers. False: none. */
+bool engine_pop_edge(struct engine *e, struct event_edge *out);
+bool engine_pop_ack(struct engine *e, struct event_ack *out);
+bool engine_pop_handshake(struct engine *e, struct event_handshake *out);
+bool engine_pop_packet(struct engine *e, struct event_packet *out);
+/* Events were left for later: makes engine_event_fd readable again. */
+void engine_events_again(struct engine *e);
+
+/*
+ * Queues a command for a worker and wakes it if it sleeps. Never lost: what does not fit waits in an overflow list,
+ * which engine_commands_flush moves on (false: something still waits; call again within a millisecond or so).
+ */
+void engine_command(struct engine *e, unsigned worker, const struct command *c);
+bool engine_commands_flush(struct engine *e);
+
+/* Publish; the old object is freed when no worker uses it. Ownership passes to the engine. */
+void engine_publish_routes(struct engine *e, struct route_table *next);
+void engine_publish_gate(struct engine *e, const struct cookie_gate *gate); /* copied */
+/* Frees retired snapshots; call now and then. */
+void engine_reclaim(struct engine *e);
+
+struct source_cache *engine_source_cache(struct engine *e);
+
+/* ---- peers and sessions ---- */
+
+/* A peer's record, to be given to worker `owner` by COMMAND_PEER_ADD. Out of memory is fatal. */
+struct peer *engine_peer_new(uint32_t slot, unsigned owner);
+/* After ACK_PEER_GONE. */
+void engine_peer_free(struct peer *p);
+/* slot | owner << ENGINE_OWNER_SHIFT: what routes and edges carry. */
+uint32_t engine_peer_value(const struct peer *p);
+
+/* What control reads of a peer. Times are 0 for never; see control/wg/timers.h for their use. */
+struct peer_activity {
+    time_ns unanswered_since; /* first data sent with nothing authenticated received since */
+    time_ns unacked_since;    /* first data received with nothing sent since */
+    time_ns last_sent;        /* authenticated traversal */
+    time_ns last_received;
+    uint64_t rx_bytes, tx_bytes; /* datagrams, as `wg show` counts */
+    uint32_t current_index;      /* local index of the session in use for sending, 0: none */
+    struct sock_addr endpoint;   /* family ADDR_NONE: not known */
+};
+void engine_peer_activity(const struct peer *p, struct peer_activity *out);
+/* The edges raised since the last call (enum edge_bit). */
+uint32_t engine_peer_take_edges(struct peer *p);
+/* Which timers control has running (enum arm_bit): the worker raises no edge for those. */
+void engine_peer_arm(struct peer *p, uint32_t bits);
+/* After this, look at the activity once more: see platform/base/edge.h. */
+void engine_peer_disarm(struct peer *p, uint32_t bits);
+
+struct session *engine_session_new(uint32_t local_index, uint32_t remote_index, bool initiator,
+                                   time_ns created, const uint8_t send_key[CRYPT_KEY_LEN],
+                                   const uint8_t receive_key[CRYPT_KEY_LEN]);
+uint32_t engine_session_index(const struct session *s);
+/* After ACK_SESSION_GONE. Wipes. */
+void engine_session_free(struct session *s);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events: what a worker tells control. One bounded SPSC ring per worker and kind, so that one kind cannot starve
+ * another: edges and acknowledgements are sized so that they cannot overflow, packets and handshakes are dropped and
+ * counted when control is behind.
+ */
+#ifndef FZ_EVENT_H
+#define FZ_EVENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/base/addr.h"
+#include "platform/base/ring.h"
+
+struct peer;
+struct session;
+
+/* Facts about a peer, raised once until control takes them. */
+enum edge_bit {
+    EDGE_WANT_HANDSHAKE =
+        1 << 0,              /* data waits without a session, or the session is due for renewal */
+    EDGE_DATA_SENT = 1 << 1, /* first data sent while ARM_ANSWER was off */
+    EDGE_DATA_RECEIVED = 1 << 2, /* first data received while ARM_REPLY was off */
+    EDGE_CONFIRMED = 1 << 3,     /* first packet on the next key: our response arrived */
+    EDGE_ENDPOINT = 1 << 4,      /* the peer's address changed (roaming) */
+    EDGE_PATH_LOST = 1 << 5      /* sending to the peer failed: unreachable */
+};
+
+/* Timers of control that make an edge unnecessary while they run. */
+enum arm_bit {
+    ARM_ANSWER = 1 << 0, /* waiting for any authenticated packet: engine's unanswered_since */
+    ARM_REPLY = 1 << 1   /* a passive keepalive is pending: unacked_since */
+};
+
+enum event_edge_kind {
+    EVENT_EDGE_PEER,
+    EVENT_EDGE_SOURCE
+};
+
+struct event_edge {
+    uint8_t kind;       /* enum event_edge_kind */
+    uint8_t worker;     /* who asked, for the answer */
+    uint32_t slot;      /* PEER: take its edges */
+    struct ip_addr dst; /* SOURCE: resolve this, then COMMAND_SOURCE_ANSWER */
+};
+
+enum ack_kind {
+    ACK_SESSION_GONE,
+    ACK_PEER_GONE,
+    ACK_SOCKETS_DROPPED,
+    ACK_ECHO
+};
+
+struct event_ack {
+    uint8_t kind; /* enum ack_kind */
+    uint8_t worker;
+    union {
+        struct session *session; /* control frees it */
+        struct peer *peer;
+        uint64_t token;
+    };
+};
+
+enum {
+    EVENT_HANDSHAKE_MAX = 148,
+    EVENT_PACKET_MAX = 1500
+};
+
+/* A handshake message that passed the gate. */
+struct event_handshake {
+    struct sock_addr from;
+    struct ip_source to; /* our address it came to */
+    uint8_t worker;
+    uint8_t len;
+    uint8_t bytes[EVENT_HANDSHAKE_MAX];
+};
+
+/* A datagram that is control's business (STUN, TURN). */
+struct event_packet {
+    struct sock_addr from;
+    struct ip_source to;
+    uint8_t worker;
+    uint16_t len;
+    uint8_t bytes[EVENT_PACKET_MAX];
+};
+
+RING_DEFINE(edge, struct event_edge)
+RING_DEFINE(ack, struct event_ack)
+RING_DEFINE(handshake, struct event_handshake)
+RING_DEFINE(packet, struct event_packet)
+
+#endif

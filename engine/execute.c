@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands of control, one function per kind. Runs between two batches: no train is open and no packet is pending. */
+#include <string.h>
+#include <time.h>
+
+#include "engine/worker.h"
+#include "platform/base/log.h"
+
+static void set_endpoint(struct worker *w, struct peer *p, const struct sock_addr *to,
+                         const struct ip_source *from)
+{
+    train_flush_peer(w, p);
+    p->endpoint = *to;
+    p->source = *from;
+    seqlock_write(&p->shared.endpoint, &p->endpoint, sizeof p->endpoint);
+    egress_staged(w, p);
+}
+
+static void peer_remove(struct worker *w, uint32_t slot)
+{
+    struct peer *p = w->peers[slot];
+    if (!p)
+        return;
+    keys_drop_all(w, p);
+    stage_purge(w, p, VERDICT_OUT_STAGE_PURGED);
+    w->peers[slot] = NULL;
+    worker_ack(w, &(struct event_ack){.kind = ACK_PEER_GONE, .peer = p});
+}
+
+static void session_add(struct worker *w, struct peer *p, struct session *s)
+{
+    if (!p) { /* removed meanwhile */
+        worker_ack(w, &(struct event_ack){.kind = ACK_SESSION_GONE, .session = s});
+        return;
+    }
+    keys_install(w, p, s);
+    egress_staged(w, p);
+}
+
+static void handshake_failed(struct worker *w, struct peer *p)
+{
+    stage_purge(w, p, VERDICT_OUT_STAGE_PURGED);
+    counter_set(&p->shared.unanswered_since, 0);
+    counter_set(&p->shared.unacked_since, 0);
+}
+
+/* Everything that was framed leaves, or is dropped, before the sockets do. */
+static void sockets_drop(struct worker *w)
+{
+    train_flush(w);
+    train_drop_parked(w);
+    io_flush(w->io);
+    io_detach_udp(w->io);
+    train_collect(w);
+    for (uint32_t i = 0; i < w->engine->config.peers_max; i++) {
+        if (w->peers[i])
+            memset(&w->peers[i]->source, 0, sizeof w->peers[i]->source);
+    }
+    worker_ack(w, &(struct event_ack){.kind = ACK_SOCKETS_DROPPED});
+}
+
+static void socket_attach(struct worker *w, unsigned family, int fd)
+{
+    if (fd >= 0 && io_attach_udp(w->io, family, fd) != ERR_OK)
+        log_error("worker", "%u: cannot use its IPv%u socket", w->index, family);
+}
+
+static void freeze(uint64_t ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(ns / NS_PER_SEC), .tv_nsec = (long)(ns % NS_PER_SEC)};
+    nanosleep(&ts, NULL);
+}
+
+void worker_execute(struct worker *w, const struct command *c)
+{
+    struct peer *p = c->slot < w->engine->config.peers_max ? w->peers[c->slot] : NULL;
+
+    switch ((enum command_kind)c->kind) {
+    case COMMAND_PEER_ADD:
+        ASSERT(!p);
+        w->peers[c->peer->slot] = c->peer;
+        break;
+    case COMMAND_PEER_REMOVE:
+        peer_remove(w, c->slot);
+        break;
+    case COMMAND_ENDPOINT:
+        if (p)
+            set_endpoint(w, p, &c->endpoint.to, &c->endpoint.from);
+        break;
+    case COMMAND_SESSION_ADD:
+        session_add(w, p, c->session);
+        break;
+    case COMMAND_SESSIONS_DROP:
+        if (p)
+            keys_drop_all(w, p);
+        break;
+    case COMMAND_STAGE_PURGE:
+        if (p)
+            handshake_failed(w, p);
+        break;
+    case COMMAND_KEEPALIVE:
+        if (p)
+            egress_keepalive(w, p);
+        break;
+    case COMMAND_DATAGRAM:
+        if (!train_send_small(w, &c->datagram.to, &c->datagram.from, c->datagram.bytes,
+                              c->datagram.len))
+            count(w, VERDICT_OUT_NO_BUFFER, 1);
+        break;
+    case COMMAND_SOCKETS_DROP:
+        sockets_drop(w);
+        break;
+    case COMMAND_SOCKETS_SET:
+        socket_attach(w, ADDR_V4, c->sockets.v4);
+        socket_attach(w, ADDR_V6, c->sockets.v6);
+        break;
+    case COMMAND_SOURCE_ANSWER:
+        break; /* the loop looks at what is parked */
+    case COMMAND_ECHO:
+        worker_ack(w, &(struct event_ack){.kind = ACK_ECHO, .token = c->token});
+        break;
+    case COMMAND_FREEZE:
+        freeze(c->token);
+        break;
+    case COMMAND_STOP:
+        w->running = false;
+        break;
+    }
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gate before control: handshake messages are checked without state (mac1; under load also mac2, with cookie
+ * replies to those that lack it), and only what passes is queued. Datagrams that are no WireGuard at all (STUN) are
+ * queued for control too, in a queue of their own.
+ */
+#include <string.h>
+
+#include "engine/cookie_gate.h"
+#include "engine/wire/wg.h"
+#include "engine/worker.h"
+#include "platform/random.h"
+
+enum {
+    /* Handshake messages per second that pass on mac1 alone, over all workers. Source: spec/p2p.md 8.5. */
+    HANDSHAKES_PER_SECOND = 100,
+    /* mac2-less messages stop passing when this share of the queue is in use. */
+    QUEUE_LOADED = RING_HANDSHAKES / 4,
+    STUN_HEADER = 20,
+    STUN_MAGIC = 0x2112a442
+};
+
+/* Whether this message counts beyond what passes without a cookie. */
+static bool under_load(struct worker *w)
+{
+    if (time_since(w->now, w->load_window_start) >= NS_PER_SEC || w->load_window_start == 0) {
+        w->load_window_start = w->now;
+        w->load_window_count = 0;
+    }
+    unsigned share = HANDSHAKES_PER_SECOND / w->engine->workers_n;
+    if (w->load_window_count >= size_max(share, 10) ||
+        handshake_ring_len(&w->handshakes) >= QUEUE_LOADED)
+        w->load_until = w->now + NS_PER_SEC;
+    return w->load_until > w->now;
+}
+
+static void nonce_next(struct worker *w, uint8_t nonce[WG_NONCE_LEN])
+{
+    if (w->entropy_left < WG_NONCE_LEN) {
+        random_bytes(w->entropy, sizeof w->entropy);
+        w->entropy_left = sizeof w->entropy;
+    }
+    w->entropy_left -= WG_NONCE_LEN;
+    memcpy(nonce, w->entropy + w->entropy_left, WG_NONCE_LEN);
+}
+
+static void send_cookie(struct worker *w, const struct cookie_gate *gate, const struct io_rx *rx,
+                        const uint8_t *msg, uint32_t len)
+{
+    uint8_t nonce[WG_NONCE_LEN], reply[WG_COOKIE_REPLY_LEN];
+
+    if (!w->smalls_free) {
+        io_flush(w->io);
+        train_collect(w);
+    }
+    if (!w->smalls_free) {
+        count(w, VERDICT_IN_COOKIE_BUDGET, 1);
+        return;
+    }
+    nonce_next(w, nonce);
+    cookie_gate_reply(gate, msg, len, &rx->from, nonce, reply);
+    bool sent = train_send_small(w, &rx->from, &rx->to, reply, sizeof reply);
+    count(w, sent ? VERDICT_IN_COOKIE_SENT : VERDICT_IN_COOKIE_BUDGET, 1);
+}
+
+static void pass(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
+{
+    struct event_handshake e = {
+        .from = rx->from, .to = rx->to, .worker = (uint8_t)w->index, .len = (uint8_t)len};
+    memcpy(e.bytes, msg, len);
+    bool pushed = handshake_ring_push_spsc(&w->handshakes, &e);
+    count(w, pushed ? VERDICT_IN_HANDSHAKE : VERDICT_IN_HANDSHAKE_FULL, 1);
+    w->wake_control = true;
+}
+
+void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
+{
+    const struct cookie_gate *gate = snapshot_read(&w->engine->gate);
+
+    if (!gate) {
+        count(w, VERDICT_IN_BAD_MAC1, 1);
+        return;
+    }
+    if (wg_message_kind(msg, len) == WG_KIND_COOKIE_REPLY) {
+        /* No MAC to check here; half of the queue stays free for the others. */
+        if (handshake_ring_len(&w->handshakes) < RING_HANDSHAKES / 2)
+            pass(w, rx, msg, len);
+        else
+            count(w, VERDICT_IN_HANDSHAKE_FULL, 1);
+        return;
+    }
+    switch (cookie_gate_check(gate, msg, len, &rx->from, under_load(w))) {
+    case COOKIE_MAC1_INVALID:
+        count(w, VERDICT_IN_BAD_MAC1, 1);
+        return;
+    case COOKIE_REPLY_NEEDED:
+        send_cookie(w, gate, rx, msg, len);
+        return;
+    case COOKIE_MAC1_VALID:
+        w->load_window_count++;
+        pass(w, rx, msg, len);
+        return;
+    case COOKIE_MAC2_VALID:
+        if (rate_limit_allow(&w->limits, &rx->from.ip, w->now))
+            pass(w, rx, msg, len);
+        else
+            count(w, VERDICT_IN_HANDSHAKE_LIMIT, 1);
+        return;
+    }
+}
+
+void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
+{
+    if (len < STUN_HEADER || len > EVENT_PACKET_MAX || (msg[0] & 0xc0) != 0 ||
+        load_be32(msg + 4) != STUN_MAGIC) {
+        count(w, VERDICT_IN_MALFORMED, 1);
+        return;
+    }
+    struct event_packet e;
+    e.from = rx->from;
+    e.to = rx->to;
+    e.worker = (uint8_t)w->index;
+    e.len = (uint16_t)len;
+    memcpy(e.bytes, msg, len);
+    bool pushed = packet_ring_push_spsc(&w->packets, &e);
+    count(w, pushed ? VERDICT_IN_PUNTED : VERDICT_IN_PUNT_FULL, 1);
+    w->wake_control = true;
+}

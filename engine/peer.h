@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A peer as its owner worker sees it: three key slots, the path, staged packets, activity.
+ *
+ * Made by control, owned by one worker between COMMAND_PEER_ADD and ACK_PEER_GONE. Control reads the published
+ * block (`shared`) and takes edges; it writes nothing here.
+ */
+#ifndef FZ_PEER_H
+#define FZ_PEER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/session.h"
+#include "platform/base/addr.h"
+#include "platform/base/bytes.h"
+#include "platform/base/counter.h"
+#include "platform/base/edge.h"
+#include "platform/base/seqlock.h"
+#include "platform/base/time.h"
+
+struct train;
+
+enum {
+    PEER_STAGED_MAX = 128
+};
+
+/* Written by the owner worker, read by control at any time. */
+struct peer_shared {
+    struct counter unanswered_since, unacked_since, last_sent, last_received;
+    struct counter rx_bytes, tx_bytes;
+    struct counter current_index;
+    struct seqlock endpoint; /* struct sock_addr */
+    struct edges edges;      /* enum edge_bit; taken by control */
+    struct edges armed;      /* enum arm_bit; set by either, cleared by control */
+} __attribute__((aligned(CACHE_LINE)));
+
+struct peer {
+    uint32_t slot;
+    uint32_t value; /* slot | owner << ENGINE_OWNER_SHIFT */
+
+    /* Key slots, WireGuard paper section 6.3: data is sent with `current` only. */
+    struct session *current, *previous, *next;
+
+    /* The path. `source` is the address the peer's last authentic packet came to, ADDR_NONE: unknown. */
+    struct sock_addr endpoint;
+    struct ip_source source;
+
+    struct train *train; /* open in this batch, or NULL */
+    time_ns asked_at;    /* last EDGE_WANT_HANDSHAKE */
+
+    /* Staged packets: a FIFO of entries of the worker's stage pool. */
+    uint16_t staged[PEER_STAGED_MAX];
+    uint16_t staged_head, staged_n;
+
+    struct peer_shared shared;
+};
+
+#endif

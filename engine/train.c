@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Outgoing trains: packets of one peer are collected in one block, sealed in one call and sent as few runs as
+ * possible. Also single datagrams (handshake messages), and the wait for a source address.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/worker.h"
+
+enum {
+    TRAIN_STRIDE = ALIGN_UP(IO_GSO_BYTES_MAX + 64, 4096)
+};
+
+enum err train_pool_init(struct worker *w)
+{
+    w->trains_block = aligned_alloc(CACHE_LINE, sizeof(struct train) * WORKER_TRAINS);
+    w->trains_bytes = aligned_alloc(4096, (size_t)TRAIN_STRIDE * WORKER_TRAINS);
+    w->smalls_block =
+        aligned_alloc(CACHE_LINE, ALIGN_UP(sizeof(struct small_send) * WORKER_SMALLS, 64));
+    if (!w->trains_block || !w->trains_bytes || !w->smalls_block)
+        return ERR_NO_MEMORY;
+    memset(w->trains_block, 0, sizeof(struct train) * WORKER_TRAINS);
+    memset(w->smalls_block, 0, sizeof(struct small_send) * WORKER_SMALLS);
+    for (unsigned i = 0; i < WORKER_TRAINS; i++) {
+        struct train *t = &w->trains_block[i];
+        t->tx_kind = TX_TRAIN;
+        t->bytes = w->trains_bytes + (size_t)TRAIN_STRIDE * i;
+        t->next = w->trains_free;
+        w->trains_free = t;
+    }
+    w->trains_free_n = WORKER_TRAINS;
+    for (unsigned i = 0; i < WORKER_SMALLS; i++) {
+        struct small_send *s = &w->smalls_block[i];
+        s->tx_kind = TX_SMALL;
+        s->next = w->smalls_free;
+        w->smalls_free = s;
+    }
+    return ERR_OK;
+}
+
+void train_pool_fini(struct worker *w)
+{
+    free(w->trains_block);
+    free(w->trains_bytes);
+    free(w->smalls_block);
+}
+
+static void train_give_back(struct worker *w, struct train *t)
+{
+    t->next = w->trains_free;
+    w->trains_free = t;
+    w->trains_free_n++;
+}
+
+static void small_give_back(struct worker *w, struct small_send *s)
+{
+    s->next = w->smalls_free;
+    w->smalls_free = s;
+}
+
+static unsigned send_packets(const struct io_send *s)
+{
+    return s->segment_size >= s->len ? 1 : (s->len + s->segment_size - 1) / s->segment_size;
+}
+
+/* All packets of a train end with `v`. */
+static void train_drop(struct worker *w, struct train *t, enum verdict v)
+{
+    count(w, v, t->packets_n);
+    train_give_back(w, t);
+}
+
+static void train_enqueue(struct worker *w, struct train *t, const struct ip_source *source)
+{
+    t->sends_out = t->sends_n;
+    tally(w, TALLY_UDP_SENDS, t->sends_n);
+    for (unsigned i = 0; i < t->sends_n; i++) {
+        t->sends[i].from = *source;
+        io_udp_send(w->io, &t->sends[i]);
+    }
+}
+
+static void small_enqueue(struct worker *w, struct small_send *s, const struct ip_source *source)
+{
+    s->send.from = *source;
+    tally(w, TALLY_UDP_SENDS, 1);
+    io_udp_send(w->io, &s->send);
+}
+
+/* True: `*source` may be used now. False: parked, or dropped (then *drop says why). */
+static bool source_for(struct worker *w, const struct sock_addr *to, void *datagram,
+                       struct ip_source *source, enum verdict *drop)
+{
+    *drop = VERDICT_N;
+    if (source->ip.family != ADDR_NONE || !w->engine->config.source_resolve)
+        return true;
+    switch (
+        source_cache_resolve(w->engine->sources, &w->parking, &to->ip, w->now, datagram, source)) {
+    case SOURCE_HIT:
+        return true;
+    case SOURCE_PARKED_ASK:
+        worker_ask_source(w, &to->ip);
+        return false;
+    case SOURCE_PARKED:
+        return false;
+    case SOURCE_DROP_FULL:
+        *drop = VERDICT_OUT_SOURCE_FULL;
+        return false;
+    case SOURCE_DROP_FAILED:
+        *drop = VERDICT_OUT_NO_SOURCE;
+        return false;
+    }
+    return false;
+}
+
+/* What the peer's timers learn from a sent train. */
+static void note_sent(struct worker *w, struct peer *p, const struct train *t)
+{
+    struct peer_shared *s = &p->shared;
+    bool data = t->packets_n > 1 || t->packets[0].len > 0;
+
+    counter_add(&s->tx_bytes, t->used);
+    counter_set(&s->last_sent, w->now);
+    if (counter_read(&s->unacked_since) != 0)
+        counter_set(&s->unacked_since, 0);
+    if (data && counter_read(&s->unanswered_since) == 0) {
+        counter_set(&s->unanswered_since, w->now);
+        if (arm_missing(&s->armed, ARM_ANSWER))
+            worker_raise(w, p, EDGE_DATA_SENT);
+    }
+    if (session_rekey_on_send(t->session, w->now))
+        worker_raise(w, p, EDGE_WANT_HANDSHAKE);
+}
+
+static void train_close(struct worker *w, struct train *t)
+{
+    struct peer *p = t->peer;
+    struct ip_source source = p->source;
+    enum verdict drop;
+
+    p->train = NULL;
+    crypt_seal(&w->crypt, &t->session->send_key, t->packets, t->packets_n);
+    tally(w, TALLY_SEAL_BATCHES, 1);
+    tally(w, TALLY_OUT_BYTES, t->used);
+    note_sent(w, p, t);
+    for (unsigned i = 0; i < t->sends_n; i++)
+        t->sends[i].to = p->endpoint;
+    if (w->engine->config.source_resolve && source.ip.family == ADDR_NONE &&
+        w->trains_parked_n >= WORKER_TRAINS_PARKED &&
+        !source_cache_lookup(w->engine->sources, &p->endpoint.ip, &source)) {
+        train_drop(w, t, VERDICT_OUT_SOURCE_FULL);
+        return;
+    }
+    source = p->source;
+    if (source_for(w, &p->endpoint, t, &source, &drop))
+        train_enqueue(w, t, &source);
+    else if (drop != VERDICT_N)
+        train_drop(w, t, drop);
+    else
+        w->trains_parked_n++;
+}
+
+void train_flush(struct worker *w)
+{
+    while (w->trains_open) {
+        struct train *t = w->trains_open;
+        w->trains_open = t->next;
+        train_close(w, t);
+    }
+}
+
+void train_flush_peer(struct worker *w, struct peer *p)
+{
+    struct train **link = &w->trains_open;
+    while (*link && (*link)->peer != p)
+        link = &(*link)->next;
+    if (!*link)
+        return;
+    struct train *t = *link;
+    *link = t->next;
+    train_close(w, t);
+}
+
+static struct train *train_start(struct worker *w, struct peer *p, struct session *s)
+{
+    struct train *t = w->trains_free;
+    struct train **end = &w->trains_open;
+
+    if (!t)
+        return NULL;
+    w->trains_free = t->next;
+    w->trains_free_n--;
+    t->packets_n = t->sends_n = t->sends_out = 0;
+    t->used = 0;
+    t->run_open = false;
+    t->slot = p->slot;
+    t->peer = p;
+    t->session = s;
+    t->next = NULL;
+    while (*end) /* few: one open train per peer and batch */
+        end = &(*end)->next;
+    *end = t;
+    p->train = t;
+    return t;
+}
+
+/* Extends the last run by a datagram of `len` bytes, or begins a new one. */
+static void run_extend(struct train *t, uint8_t *data, uint32_t len, uint8_t ecn)
+{
+    struct io_send *s = t->sends_n ? &t->sends[t->sends_n - 1] : NULL;
+
+    if (s && t->run_open && s->ecn == ecn && len <= s->segment_size) {
+        s->len += len;
+        t->run_open = len == s->segment_size;
+        return;
+    }
+    s = &t->sends[t->sends_n++];
+    s->data = data;
+    s->len = len;
+    s->segment_size = (uint16_t)len;
+    s->ecn = ecn;
+    s->owner = t;
+    t->run_open = true;
+}
+
+uint8_t *train_append(struct worker *w, struct peer *p, struct session *s, uint32_t len,
+                      uint8_t ecn)
+{
+    const struct engine_config *config = &w->engine->config;
+    uint32_t padded = len;
+    if (config->pad)
+        padded = (uint32_t)size_max(len, size_min(ALIGN_UP(len, WG_DATA_PADDING), config->mtu));
+    uint32_t need = WG_DATA_OVERHEAD + padded;
+    struct train *t = p->train;
+
+    if (t &&
+        (t->packets_n == CRYPT_BATCH_MAX || t->used + need > IO_GSO_BYTES_MAX || t->session != s)) {
+        train_flush_peer(w, p);
+        t = NULL;
+    }
+    if (!t && !(t = train_start(w, p, s)))
+        return NULL;
+
+    uint8_t *datagram = t->bytes + t->used;
+    store_le32(datagram, WG_KIND_DATA);
+    store_le32(datagram + WG_DATA_RECEIVER, s->remote_index);
+    store_le64(datagram + WG_DATA_COUNTER, s->send_counter);
+    memset(datagram + WG_DATA_PACKET + len, 0, padded - len);
+    t->packets[t->packets_n++] = (struct crypt_packet){
+        .data = datagram + WG_DATA_PACKET, .len = padded, .counter = s->send_counter++};
+    run_extend(t, datagram, need, ecn);
+    t->used += need;
+    return datagram + WG_DATA_PACKET;
+}
+
+static enum verdict verdict_of(enum io_result result)
+{
+    switch (result) {
+    case IO_SENT:
+        return VERDICT_OUT_FORWARDED;
+    case IO_PATH_LOST:
+        return VERDICT_OUT_PATH_LOST;
+    case IO_TOO_BIG:
+        return VERDICT_OUT_SEND_TOO_BIG;
+    case IO_NO_BUFFER:
+        return VERDICT_OUT_NO_BUFFER;
+    case IO_DENIED:
+        return VERDICT_OUT_DENIED;
+    case IO_CLOSED:
+        return VERDICT_OUT_NO_SOCKET;
+    case IO_FAILED:
+        return VERDICT_OUT_SEND_FAILED;
+    }
+    return VERDICT_OUT_SEND_FAILED;
+}
+
+/* A vanished source address or route: the next datagram goes out without the learned source, and control hears. */
+static void note_path_lost(struct worker *w, uint32_t slot)
+{
+    struct peer *p = w->peers[slot];
+    if (!p)
+        return;
+    memset(&p->source, 0, sizeof p->source);
+    worker_raise(w, p, EDGE_PATH_LOST);
+}
+
+void train_collect(struct worker *w)
+{
+    struct io_send *s = io_udp_take_done(w->io);
+    while (s) {
+        struct io_send *next = s->next;
+        uint8_t kind = *(uint8_t *)s->owner;
+        count(w, verdict_of((enum io_result)s->result), kind == TX_TRAIN ? send_packets(s) : 0);
+        if (kind == TX_TRAIN) {
+            struct train *t = s->owner;
+            if (s->result == IO_PATH_LOST)
+                note_path_lost(w, t->slot);
+            if (--t->sends_out == 0)
+                train_give_back(w, t);
+        } else {
+            small_give_back(w, s->owner);
+        }
+        s = next;
+    }
+}
+
+static void parked_drop(struct worker *w, void *datagram)
+{
+    if (*(uint8_t *)datagram == TX_TRAIN) {
+        w->trains_parked_n--;
+        train_drop(w, datagram, VERDICT_OUT_NO_SOURCE);
+    } else {
+        count(w, VERDICT_OUT_NO_SOURCE, 1);
+        small_give_back(w, datagram);
+    }
+}
+
+void train_release_parked(struct worker *w)
+{
+    struct source_released r;
+    while (source_parking_poll(&w->parking, w->engine->sources, w->now, &r)) {
+        switch (r.what) {
+        case SOURCE_RELEASE_SEND:
+            if (*(uint8_t *)r.datagram == TX_TRAIN) {
+                w->trains_parked_n--;
+                train_enqueue(w, r.datagram, &r.source);
+            } else {
+                small_enqueue(w, r.datagram, &r.source);
+            }
+            break;
+        case SOURCE_RELEASE_DROP:
+            parked_drop(w, r.datagram);
+            break;
+        case SOURCE_RELEASE_ASK:
+            worker_ask_source(w, &r.dst);
+            break;
+        }
+    }
+}
+
+void train_drop_parked(struct worker *w)
+{
+    struct source_released r;
+    while (source_parking_flush(&w->parking, &r))
+        parked_drop(w, r.datagram);
+}
+
+bool train_send_small(struct worker *w, const struct sock_addr *to, const struct ip_source *from,
+                      const uint8_t *bytes, size_t len)
+{
+    struct small_send *s = w->smalls_free;
+    struct ip_source source = *from;
+    enum verdict drop;
+
+    if (!s || len > sizeof s->bytes)
+        return false;
+    w->smalls_free = s->next;
+    memcpy(s->bytes, bytes, len);
+    s->send = (struct io_send){.data = s->bytes,
+                               .len = (uint32_t)len,
+                               .segment_size = (uint16_t)len,
+                               .to = *to,
+                               .owner = s};
+    if (source_for(w, to, s, &source, &drop)) {
+        small_enqueue(w, s, &source);
+    } else if (drop != VERDICT_N) {
+        count(w, drop, 1);
+        small_give_back(w, s);
+    }
+    return true;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker's loop: wait, commands, packets out, packets in, flush. */
+#include "engine/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "platform/base/log.h"
+#include "platform/base/role.h"
+#include "platform/clock.h"
+#include "platform/random.h"
+
+enum {
+    ASK_AGAIN_MS = 1000
+};
+
+void worker_raise(struct worker *w, struct peer *p, uint32_t bits)
+{
+    if (bits & EDGE_WANT_HANDSHAKE) {
+        if (p->asked_at != 0 && time_since(w->now, p->asked_at) < ASK_AGAIN_MS * NS_PER_MS)
+            bits &= ~(uint32_t)EDGE_WANT_HANDSHAKE;
+        else
+            p->asked_at = w->now;
+    }
+    if (bits == 0 || !edge_raise(&p->shared.edges, bits))
+        return;
+    struct event_edge e = {.kind = EVENT_EDGE_PEER, .worker = (uint8_t)w->index, .slot = p->slot};
+    bool pushed = edge_ring_push_spsc(&w->edges, &e);
+    ASSERT(pushed); /* at most one notice per peer is queued */
+    w->wake_control = true;
+}
+
+void worker_ask_source(struct worker *w, const struct ip_addr *dst)
+{
+    struct event_edge e = {.kind = EVENT_EDGE_SOURCE, .worker = (uint8_t)w->index, .dst = *dst};
+    tally(w, TALLY_SOURCE_MISSES, 1);
+    /* Room for every peer's notice is kept; a question that does not fit is put again by the cache. */
+    if (edge_ring_len(&w->edges) < SOURCE_PARKED_DESTINATIONS_MAX * 4 &&
+        edge_ring_push_spsc(&w->edges, &e))
+        w->wake_control = true;
+}
+
+void worker_ack(struct worker *w, const struct event_ack *ack)
+{
+    struct event_ack a = *ack;
+    a.worker = (uint8_t)w->index;
+    bool pushed = ack_ring_push_spsc(&w->acks, &a);
+    ASSERT(pushed); /* commands wait while the ring is nearly full */
+    w->wake_control = true;
+}
+
+/* ---- the parts of a loop ---- */
+
+/* A command yields at most four acknowledgements (peer removal); packets yield a few more. */
+static bool acks_have_room(struct worker *w)
+{
+    return ack_ring_len(&w->acks) < RING_COMMANDS * 4 - 8 * WORKER_RX_MAX;
+}
+
+static void run_commands(struct worker *w)
+{
+    struct command c;
+    unsigned n = 0;
+    while (n < WORKER_COMMANDS_MAX && w->running && acks_have_room(w) &&
+           command_ring_pop_spsc(&w->commands, &c)) {
+        worker_execute(w, &c);
+        n++;
+    }
+    if (n > 0)
+        tally(w, TALLY_COMMANDS, n);
+}
+
+static void defer(struct worker *w, const struct io_rx *rx, unsigned origin)
+{
+    ASSERT(w->deferred_n < ARRAY_LEN(w->deferred));
+    w->deferred[w->deferred_n] = *rx;
+    w->deferred_origin[w->deferred_n++] = (uint8_t)origin;
+}
+
+/* A TUN frame; order is kept behind frames that wait already. */
+static void run_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
+{
+    if (w->deferred_n > 0) {
+        defer(w, rx, origin);
+        return;
+    }
+    switch (egress_frame(w, rx, origin)) {
+    case EGRESS_DONE:
+        handoff_release(w, origin, rx->kind, rx->buffer);
+        return;
+    case EGRESS_LENT:
+        return;
+    case EGRESS_STALLED:
+        defer(w, rx, origin);
+        return;
+    }
+}
+
+static void run_deferred(struct worker *w)
+{
+    unsigned done = 0;
+    for (; done < w->deferred_n; done++) {
+        const struct io_rx *rx = &w->deferred[done];
+        enum egress_result r = egress_frame(w, rx, w->deferred_origin[done]);
+        if (r == EGRESS_STALLED)
+            break;
+        if (r == EGRESS_DONE)
+            handoff_release(w, w->deferred_origin[done], rx->kind, rx->buffer);
+    }
+    w->deferred_n -= done;
+    memmove(w->deferred, w->deferred + done, w->deferred_n * sizeof w->deferred[0]);
+    memmove(w->deferred_origin, w->deferred_origin + done, w->deferred_n);
+}
+
+static void run_staged(struct worker *w)
+{
+    w->staged_blocked = false;
+    for (uint32_t i = 0; i < w->engine->config.peers_max && !w->staged_blocked; i++) {
+        if (w->peers[i] && w->peers[i]->staged_n > 0 && w->peers[i]->current)
+            egress_staged(w, w->peers[i]);
+    }
+}
+
+static void run_record(struct worker *w, const struct io_rx *rx, unsigned origin)
+{
+    if (rx->kind == IO_RX_TUN) {
+        tally(w, TALLY_TUN_FRAMES_READ, 1);
+        run_frame(w, rx, origin);
+    } else {
+        tally(w, TALLY_UDP_READS, 1);
+        ingress_datagrams(w, rx, origin);
+    }
+}
+
+/* Receive buffers are free once the TUN has what was in them. */
+static void release_records(struct worker *w, unsigned rx_n, unsigned spans_n)
+{
+    for (unsigned i = 0; i < spans_n; i++) {
+        if (w->spans[i].rx.kind == IO_RX_UDP)
+            handoff_release(w, w->spans[i].origin, IO_RX_UDP, w->spans[i].rx.buffer);
+    }
+    for (unsigned i = 0; i < rx_n; i++) {
+        if (w->rx[i].kind == IO_RX_UDP)
+            handoff_release(w, w->index, IO_RX_UDP, w->rx[i].buffer);
+    }
+}
+
+static void wake_others(struct worker *w)
+{
+    static const uint64_t one = 1;
+    handoff_wake(w);
+    if (!w->wake_control)
+        return;
+    w->wake_control = false;
+    if (sleeper_must_wake(&w->engine->control) &&
+        write(w->engine->event_fd, &one, sizeof one) != (ssize_t)sizeof one)
+        log_debug("worker", "event descriptor is saturated");
+}
+
+/* How long io_wait may block: 0 if there is work that no descriptor announces. */
+static time_ns sleep_until(struct worker *w)
+{
+    if ((w->deferred_n > 0 || w->staged_blocked) && w->trains_free_n > WORKER_TRAINS / 2)
+        return 0;
+    sleeper_prepare(&w->sleeper);
+    if ((command_ring_len(&w->commands) > 0 && acks_have_room(w)) ||
+        (w->deferred_n == 0 && handoff_pending(w)))
+        return 0;
+    return source_parking_poll_timeout(&w->parking);
+}
+
+static void loop_once(struct worker *w)
+{
+    time_ns until = sleep_until(w);
+    snapshot_reader_offline(w->domain, w->index);
+    unsigned rx_n = io_wait(w->io, w->rx, WORKER_RX_MAX, until);
+    sleeper_awake(&w->sleeper);
+
+    snapshot_reader_quiescent(w->domain, w->index);
+    w->now = clock_now();
+    w->routes = snapshot_read(&w->engine->routes);
+    tally(w, TALLY_LOOPS, 1);
+
+    train_collect(w);
+    handoff_collect(w);
+    run_commands(w);
+    if (source_parking_len(&w->parking) > 0)
+        train_release_parked(w);
+    if (w->staged_blocked)
+        run_staged(w);
+    run_deferred(w);
+    unsigned spans_n = w->deferred_n > 0 ? 0 : handoff_take(w);
+    for (unsigned i = 0; i < spans_n; i++)
+        run_record(w, &w->spans[i].rx, w->spans[i].origin);
+    for (unsigned i = 0; i < rx_n; i++)
+        run_record(w, &w->rx[i], w->index);
+
+    ingress_flush(w);
+    train_flush(w);
+    io_flush(w->io);
+    train_collect(w);
+    release_records(w, rx_n, spans_n);
+    wake_others(w);
+}
+
+/* ---- life ---- */
+
+enum err worker_init(struct worker *w, struct engine *e, unsigned index)
+{
+    unsigned n = e->workers_n;
+    enum err err;
+
+    w->engine = e;
+    w->index = index;
+    w->domain = &e->domain;
+    w->counters = &e->counters[index];
+    w->peers = calloc(e->config.peers_max, sizeof *w->peers);
+    w->sessions = calloc(SESSION_TABLE, sizeof *w->sessions);
+    w->handoff_in = calloc(n, sizeof *w->handoff_in);
+    w->handback_in = calloc(n, sizeof *w->handback_in);
+    if (!w->peers || !w->sessions || !w->handoff_in || !w->handback_in)
+        return ERR_NO_MEMORY;
+    for (unsigned i = 0; i < n && n > 1; i++) {
+        if ((err = span_ring_init(&w->handoff_in[i], RING_HANDOFF)) != ERR_OK ||
+            (err = handback_ring_init(&w->handback_in[i], RING_HANDBACK)) != ERR_OK)
+            return err;
+    }
+    unsigned edges = 1024;
+    while (edges < e->config.peers_max * 2)
+        edges *= 2;
+    if ((err = command_ring_init(&w->commands, RING_COMMANDS)) != ERR_OK ||
+        (err = edge_ring_init(&w->edges, edges)) != ERR_OK ||
+        (err = ack_ring_init(&w->acks, RING_COMMANDS * 4)) != ERR_OK ||
+        (err = handshake_ring_init(&w->handshakes, RING_HANDSHAKES)) != ERR_OK ||
+        (err = packet_ring_init(&w->packets, RING_PACKETS)) != ERR_OK ||
+        (err = train_pool_init(w)) != ERR_OK ||
+        (err = stage_init(&w->stage, e->config.mtu)) != ERR_OK)
+        return err;
+    source_parking_init(&w->parking);
+    rate_limit_init(&w->limits, (uint64_t)random_u32() << 32 | random_u32());
+    coalesce_init(&w->coalesce, 0);
+    return crypt_init(&w->crypt, e->config.crypto);
+}
+
+void worker_fini(struct worker *w)
+{
+    for (unsigned i = 0; i < w->engine->workers_n && w->engine->workers_n > 1; i++) {
+        if (w->handoff_in)
+            span_ring_fini(&w->handoff_in[i]);
+        if (w->handback_in)
+            handback_ring_fini(&w->handback_in[i]);
+    }
+    command_ring_fini(&w->commands);
+    edge_ring_fini(&w->edges);
+    ack_ring_fini(&w->acks);
+    handshake_ring_fini(&w->handshakes);
+    packet_ring_fini(&w->packets);
+    train_pool_fini(w);
+    stage_fini(&w->stage);
+    free(w->handoff_in);
+    free(w->handback_in);
+    free(w->peers);
+    free(w->sessions);
+}
+
+/* On the worker's own thread: io_uring wants one submitter. */
+static enum err io_start(struct worker *w)
+{
+    const struct engine_tun *tun = &w->engine->tun;
+    struct io_config config = {.backend = w->engine->config.io,
+                               .tun_buffers = WORKER_TUN_BUFFERS,
+                               .udp_buffers = WORKER_UDP_BUFFERS};
+    bool own_queue = w->index < tun->queues;
+    enum err err = io_new(&w->io, &config);
+    if (err != ERR_OK)
+        return err;
+    err = io_attach_tun(w->io, tun->fds[own_queue ? w->index : 0], own_queue);
+    if (err != ERR_OK) {
+        io_free(w->io);
+        w->io = NULL;
+        return err;
+    }
+    coalesce_init(&w->coalesce, tun->offloads);
+    return ERR_OK;
+}
+
+void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+
+    role_enter(&role_worker);
+    w->start_result = io_start(w);
+    engine_worker_started(w);
+    if (w->start_result == ERR_OK) {
+        w->running = true;
+        while (w->running)
+            loop_once(w);
+        train_flush(w);
+        io_flush(w->io);
+        io_detach_udp(w->io);
+        io_detach_tun(w->io);
+        train_drop_parked(w);
+        train_collect(w);
+        snapshot_reader_offline(w->domain, w->index);
+    }
+    role_leave(&role_worker);
+    return NULL;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One worker thread: everything it owns, and the stages a packet passes. Private to engine/.
+ *
+ * The loop (worker.c): commands, packets handed over by other workers, one batch of received packets; out through
+ * egress.c (TUN to UDP), in through ingress.c (UDP to TUN); then everything queued leaves, and the loop sleeps in
+ * io_wait until there is more. Run to completion: a worker seals and opens what it read, unless the peer belongs to
+ * another worker (handoff.c).
+ */
+#ifndef FZ_WORKER_H
+#define FZ_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "engine/coalesce.h"
+#include "engine/command.h"
+#include "engine/counters.h"
+#include "engine/crypt.h"
+#include "engine/engine.h"
+#include "engine/event.h"
+#include "engine/peer.h"
+#include "engine/rate_limit.h"
+#include "engine/route.h"
+#include "engine/session.h"
+#include "engine/source_cache.h"
+#include "platform/base/sleeper.h"
+#include "platform/base/snapshot.h"
+#include "platform/io.h"
+
+enum {
+    WORKER_RX_MAX = 64,        /* records per io_wait */
+    WORKER_SPANS_MAX = 64,     /* records taken from other workers per loop */
+    WORKER_TUN_BUFFERS = 32,   /* each holds up to 64 KiB */
+    WORKER_UDP_BUFFERS = 64,   /* each holds up to 64 KiB */
+    WORKER_TRAINS = 48,        /* outgoing batches, each up to 64 KiB */
+    WORKER_TRAINS_PARKED = 16, /* of those, at most this many wait for a source address */
+    WORKER_SMALLS = 512,       /* handshake messages and cookie replies in flight */
+    WORKER_STAGE_BYTES = 4 << 20,
+    WORKER_COMMANDS_MAX = 64, /* executed per loop, so that packets are not starved */
+
+    RING_COMMANDS = 1024,
+    RING_HANDOFF = 1024,
+    RING_HANDBACK = 16384, /* more than can be outstanding: buffers x datagrams per buffer */
+    RING_HANDSHAKES = 512,
+    RING_PACKETS = 256,
+
+    SESSION_TABLE = 1 << ENGINE_SESSION_BITS
+};
+
+/* What a queued io_send belongs to; io_send.owner points here. */
+enum tx_kind {
+    TX_TRAIN,
+    TX_SMALL
+};
+
+/*
+ * A train: datagrams for one peer, in order, in one block of memory, sealed in one call, sent as runs of equal
+ * size. bytes: header 16, packet, tag 16, and the next; no gaps, so that a run is one GSO send.
+ */
+struct train {
+    uint8_t tx_kind; /* TX_TRAIN, first */
+    bool run_open;   /* the last run may be extended */
+    uint16_t packets_n, sends_n, sends_out;
+    uint32_t slot;
+    uint32_t used;
+    uint8_t *bytes;
+    struct session *session;
+    struct peer *peer;
+    struct train *next; /* free list, open list */
+    struct crypt_packet packets[CRYPT_BATCH_MAX];
+    struct io_send sends[CRYPT_BATCH_MAX];
+};
+
+/* A single datagram of control or of the cookie gate. */
+struct small_send {
+    uint8_t tx_kind; /* TX_SMALL, first */
+    bool parked;
+    struct small_send *next;
+    struct io_send send;
+    uint8_t bytes[COMMAND_DATAGRAM_MAX];
+};
+
+/* A received record that another worker processes. The buffer stays the origin's; it comes back as a `handback`. */
+struct span {
+    struct io_rx rx;
+    uint8_t origin;
+};
+
+struct handback {
+    uint8_t kind; /* enum io_kind */
+    uint16_t buffer;
+};
+
+RING_DEFINE(span, struct span)
+RING_DEFINE(handback, struct handback)
+
+/* Packets of one session, to be opened in one call. */
+struct open_batch {
+    struct session *session;
+    unsigned n;
+    struct crypt_packet packets[CRYPT_BATCH_MAX];
+    uint8_t ecn[CRYPT_BATCH_MAX];
+    const struct io_rx *rx[CRYPT_BATCH_MAX]; /* where each came from */
+};
+
+struct stage_pool {
+    uint8_t *bytes;
+    uint32_t slot_size;
+    uint16_t n;
+    uint16_t *lens;
+    uint16_t *free_list;
+    uint16_t free_n;
+};
+
+struct worker {
+    struct engine *engine;
+    unsigned index;
+    pthread_t thread;
+    bool started, running;
+    enum err start_result;
+
+    struct io *io;
+    struct snapshot_domain *domain;
+    struct crypt crypt;
+    time_ns now;                      /* of this loop */
+    const struct route_table *routes; /* of this loop */
+
+    struct peer **peers;       /* by slot */
+    struct session **sessions; /* by index & (SESSION_TABLE - 1) */
+
+    /* Outgoing. */
+    struct train *trains_free, *trains_open;
+    unsigned trains_free_n, trains_parked_n;
+    struct small_send *smalls_free;
+    struct stage_pool stage;
+    struct io_rx
+        deferred[WORKER_TUN_BUFFERS + WORKER_SPANS_MAX]; /* TUN frames that wait for a train */
+    uint8_t deferred_origin[WORKER_TUN_BUFFERS + WORKER_SPANS_MAX];
+    unsigned deferred_n;
+    struct source_parking parking;
+    bool staged_blocked; /* a peer's staged packets wait for a train */
+
+    /* Incoming. */
+    struct open_batch open;
+    struct coalesce coalesce;
+    struct rate_limit limits; /* handshakes per source, when proven */
+    time_ns load_until;       /* under load: handshakes need a cookie */
+    time_ns load_window_start;
+    unsigned load_window_count;
+    uint8_t entropy[1536]; /* for cookie nonces */
+    unsigned entropy_left;
+
+    /* Buffers lent to other workers: spans outstanding per buffer. */
+    uint16_t lent[2][WORKER_UDP_BUFFERS];
+    bool wake_worker[ENGINE_WORKERS_MAX]; /* something was pushed to it in this loop */
+    bool wake_control;
+
+    struct io_rx rx[WORKER_RX_MAX];
+    struct span spans[WORKER_SPANS_MAX];
+
+    struct counters *counters;
+
+    /* Memory blocks to free. */
+    struct train *trains_block;
+    uint8_t *trains_bytes;
+    struct small_send *smalls_block;
+
+    /* Queues, each with one producer and one consumer. */
+    struct command_ring commands;
+    struct edge_ring edges;
+    struct ack_ring acks;
+    struct handshake_ring handshakes;
+    struct packet_ring packets;
+    struct span_ring *handoff_in;      /* [worker that pushes] */
+    struct handback_ring *handback_in; /* [worker that returns] */
+
+    struct sleeper sleeper;
+};
+
+struct engine {
+    struct engine_config config;
+    struct engine_tun tun;
+    unsigned workers_n;
+    pthread_barrier_t started;
+    struct worker *workers[ENGINE_WORKERS_MAX];
+    struct counters *counters; /* [worker] */
+
+    struct snapshot_domain domain;
+    struct route_table *routes;   /* snapshot */
+    struct cookie_gate *gate;     /* snapshot */
+    struct source_cache *sources; /* shared, lock-free */
+
+    int event_fd;
+    struct sleeper control; /* asleep = 1: the next event signals event_fd */
+
+    /* Commands that did not fit, per worker; control only. */
+    struct overflow {
+        struct command *items;
+        size_t head, n, capacity;
+    } overflow[ENGINE_WORKERS_MAX];
+    unsigned next_pop[4]; /* round robin */
+};
+
+static inline void count(struct worker *w, enum verdict v, uint64_t n)
+{
+    counter_add(&w->counters->verdicts[v], n);
+}
+
+static inline void tally(struct worker *w, enum tally t, uint64_t n)
+{
+    counter_add(&w->counters->tallies[t], n);
+}
+
+static inline unsigned owner_of(uint32_t value)
+{
+    return value >> ENGINE_OWNER_SHIFT;
+}
+
+static inline uint32_t slot_of(uint32_t value)
+{
+    return value & ((1u << ENGINE_OWNER_SHIFT) - 1);
+}
+
+/* worker.c */
+void *worker_main(void *arg);
+enum err worker_init(struct worker *w, struct engine *e, unsigned index) MUST_USE;
+void worker_fini(struct worker *w);
+void worker_raise(struct worker *w, struct peer *p, uint32_t edge_bits);
+void worker_ask_source(struct worker *w, const struct ip_addr *dst);
+void worker_ack(struct worker *w, const struct event_ack *ack);
+
+/* engine.c: start_result is set; returns when all workers' are, so that each may wake the others. */
+void engine_worker_started(struct worker *w);
+
+/* execute.c: one command. */
+void worker_execute(struct worker *w, const struct command *c);
+
+/* egress.c */
+enum egress_result {
+    EGRESS_DONE,
+    EGRESS_LENT,
+    EGRESS_STALLED
+};
+/* Routes, splits and appends a TUN frame. LENT: another worker has it. STALLED: try again when trains are free. */
+enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin);
+/* An empty packet, or what is staged. */
+void egress_keepalive(struct worker *w, struct peer *p);
+/* Sends what was staged, if there is a session now. */
+void egress_staged(struct worker *w, struct peer *p);
+
+/* train.c */
+enum err train_pool_init(struct worker *w) MUST_USE;
+void train_pool_fini(struct worker *w);
+/* Room for a packet of `len` bytes (at most `padded` after padding) at the end of the peer's train; NULL: no train. */
+uint8_t *train_append(struct worker *w, struct peer *p, struct session *s, uint32_t len,
+                      uint8_t ecn);
+/* Seals and sends all open trains. */
+void train_flush(struct worker *w);
+void train_flush_peer(struct worker *w, struct peer *p);
+/* Takes back finished sends, counts their results. */
+void train_collect(struct worker *w);
+/* Sends, or drops, what waited for a source address. */
+void train_release_parked(struct worker *w);
+void train_drop_parked(struct worker *w);
+/* A datagram of its own. False: no buffer. */
+bool train_send_small(struct worker *w, const struct sock_addr *to, const struct ip_source *from,
+                      const uint8_t *bytes, size_t len);
+
+/* stage.c */
+enum err stage_init(struct stage_pool *s, uint32_t packet_max) MUST_USE;
+void stage_fini(struct stage_pool *s);
+/* Room for a staged packet; the peer's oldest one is dropped (counted) if need be. NULL: none. */
+uint8_t *stage_push(struct worker *w, struct peer *p, uint32_t len);
+/* The oldest staged packet, which stays in place until stage_pop. */
+uint8_t *stage_peek(struct worker *w, struct peer *p, uint32_t *len);
+void stage_pop(struct worker *w, struct peer *p);
+void stage_purge(struct worker *w, struct peer *p, enum verdict reason);
+
+/* ingress.c */
+void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin);
+/* Opens the pending batch and writes everything to the TUN. After it no receive buffer is referenced. */
+void ingress_flush(struct worker *w);
+
+/* handshake_gate.c: handshake messages and other datagrams that are not transport data. */
+void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len);
+void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len);
+
+/* handoff.c */
+/* Lends `rx` (read by this worker) to `target`. False: its ring is full, the caller drops and counts. */
+bool handoff_lend(struct worker *w, unsigned target, const struct io_rx *rx);
+/* A buffer is no longer used by this worker: back to the backend, or to the worker that read it. */
+void handoff_release(struct worker *w, unsigned origin, unsigned kind, uint16_t buffer);
+/* Buffers that other workers are done with. */
+void handoff_collect(struct worker *w);
+/* Up to WORKER_SPANS_MAX records from other workers into w->spans. */
+unsigned handoff_take(struct worker *w);
+bool handoff_pending(const struct worker *w);
+/* Wakes the workers, and control, that got something in this loop. */
+void handoff_wake(struct worker *w);
+
+/* keys.c: the three key slots. */
+void keys_install(struct worker *w, struct peer *p, struct session *s);
+/* An authentic packet came on `s`: promotes next to current. True if it did. */
+bool keys_confirm(struct worker *w, struct peer *p, struct session *s);
+void keys_drop_all(struct worker *w, struct peer *p);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules to netlink messages and back, and the choice of priorities. */
+#include "platform/linux/rule.h"
+
+#include <errno.h>
+#include <linux/fib_rules.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+
+#include "platform/base/addr.h"
+#include "platform/base/bytes.h"
+#include "platform/linux/addr_os.h"
+
+/* Below the kernel's own rules (main 32766, default 32767), where rules without a stated priority end up as well. */
+enum {
+    BYPASS_FIRST = 32000,
+    BYPASS_LAST = 32099,
+    STEER_FIRST = 32100,
+    STEER_LAST = 32765
+};
+
+static struct nlmsghdr *rule_message(struct netlink_buf *b, uint16_t type, uint16_t flags,
+                                     const struct rule *rule)
+{
+    struct nlmsghdr *h = netlink_begin(b, type, flags);
+    struct fib_rule_hdr *frh = mnl_nlmsg_put_extra_header(h, sizeof *frh);
+
+    frh->family = (uint8_t)addr_os_family(rule->family);
+    frh->action = rule->action;
+    frh->flags = rule->invert ? FIB_RULE_INVERT : 0;
+    frh->table = rule->table < 256 ? (uint8_t)rule->table : RT_TABLE_UNSPEC;
+    mnl_attr_put_u32(h, FRA_PRIORITY, rule->priority);
+    if (rule->has_mark)
+        mnl_attr_put_u32(h, FRA_FWMARK, rule->mark);
+    if (rule->table != 0)
+        mnl_attr_put_u32(h, FRA_TABLE, rule->table);
+    if (rule->suppress_all)
+        mnl_attr_put_u32(h, FRA_SUPPRESS_PREFIXLEN, 0);
+    return h;
+}
+
+int rule_add(struct netlink *n, const struct rule *rule)
+{
+    struct netlink_buf b;
+    return netlink_ack(n, rule_message(&b, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, rule));
+}
+
+int rule_del(struct netlink *n, const struct rule *rule)
+{
+    struct netlink_buf b;
+    return netlink_ack(n, rule_message(&b, RTM_DELRULE, 0, rule));
+}
+
+struct list {
+    struct rule *rules;
+    size_t n, max;
+    bool out_of_memory;
+};
+
+static int take_attr(const struct nlattr *attr, void *arg)
+{
+    struct rule *rule = arg;
+
+    if (mnl_attr_get_payload_len(attr) < sizeof(uint32_t))
+        return MNL_CB_OK;
+    uint32_t value = mnl_attr_get_u32(attr);
+    switch (mnl_attr_get_type(attr)) {
+    case FRA_PRIORITY:
+        rule->priority = value;
+        break;
+    case FRA_TABLE:
+        rule->table = value;
+        break;
+    case FRA_FWMARK:
+        rule->mark = value;
+        rule->has_mark = true;
+        break;
+    case FRA_SUPPRESS_PREFIXLEN:
+        rule->suppress_all = value == 0;
+        break;
+    default:
+        break;
+    }
+    return MNL_CB_OK;
+}
+
+static void take_rule(void *arg, const struct nlmsghdr *h)
+{
+    struct list *list = arg;
+
+    if (!h) {
+        list->n = 0;
+        return;
+    }
+    if (h->nlmsg_type != RTM_NEWRULE || list->out_of_memory)
+        return;
+    if (list->n == list->max) {
+        size_t max = list->max ? 2 * list->max : 32;
+        struct rule *more = realloc(list->rules, max * sizeof *more);
+        if (!more) {
+            list->out_of_memory = true;
+            return;
+        }
+        list->rules = more;
+        list->max = max;
+    }
+    const struct fib_rule_hdr *frh = mnl_nlmsg_get_payload(h);
+    struct rule *rule = &list->rules[list->n++];
+    *rule = (struct rule){.family = frh->family == AF_INET ? ADDR_V4 : ADDR_V6,
+                          .action = frh->action,
+                          .invert = frh->flags & FIB_RULE_INVERT,
+                          .table = frh->table};
+    mnl_attr_parse(h, sizeof *frh, take_attr, rule);
+}
+
+int rule_list(struct netlink *n, uint8_t family, struct rule **out, size_t *out_n)
+{
+    struct netlink_buf b;
+    struct list list = {0};
+    struct nlmsghdr *h = netlink_begin(&b, RTM_GETRULE, 0);
+    struct fib_rule_hdr *frh = mnl_nlmsg_put_extra_header(h, sizeof *frh);
+
+    frh->family = (uint8_t)addr_os_family(family);
+    int e = netlink_dump(n, h, take_rule, &list);
+    if (e == 0 && list.out_of_memory)
+        e = ENOMEM;
+    if (e != 0) {
+        free(list.rules);
+        list = (struct list){0};
+    }
+    *out = list.rules;
+    *out_n = list.n;
+    return e;
+}
+
+static bool priority_free(uint32_t priority, const struct rule *existing, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (existing[i].priority == priority)
+            return false;
+    }
+    return true;
+}
+
+static bool pair_free(uint32_t first, const struct rule *existing, size_t n)
+{
+    return priority_free(first, existing, n) && priority_free(first + 1, existing, n);
+}
+
+bool rule_steering(struct rule out[RULE_STEERING], uint8_t family, uint32_t mark, uint32_t table,
+                   const struct rule *existing, size_t existing_n)
+{
+    uint32_t bypass = BYPASS_FIRST, steer = STEER_LAST - 1;
+
+    while (bypass < BYPASS_LAST && !pair_free(bypass, existing, existing_n))
+        bypass++;
+    while (steer >= STEER_FIRST && !pair_free(steer, existing, existing_n))
+        steer--;
+    if (bypass >= BYPASS_LAST || steer < STEER_FIRST)
+        return false;
+    out[0] = (struct rule){.family = family,
+                           .action = FR_ACT_TO_TBL,
+                           .has_mark = true,
+                           .mark = mark,
+                           .table = RT_TABLE_MAIN,
+                           .priority = bypass};
+    out[1] = (struct rule){.family = family,
+                           .action = FR_ACT_UNREACHABLE,
+                           .has_mark = true,
+                           .mark = mark,
+                           .priority = bypass + 1};
+    out[2] = (struct rule){.family = family,
+                           .action = FR_ACT_TO_TBL,
+                           .suppress_all = true,
+                           .table = RT_TABLE_MAIN,
+                           .priority = steer};
+    out[3] = (struct rule){.family = family,
+                           .action = FR_ACT_TO_TBL,
+                           .invert = true,
+                           .has_mark = true,
+                           .mark = mark,
+                           .table = table,
+                           .priority = steer + 1};
+    return true;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The workers, end to end: order, batching, handing over, roaming, staging, replay, wake-ups. Real sockets on loopback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "engine/segment.h"
+#include "engine/wire/ip.h"
+#include "platform/base/bytes.h"
+#include "platform/clock.h"
+#include "tests/engine_pair.c"
+
+enum {
+    FRAME_MAX = 10 + 65535
+};
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+enum {
+    SCALE = 10
+};
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+enum {
+    SCALE = 10
+};
+#else
+enum {
+    SCALE = 1
+};
+#endif
+#else
+enum {
+    SCALE = 1
+};
+#endif
+
+static const struct {
+    const char *name;
+    enum io_backend io;
+    bool steering;
+    unsigned workers;
+} modes[] = {
+    {"uring, 1 worker", IO_URING, true, 1},
+    {"uring, 3 workers, steered", IO_URING, true, 3},
+    {"uring, 3 workers, one queue", IO_URING, false, 3},
+    {"epoll, 1 worker", IO_EPOLL, true, 1},
+    {"epoll, 3 workers, steered", IO_EPOLL, true, 3},
+    {"epoll, 3 workers, one queue", IO_EPOLL, false, 3},
+};
+
+/* Splits a frame that came out and checks that every flow's sequence numbers rise. Returns the packets in it. */
+static unsigned check_frame(const uint8_t *frame, unsigned len, uint32_t *next, unsigned flows,
+                            bool gaps_allowed)
+{
+    struct vnet_hdr header;
+    struct segment_plan plan;
+    uint8_t packet[2048];
+
+    memcpy(&header, frame, sizeof header);
+    assert_int_equal(segment_plan(&plan, &header, frame + sizeof header, len - sizeof header, 1420),
+                     SEGMENT_OK);
+    for (unsigned i = 0; i < plan.n; i++) {
+        segment_write(&plan, i, packet);
+        uint32_t flow = load_be32(packet + 28), sequence = load_be32(packet + 32);
+        unsigned payload = segment_len(&plan, i) - 28;
+        assert_true(flow < flows);
+        if (gaps_allowed)
+            assert_true(sequence >= next[flow]);
+        else
+            assert_int_equal(sequence, next[flow]);
+        for (unsigned k = 8; k < payload; k++)
+            assert_int_equal(packet[28 + k], (uint8_t)(sequence * 31 + k));
+        next[flow] = sequence + 1;
+    }
+    return plan.n;
+}
+
+/* Sends `n` packets a flow, interleaved over peers and sizes, and drains the other side meanwhile. */
+static void run_flows(struct pair *p, unsigned peers, unsigned flows_per_peer, uint32_t n)
+{
+    static uint8_t frame[FRAME_MAX];
+    unsigned flows = peers * flows_per_peer;
+    uint32_t *next = calloc(flows, sizeof *next);
+    uint64_t sent = 0, received = 0;
+
+    for (uint32_t sequence = 0; sequence < n; sequence++) {
+        for (unsigned flow = 0; flow < flows; flow++) {
+            uint8_t packet[1420];
+            unsigned peer = flow % peers, payload = 8 + (sequence * 131 + flow * 17) % 1380;
+            if (sequence % 5 < 3)
+                payload = 1200; /* runs of equal size, so that GSO and coalescing happen */
+            unsigned len = pair_packet(packet, true, peer, (uint16_t)flow, sequence, payload);
+            while (sent - received > 256 || !pair_write(&p->a, peer, packet, len)) {
+                unsigned got = pair_read(&p->b, frame, sizeof frame, 2000);
+                if (got == 0)
+                    pair_dump(p);
+                assert_true(got > 0);
+                received += check_frame(frame, got, next, flows, false);
+            }
+            sent++;
+        }
+    }
+    while (received < sent) {
+        unsigned got = pair_read(&p->b, frame, sizeof frame, 2000);
+        if (got == 0)
+            break;
+        received += check_frame(frame, got, next, flows, false);
+    }
+    assert_int_equal(received, sent);
+    assert_int_equal(pair_count(&p->b, VERDICT_IN_REPLAY_OLD), 0);
+    assert_int_equal(pair_count(&p->b, VERDICT_IN_BAD_TAG), 0);
+    free(next);
+}
+
+static void test_order_in_every_mode(void **state)
+{
+    (void)state;
+    for (unsigned m = 0; m < ARRAY_LEN(modes); m++) {
+        struct pair p;
+        struct pair_config config = {.workers = modes[m].workers,
+                                     .peers = 7,
+                                     .io = modes[m].io,
+                                     .steering = modes[m].steering,
+                                     .pad = m % 2,
+                                     .sessions = true};
+        print_message("  %s\n", modes[m].name);
+        pair_start(&p, &config);
+        run_flows(&p, config.peers, 3, 2000 / SCALE);
+        if (modes[m].workers > 1 && !modes[m].steering) {
+            uint64_t handoffs = 0;
+            for (unsigned i = 0; i < modes[m].workers; i++)
+                handoffs +=
+                    counter_read(&engine_counters(p.a.engine, i)->tallies[TALLY_HANDOFFS_OUT]);
+            assert_true(handoffs > 0);
+        }
+        pair_stop(&p);
+    }
+}
+
+/* Packets without a session wait, the newest 128, and leave in order once there is one. */
+static void test_staging(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct pair_config config = {.workers = 1, .peers = 1, .io = IO_EPOLL, .steering = true};
+    static uint8_t frame[FRAME_MAX];
+    uint32_t next = 200 - 128;
+
+    pair_start(&p, &config);
+    struct command c = {.kind = COMMAND_ENDPOINT};
+    assert_int_equal(sock_addr_parse(&c.endpoint.to, "127.0.0.1:1"), ERR_OK);
+    c.endpoint.to.port = p.b.udp.port;
+    engine_command(p.a.engine, 0, &c);
+    for (uint32_t i = 0; i < 200; i++) {
+        uint8_t packet[1420];
+        unsigned len = pair_packet(packet, true, 0, 0, i, 100);
+        while (!pair_write(&p.a, 0, packet, len))
+            usleep(1000);
+    }
+    for (unsigned i = 0; i < 2000; i++) {
+        uint64_t staged = counter_read(&engine_counters(p.a.engine, 0)->tallies[TALLY_OUT_STAGED]);
+        if (staged == 200)
+            break;
+        usleep(1000);
+    }
+    assert_int_equal(pair_count(&p.a, VERDICT_OUT_STAGE_FULL), 72);
+    /* The peer asked for a handshake, once. */
+    struct event_edge e;
+    assert_true(engine_pop_edge(p.a.engine, &e));
+    assert_int_equal(engine_peer_take_edges(p.a.peers[0]) & EDGE_WANT_HANDSHAKE,
+                     EDGE_WANT_HANDSHAKE);
+    assert_false(engine_pop_edge(p.a.engine, &e));
+    pair_install_session(&p, 0, 0);
+    while (next < 200) {
+        unsigned got = pair_read(&p.b, frame, sizeof frame, 2000);
+        assert_true(got > 0);
+        check_frame(frame, got, &next, 1, false);
+    }
+    pair_stop(&p);
+}
+
+/* New sockets a hundred times while packets flow: the port is free each time, and traffic goes on. */
+static void test_roam(void **state)
+{
+    (void)state;
+    static uint8_t frame[FRAME_MAX];
+    for (unsigned m = 0; m < ARRAY_LEN(modes); m += 2) {
+        struct pair p;
+        struct pair_config config = {.workers = modes[m].workers,
+                                     .peers = 4,
+                                     .io = modes[m].io,
+                                     .steering = modes[m].steering,
+                                     .sessions = true};
+        uint32_t next[4] = {0}, sequence = 0;
+        char why[256];
+        pair_start(&p, &config);
+        for (unsigned round = 0; round < 100 / SCALE; round++) {
+            for (unsigned k = 0; k < 40; k++, sequence++) {
+                for (unsigned peer = 0; peer < 4; peer++) {
+                    uint8_t packet[1420];
+                    unsigned len = pair_packet(packet, true, peer, (uint16_t)peer, sequence, 900);
+                    (void)pair_write(&p.a, peer, packet, len);
+                }
+            }
+            for (unsigned i = 0; i < config.workers; i++)
+                engine_command(p.a.engine, i, &(struct command){.kind = COMMAND_SOCKETS_DROP});
+            assert_int_equal(pair_wait_acks(&p.a, ACK_SOCKETS_DROPPED, config.workers, 5000),
+                             config.workers);
+            struct udp_config udp = {.family = ADDR_V4,
+                                     .port = p.a.udp.port,
+                                     .sockets = config.workers,
+                                     .steering = config.steering,
+                                     .offloads = true};
+            udp_group_close(&p.a.udp);
+            assert_int_equal(udp_group_open(&p.a.udp, &udp, why, sizeof why), ERR_OK);
+            for (unsigned i = 0; i < config.workers; i++) {
+                struct command c = {.kind = COMMAND_SOCKETS_SET};
+                c.sockets.v4 = p.a.udp.fds[i];
+                c.sockets.v6 = -1;
+                engine_command(p.a.engine, i, &c);
+            }
+            unsigned got;
+            while ((got = pair_read(&p.b, frame, sizeof frame, 0)) > 0)
+                check_frame(frame, got, next, 4, true);
+        }
+        run_flows(&p, 0, 0, 0);
+        uint32_t before = next[0];
+        for (unsigned try = 0; try < 50 && next[0] == before; try++, sequence++) {
+            uint8_t packet[1420];
+            unsigned len = pair_packet(packet, true, 0, 0, sequence, 900);
+            (void)pair_write(&p.a, 0, packet, len);
+            unsigned got;
+            while ((got = pair_read(&p.b, frame, sizeof frame, 50)) > 0)
+                check_frame(frame, got, next, 4, true);
+        }
+        assert_true(next[0] > before);
+        pair_stop(&p);
+    }
+}
+
+/* Sessions replaced while packets flow; old ones come back and are freed. */
+static void test_rekey_under_load(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct pair_config config = {
+        .workers = 2, .peers = 3, .io = IO_AUTO, .steering = true, .sessions = true};
+    pair_start(&p, &config);
+    static uint8_t frame[FRAME_MAX];
+    uint32_t next[3] = {0};
+    for (unsigned round = 1; round < 60; round++) {
+        for (uint32_t k = 0; k < 20; k++) {
+            for (unsigned peer = 0; peer < 3; peer++) {
+                uint8_t packet[1420];
+                unsigned len =
+                    pair_packet(packet, true, peer, (uint16_t)peer, round * 20 + k, 1000);
+                assert_true(pair_write(&p.a, peer, packet, len));
+            }
+        }
+        for (unsigned peer = 0; peer < 3; peer++)
+            pair_install_session(&p, peer, round);
+        unsigned got;
+        while ((got = pair_read(&p.b, frame, sizeof frame, 20)) > 0)
+            check_frame(frame, got, next, 3, true);
+        pair_wait_acks(&p.a, ACK_SESSION_GONE, 1, 1);
+        pair_wait_acks(&p.b, ACK_SESSION_GONE, 1, 1);
+    }
+    assert_true(next[0] > 1000);
+    assert_int_equal(pair_count(&p.b, VERDICT_IN_BAD_TAG), 0);
+    pair_stop(&p);
+}
+
+/* Peers come and go; sessions and records come back exactly once. */
+static void test_peer_removal(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct pair_config config = {
+        .workers = 2, .peers = 8, .io = IO_AUTO, .steering = true, .sessions = true};
+    pair_start(&p, &config);
+    run_flows(&p, 8, 1, 50);
+    for (unsigned i = 0; i < 8; i++)
+        engine_command(p.a.engine, i % 2,
+                       &(struct command){.kind = COMMAND_PEER_REMOVE, .slot = i});
+    assert_int_equal(pair_wait_acks(&p.a, ACK_PEER_GONE, 8, 5000), 8);
+    uint8_t packet[200];
+    unsigned len = pair_packet(packet, true, 0, 0, 0, 100);
+    assert_true(pair_write(&p.a, 0, packet, len));
+    for (unsigned i = 0; i < 2000 && pair_count(&p.a, VERDICT_OUT_NO_PEER) == 0; i++)
+        usleep(1000);
+    assert_int_equal(pair_count(&p.a, VERDICT_OUT_NO_PEER), 1);
+    pair_stop(&p);
+}
+
+/* Single commands to sleeping workers: every one is answered. The median is printed, not judged. */
+static int compare_ns(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+static void wake_up_rounds(enum io_backend io, unsigned rounds)
+{
+    struct pair p;
+    struct pair_config config = {.workers = 2, .peers = 1, .io = io, .steering = true};
+    uint32_t *latency = calloc(rounds, sizeof *latency);
+
+    pair_start(&p, &config);
+    for (unsigned i = 0; i < rounds; i++) {
+        time_ns sent = clock_now();
+        struct event_ack a;
+        bool got = false;
+        engine_command(p.a.engine, i & 1, &(struct command){.kind = COMMAND_ECHO, .token = i});
+        while (!got) {
+            struct pollfd fd = {.fd = engine_event_fd(p.a.engine), .events = POLLIN};
+            assert_int_equal(poll(&fd, 1, 10000), 1); /* else a wake-up was lost */
+            engine_events_begin(p.a.engine);
+            while (engine_pop_ack(p.a.engine, &a)) {
+                assert_int_equal(a.kind, ACK_ECHO);
+                assert_int_equal(a.token, i);
+                got = true;
+            }
+        }
+        latency[i] = (uint32_t)(clock_now() - sent);
+    }
+    qsort(latency, rounds, sizeof *latency, compare_ns);
+    print_message("  %u commands to idle workers, none lost; median %u us, p99 %u us\n", rounds,
+                  latency[rounds / 2] / 1000, latency[rounds / 100 * 99] / 1000);
+    free(latency);
+    pair_stop(&p);
+}
+
+static void test_no_lost_wake_up(void **state)
+{
+    (void)state;
+    const char *full = getenv("FZ_WAKE_ROUNDS");
+    unsigned rounds = full ? (unsigned)atoi(full) : 100000 / SCALE;
+    wake_up_rounds(IO_AUTO, rounds);
+    wake_up_rounds(IO_EPOLL, rounds / 4);
+}
+
+/* Without traffic nothing runs. */
+static void test_idle_is_silent(void **state)
+{
+    (void)state;
+    for (unsigned m = 0; m < ARRAY_LEN(modes); m++) {
+        struct pair p;
+        struct pair_config config = {.workers = modes[m].workers,
+                                     .peers = 2,
+                                     .io = modes[m].io,
+                                     .steering = modes[m].steering,
+                                     .sessions = true};
+        uint64_t loops = 0;
+        pair_start(&p, &config);
+        usleep(300000);
+        for (unsigned i = 0; i < config.workers; i++)
+            loops += counter_read(&engine_counters(p.a.engine, i)->tallies[TALLY_LOOPS]);
+        usleep(1000000);
+        for (unsigned i = 0; i < config.workers; i++)
+            loops -= counter_read(&engine_counters(p.a.engine, i)->tallies[TALLY_LOOPS]);
+        assert_int_equal(loops, 0);
+        pair_stop(&p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_in_every_mode),
+        cmocka_unit_test(test_staging),
+        cmocka_unit_test(test_roam),
+        cmocka_unit_test(test_rekey_under_load),
+        cmocka_unit_test(test_peer_removal),
+        cmocka_unit_test(test_no_lost_wake_up),
+        cmocka_unit_test(test_idle_is_silent),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,756 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The I/O contract over UDP, waking and waiting: the same tests for every backend, in a network namespace of our own.
+ * Most use one backend that sends to its own socket over loopback.
+ */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "platform/base/log.h"
+#include "tests/support/io_rig.h"
+
+enum {
+    RX_MAX = 64
+};
+
+static void sleep_ms(unsigned ms)
+{
+    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&ts, NULL);
+}
+
+static struct io_send one(uint8_t *data, uint32_t len, const struct sock_addr *to)
+{
+    return (struct io_send){.data = data,
+                            .len = len,
+                            .segment_size = (uint16_t)(len ? len : 1),
+                            .result = 99,
+                            .to = *to};
+}
+
+/* The next record; fails the test if there is none in time. */
+static struct io_rx receive(struct io *io)
+{
+    struct io_rx rx;
+    time_ns limit = rig_limit();
+    while (io_wait(io, &rx, 1, limit) == 0)
+        if (clock_now() >= limit)
+            fail_msg("nothing received");
+    return rx;
+}
+
+static void expect_sent(struct io *io, unsigned n)
+{
+    struct io_send *s = io_udp_take_done(io);
+    for (unsigned i = 0; i < n; i++, s = s->next) {
+        assert_non_null(s);
+        assert_int_equal(s->result, IO_SENT);
+    }
+    assert_null(s);
+}
+
+/* ---- datagrams ---- */
+
+static void roundtrip(void **state, unsigned family, const char *self, const char *other)
+{
+    RIG_NEW(io, 4, 16);
+    struct udp_group g = rig_udp(family, 0, 0);
+    struct sock_addr to = rig_addr(self, g.port);
+    uint8_t data[5] = {1, 2, 3, 4, 5};
+    assert_int_equal(io_attach_udp(io, family, g.fds[0]), ERR_OK);
+
+    for (uint8_t ecn = 0; ecn < 4; ecn++) {
+        struct io_send s = one(data, sizeof data, &to);
+        s.ecn = ecn;
+        if (ecn & 1)
+            s.from.ip = rig_addr(other, 0).ip;
+        io_udp_send(io, &s);
+        struct io_rx rx = receive(io);
+        assert_int_equal(rx.kind, IO_RX_UDP);
+        assert_int_equal(rx.len, 5);
+        assert_int_equal(rx.segment_size, 5);
+        assert_memory_equal(rx.data, data, 5);
+        assert_int_equal(((uintptr_t)rx.data + 16) % 16, 0);
+        assert_int_equal(rx.ecn, ecn);
+        assert_int_equal(rx.from.port, g.port);
+        assert_true(ip_addr_equal(&rx.from.ip, ecn & 1 ? &s.from.ip : &to.ip));
+        assert_true(ip_addr_equal(&rx.to.ip, &to.ip));
+        assert_int_equal(rx.to.ifindex, if_nametoindex("lo"));
+        io_rx_give_back(io, IO_RX_UDP, rx.buffer);
+        expect_sent(io, 1);
+    }
+    io_free(io);
+    udp_group_close(&g);
+}
+
+static void test_roundtrip_v4(void **state)
+{
+    roundtrip(state, ADDR_V4, "127.0.0.1", "127.0.0.5");
+}
+
+static void test_roundtrip_v6(void **state)
+{
+    roundtrip(state, ADDR_V6, "::1", "fd00::5");
+}
+
+static void test_empty_datagram(void **state)
+{
+    RIG_NEW(io, 4, 16);
+    struct udp_group g = rig_udp(ADDR_V4, 0, 0);
+    struct sock_addr to = rig_addr("127.0.0.1", g.port);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
+    struct io_send s = one(NULL, 0, &to);
+    io_udp_send(io, &s);
+    struct io_rx rx = receive(io);
+    assert_int_equal(rx.len, 0);
+    assert_int_not_equal(rx.segment_size, 0);
+    expect_sent(io, 1);
+    io_free(io);
+    udp_group_close(&g);
+}
+
+/* Runs of segments arrive complete, in order, with their size; both families queued at once. */
+static void segments(void **state, bool gso)
+{
+    enum {
+        RUNS = 24,
+        SEGMENT = 1200,
+        LEN = 40 * SEGMENT + 300
+    };
+    static uint8_t data[RUNS][LEN];
+    static struct io_send sends[RUNS];
+    static const unsigned families[2] = {ADDR_V4, ADDR_V6};
+    RIG_NEW(io, 4, 128);
+    struct udp_group g[2];
+    unsigned got[2] = {0, 0};
+    size_t bytes = 0;
+
+    for (unsigned f = 0; f < 2; f++) {
+        g[f] = rig_udp(families[f], 0, 8 << 20);
+        assert_int_equal(io_attach_udp(io, families[f], g[f].fds[0]), ERR_OK);
+        io->tx[f].gso_off = !gso;
+    }
+    for (unsigned i = 0; i < RUNS; i++) {
+        unsigned f = i % 2;
+        struct sock_addr to = rig_addr(f ? "::1" : "127.0.0.1", g[f].port);
+        sends[i] = one(data[i], LEN, &to);
+        sends[i].segment_size = SEGMENT;
+        for (unsigned k = 0; k * SEGMENT < LEN; k++)
+            memcpy(data[i] + (size_t)k * SEGMENT, &(uint32_t){i / 2 * 41 + k}, 4);
+        io_udp_send(io, &sends[i]);
+    }
+    while (bytes < (size_t)RUNS * LEN) {
+        struct io_rx rx = receive(io);
+        unsigned f = rx.from.ip.family == ADDR_V6;
+        for (uint32_t at = 0; at < rx.len; at += rx.segment_size, got[f]++) {
+            uint32_t number;
+            memcpy(&number, rx.data + at, 4);
+            assert_int_equal(number, got[f]);
+        }
+        bytes += rx.len;
+        io_rx_give_back(io, IO_RX_UDP, rx.buffer);
+    }
+    assert_int_equal(bytes, (size_t)RUNS * LEN);
+    expect_sent(io, RUNS);
+    io_free(io);
+    udp_group_close(&g[0]);
+    udp_group_close(&g[1]);
+}
+
+static void test_segments_gso(void **state)
+{
+    segments(state, true);
+}
+
+static void test_segments_without_gso(void **state)
+{
+    segments(state, false);
+}
+
+/* A source address that does not exist: reported as path loss, segmentation stays on, the socket goes on working. */
+static void lost_path(void **state, unsigned family, const char *self, const char *missing)
+{
+    static uint8_t data[3000];
+    RIG_NEW(io, 4, 16);
+    struct udp_group g = rig_udp(family, 0, 0);
+    struct sock_addr to = rig_addr(self, g.port);
+    assert_int_equal(io_attach_udp(io, family, g.fds[0]), ERR_OK);
+    struct io_send bad = one(data, sizeof data, &to), good = one(data, sizeof data, &to);
+    bad.segment_size = good.segment_size = 1000;
+    bad.from.ip = rig_addr(missing, 0).ip;
+    io_udp_send(io, &bad);
+    io_udp_send(io, &good);
+    io_flush(io);
+    assert_ptr_equal(io_udp_take_done(io), &bad);
+    assert_int_equal(bad.result, IO_PATH_LOST);
+    assert_ptr_equal(bad.next, &good);
+    assert_int_equal(good.result, IO_SENT);
+    assert_int_equal(counter_read(&io_stats(io)->gso_retries), 1);
+    assert_false(io->tx[family == ADDR_V6].gso_off);
+    assert_int_equal(receive(io).len, 3000);
+    io_free(io);
+    udp_group_close(&g);
+}
+
+static void test_lost_path_v4(void **state)
+{
+    lost_path(state, ADDR_V4, "127.0.0.1", "192.0.2.77");
+}
+
+static void test_lost_path_v6(void **state)
+{
+    lost_path(state, ADDR_V6, "::1", "fd00::99");
+}
+
+/*
+ * Segments above the path MTU (loopback with a small one): fragments arrive, nothing is lost, segmentation stays on
+ * for other destinations.
+ */
+static void test_segment_above_mtu(void **state)
+{
+    static uint8_t data[6000];
+    RIG_NEW(io, 4, 16);
+    struct udp_group g = rig_udp(ADDR_V4, 0, 0);
+    struct sock_addr to = rig_addr("127.0.0.1", g.port);
+    uint32_t bytes = 0;
+    rig_set_mtu("lo", 1300);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
+    struct io_send s = one(data, sizeof data, &to);
+    s.segment_size = 1400;
+    io_udp_send(io, &s);
+    while (bytes < sizeof data) {
+        struct io_rx rx = receive(io);
+        bytes += rx.len;
+        io_rx_give_back(io, IO_RX_UDP, rx.buffer);
+    }
+    expect_sent(io, 1);
+    assert_int_equal(counter_read(&io_stats(io)->gso_retries), 1);
+    rig_set_mtu("lo", 65536);
+    io_free(io);
+    udp_group_close(&g);
+}
+
+static void test_no_socket(void **state)
+{
+    RIG_NEW(io, 4, 16);
+    uint8_t byte = 0;
+    struct sock_addr to = rig_addr("::1", 9);
+    struct io_send s = one(&byte, 1, &to);
+    struct io_rx rx;
+    io_udp_send(io, &s);
+    assert_int_equal(io_wait(io, &rx, 1, TIME_NEVER), 0); /* a finished send: does not sleep */
+    assert_ptr_equal(io_udp_take_done(io), &s);
+    assert_int_equal(s.result, IO_CLOSED);
+    assert_null(io_udp_take_done(io));
+    io_free(io);
+}
+
+/* ---- a socket that is full ---- */
+
+/*
+ * A TAP whose neighbour does not answer ARP yet: what is sent to it stays charged to the socket. Setting the
+ * neighbour's address lets everything go, and the frames come out of the TAP's descriptor.
+ */
+static void resolve_neighbour(const char *address)
+{
+    struct arpreq request = {.arp_flags = ATF_PERM | ATF_COM, .arp_dev = "tap0"};
+    struct sockaddr_in in = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    inet_pton(AF_INET, address, &in.sin_addr);
+    memcpy(&request.arp_pa, &in, sizeof in);
+    request.arp_ha.sa_family = ARPHRD_ETHER;
+    memcpy(request.arp_ha.sa_data, "\2\0\0\0\0\1", 6);
+    assert_int_equal(ioctl(fd, SIOCSARP, &request), 0);
+    close(fd);
+}
+
+/* Reads frames until `n` UDP payloads of ours came; their numbers must ascend by one. */
+static void expect_tap_order(int tap, uint16_t port, uint32_t first, uint32_t n)
+{
+    uint8_t frame[2048];
+    time_ns limit = rig_limit();
+    for (uint32_t next = first; next < first + n;) {
+        ssize_t len = read(tap, frame, sizeof frame);
+        if (len < 0) {
+            assert_int_equal(errno, EAGAIN);
+            assert_true(clock_now() < limit);
+            sleep_ms(1);
+            continue;
+        }
+        if (len < 46 || frame[12] != 8 || frame[13] != 0 || frame[23] != IPPROTO_UDP ||
+            (frame[36] << 8 | frame[37]) != port)
+            continue;
+        uint32_t number;
+        memcpy(&number, frame + 42, 4);
+        assert_int_equal(number, next);
+        next++;
+    }
+}
+
+enum {
+    FULL_SENDS = 300,
+    FULL_LEN = 900
+};
+
+static struct io_send full_sends[FULL_SENDS];
+static uint8_t full_data[FULL_SENDS][FULL_LEN];
+
+/* Queues numbered sends to `address` until the socket is full; some are left over. */
+static unsigned fill_socket(struct io *io, const char *address)
+{
+    struct sock_addr to = rig_addr(address, 4000);
+    for (uint32_t i = 0; i < FULL_SENDS; i++) {
+        memcpy(full_data[i], &i, 4);
+        full_sends[i] = one(full_data[i], FULL_LEN, &to);
+        if (i % 3 == 0)
+            full_sends[i].segment_size = FULL_LEN / 2; /* two datagrams */
+        else if (i % 3 == 1)
+            full_sends[i].len = full_sends[i].segment_size = 8;
+        io_udp_send(io, &full_sends[i]);
+    }
+    io_flush(io);
+    unsigned done = 0;
+    for (struct io_send *s = io_udp_take_done(io); s; s = s->next)
+        assert_ptr_equal(s, &full_sends[done++]);
+    assert_in_range(done, 1, FULL_SENDS - 1);
+    assert_true(counter_read(&io_stats(io)->eagain_udp) >= 1);
+    return done;
+}
+
+static void test_full_socket_keeps_order(void **state)
+{
+    static unsigned run;
+    struct io_rx rx;
+    char address[IP_TEXT_MAX];
+    RIG_NEW(io, 4, 16);
+    int tap = rig_device("tap0", IFF_TAP, "10.9.0.1");
+    assert_true(tap >= 0);
+    assert_int_equal(io_set_nonblock(tap, true), ERR_OK);
+    struct udp_group g = rig_udp(ADDR_V4, 0, 8192);
+    snprintf(address, sizeof address, "10.9.0.%u", 10 + run++);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
+    /* Every datagram carries a number: the second half of a pair continues at 1,000,000. */
+    unsigned done = fill_socket(io, address);
+    uint64_t calls = counter_read(&io_stats(io)->syscalls);
+    assert_int_equal(io_wait(io, &rx, 1, rig_in_ms(50)), 0);
+    assert_true(counter_read(&io_stats(io)->syscalls) < calls + 20); /* no busy loop */
+    resolve_neighbour(address);
+
+    time_ns limit = rig_limit();
+    while (done < FULL_SENDS && clock_now() < limit) {
+        io_wait(io, &rx, 1, limit);
+        for (struct io_send *s = io_udp_take_done(io); s; s = s->next) {
+            assert_ptr_equal(s, &full_sends[done++]);
+            assert_int_equal(s->result, IO_SENT);
+        }
+    }
+    assert_int_equal(done, FULL_SENDS);
+    io_free(io);
+    udp_group_close(&g);
+    close(tap);
+}
+
+/* The same with all datagrams single, seen at the other end: strictly ascending. */
+static void test_full_socket_order_on_the_wire(void **state)
+{
+    static unsigned run;
+    struct io_rx rx;
+    char address[IP_TEXT_MAX];
+    RIG_NEW(io, 4, 16);
+    int tap = rig_device("tap0", IFF_TAP, "10.9.0.1");
+    assert_true(tap >= 0);
+    assert_int_equal(io_set_nonblock(tap, true), ERR_OK);
+    struct udp_group g = rig_udp(ADDR_V4, 0, 8192);
+    snprintf(address, sizeof address, "10.9.0.%u", 50 + run++);
+    struct sock_addr to = rig_addr(address, 4000);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
+    for (uint32_t i = 0; i < FULL_SENDS; i++) {
+        memcpy(full_data[i], &i, 4);
+        full_sends[i] = one(full_data[i], i % 2 ? FULL_LEN : 8, &to);
+        io_udp_send(io, &full_sends[i]);
+    }
+    io_flush(io);
+    assert_true(counter_read(&io_stats(io)->eagain_udp) >= 1);
+    resolve_neighbour(address);
+    time_ns limit = rig_limit();
+    while (io->tx[0].head && clock_now() < limit) {
+        io_wait(io, &rx, 1, limit);
+        io_udp_take_done(io);
+    }
+    expect_tap_order(tap, 4000, 0, FULL_SENDS);
+    io_free(io);
+    udp_group_close(&g);
+    close(tap);
+}
+
+/* ---- back-pressure ---- */
+
+static void test_buffers_exhausted(void **state)
+{
+    enum {
+        BUFFERS = 4,
+        DATAGRAMS = 20
+    };
+    struct io_rx held[BUFFERS], rx;
+    unsigned n = 0;
+    RIG_NEW(io, 4, BUFFERS);
+    struct udp_group g = rig_udp(ADDR_V4, 0, 0), from = rig_udp(ADDR_V4, 0, 0);
+    struct sock_addr to = rig_addr("127.0.0.1", g.port);
+    union addr_os name;
+    socklen_t name_len = addr_os_to(&name, &to);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
+    for (uint8_t i = 0; i < DATAGRAMS; i++)
+        assert_int_equal(sendto(from.fds[0], &i, 1, 0, &name.sa, name_len), 1);
+
+    while (n < BUFFERS)
+        held[n++] = receive(io);
+    uint64_t calls = counter_read(&io_stats(io)->syscalls);
+    assert_int_equal(io_wait(io, &rx, 1, rig_in_ms(100)), 0);
+    assert_true(counter_read(&io_stats(io)->syscalls) < calls + 20); /* waits, does not spin */
+    assert_true(counter_read(&io_stats(io)->rx_no_buffer) >= 1);
+
+    for (unsigned i = 0; i < DATAGRAMS; i++) {
+        const struct io_rx *oldest = &held[i % BUFFERS];
+        assert_int_equal(*oldest->data, i);
+        io_rx_give_back(io, IO_RX_UDP, oldest->buffer);
+        if (n < DATAGRAMS) {
+            held[i % BUFFERS] = receive(io);
+            n++;
+        }
+    }
+    assert_int_equal(io_wait(io, &rx, 1, 0), 0);
+    io_free(io);
+    udp_group_close(&g);
+    udp_group_close(&from);
+}
+
+/* ---- waiting and waking ---- */
+
+static void test_deadline(void **state)
+{
+    struct io_rx rx;
+    RIG_NEW(io, 4, 4);
+    for (unsigned ms = 0; ms < 40; ms += 10) {
+        time_ns deadline = rig_in_ms(ms);
+        assert_int_equal(io_wait(io, &rx, 1, deadline), 0);
+        assert_true(clock_now() >= deadline);
+    }
+    uint64_t wakeups = counter_read(&io_stats(io)->wakeups);
+    assert_int_equal(io_wait(io, &rx, 1, 0), 0);
+    assert_int_equal(counter_read(&io_stats(io)->wakeups), wakeups); /* did not wait */
+    io_free(io);
+}
+
+static void *wake_later(void *arg)
+{
+    sleep_ms(1000);
+    io_wake(arg);
+    return NULL;
+}
+
+/* Nothing to do: not one wake-up until somebody wakes us. */
+static void test_idle(void **state)
+{
+    struct io_rx rx;
+    pthread_t thread;
+    RIG_NEW(io, 4, 4);
+    struct udp_group g = rig_udp(ADDR_V4, 0, 0), g6 = rig_udp(ADDR_V6, 0, 0);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
+    assert_int_equal(io_attach_udp(io, ADDR_V6, g6.fds[0]), ERR_OK);
+    assert_int_equal(io_wait(io, &rx, 1, 0), 0);
+
+    assert_int_equal(pthread_create(&thread, NULL, wake_later, io), 0);
+    assert_int_equal(io_wait(io, &rx, 1, TIME_NEVER), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(counter_read(&io_stats(io)->wakeups), 1);
+    assert_int_equal(counter_read(&io_stats(io)->wakeups_idle), 0);
+
+    assert_int_equal(io_wait(io, &rx, 1, rig_in_ms(1000)), 0);
+    assert_int_equal(counter_read(&io_stats(io)->wakeups), 2);
+    assert_int_equal(counter_read(&io_stats(io)->wakeups_idle), 1);
+    io_free(io);
+    udp_group_close(&g);
+    udp_group_close(&g6);
+}
+
+static void test_wake_before_wait(void **state)
+{
+    struct io_rx rx;
+    RIG_NEW(io, 4, 4);
+    for (unsigned i = 0; i < 100; i++) {
+        for (unsigned k = 0; k <= i % 3; k++)
+            io_wake(io);
+        assert_int_equal(io_wait(io, &rx, 1, TIME_NEVER), 0);
+    }
+    /* Wakes are not counted: those are used up. */
+    time_ns deadline = rig_in_ms(20);
+    while (clock_now() < deadline)
+        io_wait(io, &rx, 1, deadline);
+    assert_true(counter_read(&io_stats(io)->wakeups) < 210);
+    io_free(io);
+}
+
+struct pingpong {
+    struct io *io;
+    unsigned turn; /* atomic: odd while it is the waker's */
+};
+
+static void *waker(void *arg)
+{
+    struct pingpong *p = arg;
+    for (unsigned i = 0; i < 20000; i++) {
+        while (!(__atomic_load_n(&p->turn, __ATOMIC_SEQ_CST) & 1))
+            sched_yield();
+        __atomic_add_fetch(&p->turn, 1, __ATOMIC_SEQ_CST);
+        io_wake(p->io);
+    }
+    return NULL;
+}
+
+/* One wake per wait, from another thread: none is lost, or this never ends. */
+static void test_wake_from_thread(void **state)
+{
+    struct io_rx rx;
+    pthread_t thread;
+    RIG_NEW(io, 4, 4);
+    struct pingpong p = {.io = io};
+    assert_int_equal(pthread_create(&thread, NULL, waker, &p), 0);
+    for (unsigned i = 0; i < 20000; i++) {
+        unsigned turn = __atomic_add_fetch(&p.turn, 1, __ATOMIC_SEQ_CST);
+        while (__atomic_load_n(&p.turn, __ATOMIC_SEQ_CST) == turn)
+            assert_int_equal(io_wait(io, &rx, 1, TIME_NEVER), 0);
+    }
+    pthread_join(thread, NULL);
+    io_free(io);
+}
+
+/* ---- detach and close ---- */
+
+static bool port_is_bound(unsigned family, uint16_t port)
+{
+    char line[512], text[8];
+    FILE *f = fopen(family == ADDR_V4 ? "/proc/self/net/udp" : "/proc/self/net/udp6", "r");
+    bool found = false;
+    snprintf(text, sizeof text, ":%04X ", port);
+    assert_non_null(f);
+    while (!found && fgets(line, sizeof line, f)) {
+        const char *at = strstr(line, text);
+        found = at && at < strchr(line, ':') + 48; /* in the local column */
+    }
+    fclose(f);
+    return found;
+}
+
+struct flood {
+    struct sock_addr to[2];
+    bool stop; /* atomic */
+};
+
+static void *flood(void *arg)
+{
+    struct flood *f = arg;
+    struct udp_group g[2] = {rig_udp(ADDR_V4, 0, 0), rig_udp(ADDR_V6, 0, 0)};
+    static uint8_t data[1200];
+    union addr_os name;
+    for (unsigned i = 0; !__atomic_load_n(&f->stop, __ATOMIC_RELAXED); i++) {
+        socklen_t len = addr_os_to(&name, &f->to[i % 2]);
+        (void)sendto(g[i % 2].fds[0], data, sizeof data, 0, &name.sa, len);
+        if (i % 64 == 0)
+            sched_yield();
+    }
+    udp_group_close(&g[0]);
+    udp_group_close(&g[1]);
+    return NULL;
+}
+
+/*
+ * 100 times under load: after detach and close the port is free at once (not listed, can be bound), sends that were
+ * queued come back, nothing of the old sockets is reported later.
+ */
+static void test_rebind_under_load(void **state)
+{
+    static const unsigned families[2] = {ADDR_V4, ADDR_V6};
+    static uint8_t data[1000];
+    struct flood f = {.to = {rig_addr("127.0.0.1", 52000), rig_addr("::1", 52001)}};
+    static struct io_rx rx[RX_MAX];
+    pthread_t thread;
+    RIG_NEW(io, 4, 32);
+    assert_int_equal(pthread_create(&thread, NULL, flood, &f), 0);
+    for (unsigned round = 0; round < 100; round++) {
+        struct udp_group g[2];
+        struct io_send sends[2];
+        unsigned n = 0;
+        for (unsigned i = 0; i < 2; i++) {
+            g[i] = rig_udp(families[i], f.to[i].port, 0);
+            assert_true(port_is_bound(families[i], f.to[i].port));
+            assert_int_equal(io_attach_udp(io, families[i], g[i].fds[0]), ERR_OK);
+        }
+        while (n == 0)
+            n = io_wait(io, rx, 1 + round % RX_MAX, rig_limit());
+        for (unsigned i = 0; i < 2; i++) {
+            sends[i] = one(data, sizeof data, &f.to[i]);
+            io_udp_send(io, &sends[i]);
+        }
+        io_detach_udp(io);
+        for (unsigned i = 0; i < n; i++)
+            io_rx_give_back(io, IO_RX_UDP, rx[i].buffer);
+        assert_ptr_equal(io_udp_take_done(io), &sends[0]);
+        assert_int_equal(sends[0].result, IO_CLOSED);
+        assert_ptr_equal(sends[0].next, &sends[1]);
+        for (unsigned i = 0; i < 2; i++) {
+            udp_group_close(&g[i]);
+            assert_false(port_is_bound(families[i], f.to[i].port));
+        }
+        assert_int_equal(io_wait(io, rx, RX_MAX, 0), 0);
+    }
+    __atomic_store_n(&f.stop, true, __ATOMIC_RELAXED);
+    pthread_join(thread, NULL);
+    assert_int_equal(counter_read(&io_stats(io)->rx_errors), 0);
+    io_free(io);
+}
+
+/* Detach while sends wait for a full socket: they come back, in order, and the poll for room is gone. */
+static void test_detach_full_socket(void **state)
+{
+    static unsigned run;
+    struct io_rx rx;
+    char address[IP_TEXT_MAX];
+    RIG_NEW(io, 4, 16);
+    int tap = rig_device("tap0", IFF_TAP, "10.9.0.1");
+    assert_true(tap >= 0);
+    struct udp_group g = rig_udp(ADDR_V4, 53000, 8192);
+    snprintf(address, sizeof address, "10.9.0.%u", 100 + run++);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
+    unsigned done = fill_socket(io, address);
+    assert_int_equal(io_wait(io, &rx, 1, rig_in_ms(1)), 0);
+    io_detach_udp(io);
+    for (struct io_send *s = io_udp_take_done(io); s; s = s->next) {
+        assert_ptr_equal(s, &full_sends[done++]);
+        assert_int_equal(s->result, IO_CLOSED);
+    }
+    assert_int_equal(done, FULL_SENDS);
+    udp_group_close(&g);
+    assert_false(port_is_bound(ADDR_V4, 53000));
+    g = rig_udp(ADDR_V4, 53000, 0);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
+    assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_EXISTS);
+    assert_int_equal(io_wait(io, &rx, 1, 0), 0);
+    io_free(io);
+    udp_group_close(&g);
+    close(tap);
+}
+
+/* ---- choice of the backend ---- */
+
+static void test_config(void **state)
+{
+    (void)state;
+    struct io *io;
+    assert_int_equal(io_new(&io, &(struct io_config){IO_EPOLL, 3, 4}), ERR_INVALID);
+    assert_int_equal(io_new(&io, &(struct io_config){IO_EPOLL, 4, 0}), ERR_INVALID);
+    assert_int_equal(io_new(&io, &(struct io_config){IO_EPOLL, 4, 1 << 16}), ERR_INVALID);
+    assert_null(io);
+    io_free(NULL);
+}
+
+static bool forbid_io_uring(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {ARRAY_LEN(code), code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* Runs in a process of its own; the exit code says which expectation failed. */
+static int without_io_uring(void)
+{
+    struct io *io, *second;
+    struct io_rx rx;
+    if (!forbid_io_uring())
+        return 10;
+    log_set_level(LOG_ERROR);
+    if (io_new(&io, &(struct io_config){IO_AUTO, 4, 4}) != ERR_OK)
+        return 11;
+    if (strcmp(io_name(io), "epoll") != 0)
+        return 12;
+    io_wake(io);
+    if (io_wait(io, &rx, 1, TIME_NEVER) != 0)
+        return 13;
+    io_free(io);
+    return io_new(&second, &(struct io_config){IO_URING, 4, 4}) == ERR_UNSUPPORTED ? 0 : 14;
+}
+
+static void test_forbidden(void **state)
+{
+    (void)state;
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(without_io_uring());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* ---- */
+
+static void add_loopback_v6(const char *address)
+{
+    struct {
+        struct in6_addr addr;
+        uint32_t prefix_len;
+        int ifindex;
+    } request = {.prefix_len = 128, .ifindex = (int)if_nametoindex("lo")};
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    inet_pton(AF_INET6, address, &request.addr);
+    if (fd < 0 || ioctl(fd, SIOCSIFADDR, &request) != 0)
+        perror("IPv6 address on lo");
+    close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TESTS(test_roundtrip_v4),
+        RIG_TESTS(test_roundtrip_v6),
+        RIG_TESTS(test_empty_datagram),
+        RIG_TESTS(test_segments_gso),
+        RIG_TESTS(test_segments_without_gso),
+        RIG_TESTS(test_lost_path_v4),
+        RIG_TESTS(test_lost_path_v6),
+        RIG_TESTS(test_segment_above_mtu),
+        RIG_TESTS(test_no_socket),
+        RIG_TESTS(test_full_socket_keeps_order),
+        RIG_TESTS(test_full_socket_order_on_the_wire),
+        RIG_TESTS(test_buffers_exhausted),
+        RIG_TESTS(test_deadline),
+        RIG_TESTS(test_idle),
+        RIG_TESTS(test_wake_before_wait),
+        RIG_TESTS(test_wake_from_thread),
+        RIG_TESTS(test_rebind_under_load),
+        RIG_TESTS(test_detach_full_socket),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_forbidden),
+    };
+    netns_enter_or_skip();
+    add_loopback_v6("fd00::5");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

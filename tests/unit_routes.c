@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Host configuration in a namespace of its own, judged by what `ip` shows.
+ *
+ *   up0 (veth, 192.0.2.1/24, 2001:db8::1/64, default routes)        our TUN: rtun0, rtun1
+ */
+#include "platform/routes.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "platform/base/bytes.h"
+#include "platform/base/log.h"
+#include "platform/linux/netlink.h"
+#include "platform/linux/rule.h"
+#include "platform/tun.h"
+#include "tests/support/netns.h"
+
+#define MARKS "/proc/sys/net/ipv4/conf/all/src_valid_mark"
+
+static void shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void shell(const char *fmt, ...)
+{
+    char command[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(command, sizeof command, fmt, ap);
+    va_end(ap);
+    if (system(command) != 0)
+        fail_msg("failed: %s", command);
+}
+
+/* Standard output of a command; static storage. */
+static const char *output(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static const char *output(const char *fmt, ...)
+{
+    static char text[1 << 20];
+    char command[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(command, sizeof command, fmt, ap);
+    va_end(ap);
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    text[n] = '\0';
+    pclose(f);
+    return text;
+}
+
+static void expect_line(const char *command, const char *part)
+{
+    const char *text = output("%s", command);
+    if (!strstr(text, part))
+        fail_msg("%s: no \"%s\" in:\n%s", command, part, text);
+}
+
+static void expect_no_line(const char *command, const char *part)
+{
+    const char *text = output("%s", command);
+    if (strstr(text, part))
+        fail_msg("%s: \"%s\" in:\n%s", command, part, text);
+}
+
+/* All that a tunnel may touch; `noop` and the like in the link's line are history, not state. */
+static char *host_state(void)
+{
+    return strdup(output("ip -o link | awk '{print $2, $3, $4, $5}'; ip -o addr;"
+                         "ip route show table all; ip -6 route show table all;"
+                         "ip rule; ip -6 rule; cat " MARKS));
+}
+
+/* Frees `before`. */
+static void expect_same_state(char *before)
+{
+    char *now = host_state();
+    size_t i = 0;
+    while (before[i] && before[i] == now[i])
+        i++;
+    while (i > 0 && before[i - 1] != '\n')
+        i--;
+    if (strcmp(before, now) != 0)
+        fail_msg("host differs; before:\n%.200s\nnow:\n%.200s", before + i, now + i);
+    free(before);
+    free(now);
+}
+
+static struct tun *make_tun(const char *name)
+{
+    struct tun_config c = {.name = name, .queues = 1};
+    struct tun *t = NULL;
+    char why[256] = "";
+    if (tun_open(&t, &c, why, sizeof why) != ERR_OK)
+        fail_msg("%s", why);
+    return t;
+}
+
+static struct ip_prefix prefix(const char *text)
+{
+    struct ip_prefix p;
+    assert_int_equal(ip_prefix_parse(&p, text), ERR_OK);
+    return p;
+}
+
+static struct ip_addr addr(const char *text)
+{
+    struct ip_addr a;
+    assert_int_equal(ip_addr_parse(&a, text), ERR_OK);
+    return a;
+}
+
+/* A device that is up, with addresses of both families. */
+struct rig {
+    struct tun *tun;
+    struct routes *routes;
+};
+
+static void ok(struct routes *r, enum err e)
+{
+    if (e != ERR_OK)
+        fail_msg("%s: %s", err_text(e), routes_why(r));
+}
+
+static void rig_open(struct rig *rig, const char *name, const char *v4, const char *v6)
+{
+    struct ip_prefix a4 = prefix(v4), a6 = prefix(v6);
+    rig->tun = make_tun(name);
+    assert_int_equal(routes_new(&rig->routes, tun_ifindex(rig->tun)), ERR_OK);
+    ok(rig->routes, routes_link_mtu(rig->routes, 1420));
+    ok(rig->routes, routes_addr_add(rig->routes, &a4));
+    ok(rig->routes, routes_addr_add(rig->routes, &a6));
+    ok(rig->routes, routes_link_up(rig->routes));
+}
+
+static void rig_close(struct rig *rig)
+{
+    routes_free(rig->routes);
+    tun_free(rig->tun);
+}
+
+static void add(struct rig *rig, const char *text, uint32_t table)
+{
+    struct ip_prefix p = prefix(text);
+    ok(rig->routes, routes_add(rig->routes, &p, table));
+}
+
+static void del(struct rig *rig, const char *text, uint32_t table)
+{
+    struct ip_prefix p = prefix(text);
+    ok(rig->routes, routes_del(rig->routes, &p, table));
+}
+
+static int make_uplink(void **state)
+{
+    (void)state;
+    return system("ip link add up0 type veth peer name up1 && ip link set up1 up && "
+                  "ip link set up0 addrgenmode none && ip link set up1 addrgenmode none && "
+                  "ip addr add 192.0.2.1/24 dev up0 && ip addr add 2001:db8::1/64 dev up0 nodad && "
+                  "ip link set up0 up && ip route add default via 192.0.2.254 && "
+                  "ip -6 route add default via 2001:db8::fe");
+}
+
+static int remove_uplink(void **state)
+{
+    (void)state;
+    return system("ip link del up0");
+}
+
+static void everything_is_undone(void **state)
+{
+    (void)state;
+    struct tun *t = make_tun("rtun0");
+    struct routes *r;
+    struct ip_prefix a4 = prefix("10.8.0.2/24"), a6 = prefix("fd08::2/64");
+    struct ip_prefix p4 = prefix("10.9.0.0/16"), p6 = prefix("fd09::/16"),
+                     all = prefix("0.0.0.0/0");
+
+    char *before = host_state();
+    assert_int_equal(routes_new(&r, tun_ifindex(t)), ERR_OK);
+    ok(r, routes_link_mtu(r, 1380));
+    ok(r, routes_addr_add(r, &a4));
+    ok(r, routes_addr_add(r, &a6));
+    ok(r, routes_link_up(r));
+    ok(r, routes_add(r, &p4, 0));
+    ok(r, routes_add(r, &p6, 0));
+    ok(r, routes_add(r, &all, 51820));
+    ok(r, routes_default_rules(r, ADDR_V4, 51820, 51820));
+    ok(r, routes_default_rules(r, ADDR_V6, 51820, 51820));
+
+    expect_line("ip -o link show dev rtun0", "mtu 1380");
+    expect_line("ip -o link show dev rtun0", ",UP");
+    expect_line("ip -o addr show dev rtun0", "inet 10.8.0.2/24");
+    expect_line("ip -o addr show dev rtun0", "inet6 fd08::2/64");
+    expect_no_line("ip -o addr show dev rtun0", "tentative");
+    expect_line("ip route", "10.9.0.0/16 dev rtun0 proto static");
+    expect_line("ip -6 route", "fd09::/16 dev rtun0 proto static");
+    expect_line("ip route show table 51820", "default dev rtun0");
+    expect_line("cat " MARKS, "1");
+
+    routes_free(r);
+    expect_same_state(before);
+    tun_free(t);
+}
+
+/* The TUN and what hangs on it go first; the rules are still ours to remove. */
+static void undone_without_the_device(void **state)
+{
+    (void)state;
+    char *before = host_state();
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    add(&rig, "10.9.0.0/16", 0);
+    add(&rig, "::/0", 700000);
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V6, 7, 700000));
+    tun_free(rig.tun);
+    routes_free(rig.routes);
+    expect_same_state(before);
+}
+
+static void mtu_and_up_are_idempotent(void **state)
+{
+    (void)state;
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    ok(rig.routes, routes_link_mtu(rig.routes, 1420));
+    ok(rig.routes, routes_link_mtu(rig.routes, 1280));
+    ok(rig.routes, routes_link_up(rig.routes));
+    expect_line("ip -o link show dev rtun0", "mtu 1280");
+    assert_int_equal(routes_link_mtu(rig.routes, 100000), ERR_INVALID);
+    assert_non_null(strstr(routes_why(rig.routes), "100000"));
+    assert_int_equal(routes_link_mtu(rig.routes, 0), ERR_INVALID);
+    rig_close(&rig);
+}
+
+static void addresses_twice(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ip_prefix p = prefix("10.8.0.2/32"), bad = {.ip.family = ADDR_V4, .len = 40};
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    ok(rig.routes, routes_addr_add(rig.routes, &p));
+    assert_int_equal(routes_addr_add(rig.routes, &bad), ERR_INVALID);
+    bad = (struct ip_prefix){0};
+    assert_int_equal(routes_addr_add(rig.routes, &bad), ERR_INVALID);
+    rig_close(&rig);
+}
+
+static const struct {
+    const char *prefix, *shown;
+    uint32_t table;
+} route_cases[] = {
+    {"10.1.2.3/32", "10.1.2.3 dev rtun0", 0},
+    {"10.1.2.3/16", "10.1.0.0/16 dev rtun0", 0},
+    {"0.0.0.0/1", "0.0.0.0/1 dev rtun0", 0},
+    {"0.0.0.0/0", "default dev rtun0", 100},
+    {"10.1.0.0/16", "10.1.0.0/16 dev rtun0", 255 + 1},
+    {"10.1.0.0/16", "10.1.0.0/16 dev rtun0", 0xfd002021},
+    {"fd01::1/128", "fd01::1 dev rtun0", 0},
+    {"fd01::1/32", "fd01::/32 dev rtun0", 0},
+    {"::/0", "default dev rtun0", 100},
+    {"::/0", "default dev rtun0", 0xfd002021},
+};
+
+static void routes_come_and_go(void **state)
+{
+    (void)state;
+    struct rig rig;
+    char command[128];
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    char *before = host_state();
+    for (unsigned i = 0; i < ARRAY_LEN(route_cases); i++) {
+        uint32_t table = route_cases[i].table;
+        snprintf(command, sizeof command, "ip %s route show table %u",
+                 strchr(route_cases[i].prefix, ':') ? "-6" : "-4", table ? table : 254);
+        add(&rig, route_cases[i].prefix, table);
+        expect_line(command, route_cases[i].shown);
+        add(&rig, route_cases[i].prefix, table); /* once more: fine */
+        del(&rig, route_cases[i].prefix, table);
+        expect_no_line(command, route_cases[i].shown);
+        del(&rig, route_cases[i].prefix, table); /* gone already: fine */
+    }
+    expect_same_state(before);
+    rig_close(&rig);
+}
+
+static void foreign_routes_are_respected(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ip_prefix taken = prefix("198.51.100.0/24"), own = prefix("10.8.0.0/24");
+
+    rig_open(&rig, "rtun0", "10.8.0.2/24", "fd08::2/128");
+    shell("ip route add 198.51.100.0/24 via 192.0.2.9");
+    assert_int_equal(routes_add(rig.routes, &taken, 0), ERR_EXISTS);
+    assert_non_null(strstr(routes_why(rig.routes), "198.51.100.0/24"));
+    /* deleting "ours" leaves the other one alone */
+    ok(rig.routes, routes_del(rig.routes, &taken, 0));
+    expect_line("ip route", "198.51.100.0/24 via 192.0.2.9");
+    shell("ip route del 198.51.100.0/24");
+    /* the address brought the same route along: fine, and it goes with the address */
+    ok(rig.routes, routes_add(rig.routes, &own, 0));
+    taken.len = 60;
+    assert_int_equal(routes_add(rig.routes, &taken, 0), ERR_INVALID);
+    rig_close(&rig);
+}
+
+static void routes_need_the_link_up(void **state)
+{
+    (void)state;
+    struct tun *t = make_tun("rtun0");
+    struct routes *r;
+    struct ip_prefix p = prefix("10.9.0.0/16");
+
+    assert_int_equal(routes_new(&r, tun_ifindex(t)), ERR_OK);
+    assert_int_not_equal(routes_add(r, &p, 0), ERR_OK);
+    assert_non_null(strstr(routes_why(r), "10.9.0.0/16 through rtun0: "));
+    routes_free(r);
+    tun_free(t);
+}
+
+static void many_routes(void **state)
+{
+    (void)state;
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    for (unsigned i = 0; i < 2000; i++) {
+        struct ip_prefix p = {.ip.family = ADDR_V4, .len = 32};
+        store_be32(p.ip.bytes, 0x0b000000 + i);
+        ok(rig.routes, routes_add(rig.routes, &p, 0));
+    }
+    assert_int_equal(atoi(output("ip route | grep -c '^11[.]'")), 2000);
+    for (unsigned i = 0; i < 2000; i += 2) {
+        struct ip_prefix p = {.ip.family = ADDR_V4, .len = 32};
+        store_be32(p.ip.bytes, 0x0b000000 + i);
+        ok(rig.routes, routes_del(rig.routes, &p, 0));
+    }
+    routes_free(rig.routes);
+    assert_int_equal(atoi(output("ip route | grep -c '^11[.]'")), 0);
+    expect_no_line("ip -o addr", "rtun0");
+    tun_free(rig.tun);
+}
+
+/* Where a packet to the outside goes, by its mark. */
+static void expect_way(const char *dst, unsigned mark, const char *part)
+{
+    char command[128];
+    snprintf(command, sizeof command, "ip route get %s mark %u 2>&1", dst, mark);
+    expect_line(command, part);
+}
+
+static void default_traffic_is_steered(void **state)
+{
+    (void)state;
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    add(&rig, "0.0.0.0/0", 1000);
+    add(&rig, "::/0", 1000);
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V4, 1001, 1000));
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V6, 1001, 1000));
+
+    expect_way("203.0.113.5", 0, "dev rtun0");
+    expect_way("203.0.113.5", 1001, "via 192.0.2.254 dev up0");
+    expect_way("192.0.2.77", 0, "dev up0"); /* the LAN stays reachable */
+    expect_way("2001:db8:99::5", 0, "dev rtun0");
+    expect_way("2001:db8:99::5", 1001, "via 2001:db8::fe dev up0");
+    expect_way("2001:db8::77", 0, "dev up0");
+    rig_close(&rig);
+    expect_way("203.0.113.5", 0, "dev up0");
+}
+
+static void two_tunnels_do_not_loop(void **state)
+{
+    (void)state;
+    struct rig a, b;
+    static const char *const out[] = {"203.0.113.5", "2001:db8:99::5"};
+
+    rig_open(&a, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    rig_open(&b, "rtun1", "10.9.0.2/32", "fd09::2/128");
+    struct rig *const rigs[] = {&a, &b};
+    for (unsigned i = 0; i < 2; i++) {
+        add(rigs[i], "0.0.0.0/0", 1000 + i);
+        add(rigs[i], "::/0", 1000 + i);
+        ok(rigs[i]->routes, routes_default_rules(rigs[i]->routes, ADDR_V4, 11 + i, 1000 + i));
+        ok(rigs[i]->routes, routes_default_rules(rigs[i]->routes, ADDR_V6, 11 + i, 1000 + i));
+    }
+    for (unsigned k = 0; k < 2; k++) {
+        expect_way(out[k], 0, "dev rtun1"); /* the newer one */
+        expect_way(out[k], 11, "dev up0");
+        expect_way(out[k], 12, "dev up0");
+    }
+    /* without an uplink the tunnels' own datagrams go nowhere, certainly not into each other */
+    shell("ip route del default; ip -6 route del default");
+    for (unsigned k = 0; k < 2; k++) {
+        expect_way(out[k], 11, "unreachable");
+        expect_way(out[k], 12, "unreachable");
+    }
+    shell("ip route add default via 192.0.2.254; ip -6 route add default via 2001:db8::fe");
+    /* either may end first */
+    routes_free(b.routes);
+    expect_way(out[0], 0, "dev rtun0");
+    expect_way(out[0], 11, "dev up0");
+    expect_line("cat " MARKS, "1"); /* still needed */
+    tun_free(b.tun);
+    rig_open(&b, "rtun1", "10.9.0.2/32", "fd09::2/128");
+    add(&b, "0.0.0.0/0", 1001);
+    ok(b.routes, routes_default_rules(b.routes, ADDR_V4, 12, 1001));
+    rig_close(&a);
+    expect_way(out[0], 0, "dev rtun1");
+    expect_way(out[0], 12, "dev up0");
+    rig_close(&b);
+    expect_no_line("ip rule", "fwmark");
+    expect_no_line("ip -6 rule", "fwmark");
+}
+
+static void marks_setting_is_left_if_set(void **state)
+{
+    (void)state;
+    struct rig rig;
+
+    shell("echo 1 > " MARKS);
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V4, 5, 5));
+    rig_close(&rig);
+    expect_line("cat " MARKS, "1");
+    shell("echo 0 > " MARKS);
+}
+
+static void bad_rules(void **state)
+{
+    (void)state;
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    char *before = host_state();
+    assert_int_equal(routes_default_rules(rig.routes, ADDR_V4, 0, 5), ERR_INVALID);
+    assert_int_equal(routes_default_rules(rig.routes, ADDR_V4, 5, 0), ERR_INVALID);
+    assert_int_equal(routes_default_rules(rig.routes, ADDR_NONE, 5, 5), ERR_INVALID);
+    expect_same_state(before);
+    rig_close(&rig);
+}
+
+/* Priorities next to rules of others, and no room left. */
+static void priorities_are_free_ones(void **state)
+{
+    (void)state;
+    static struct rule existing[800];
+    struct rule out[RULE_STEERING];
+    size_t n = 0;
+
+    assert_true(rule_steering(out, ADDR_V4, 1, 2, existing, 0));
+    assert_int_equal(out[0].priority, 32000);
+    assert_int_equal(out[3].priority, 32765);
+    existing[n++] = (struct rule){.priority = 32765};
+    existing[n++] = (struct rule){.priority = 32763};
+    existing[n++] = (struct rule){.priority = 32001};
+    assert_true(rule_steering(out, ADDR_V4, 1, 2, existing, n));
+    assert_int_equal(out[0].priority, 32002);
+    assert_int_equal(out[1].priority, 32003);
+    assert_int_equal(out[2].priority, 32761);
+    assert_int_equal(out[3].priority, 32762);
+    for (uint32_t p = 32100; p < 32766; p++)
+        existing[n++] = (struct rule){.priority = p};
+    assert_false(rule_steering(out, ADDR_V4, 1, 2, existing, n));
+    n = 0;
+    for (uint32_t p = 32000; p < 32100; p += 2)
+        existing[n++] = (struct rule){.priority = p};
+    assert_false(rule_steering(out, ADDR_V4, 1, 2, existing, n));
+}
+
+static void free_table_is_found(void **state)
+{
+    (void)state;
+    struct rig rig;
+    uint32_t table = 0;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    ok(rig.routes, routes_free_table(rig.routes, 51820, &table));
+    assert_int_equal(table, 51820);
+    shell(
+        "ip route add 10.1.0.0/16 dev up0 table 51820; ip -6 route add fd01::/16 dev up0 table 51821;"
+        "ip rule add from 10.3.3.3 lookup 51822; ip -6 rule add from fd03::3 lookup 51823");
+    ok(rig.routes, routes_free_table(rig.routes, 51820, &table));
+    assert_int_equal(table, 51824);
+    ok(rig.routes, routes_free_table(rig.routes, 51819, &table));
+    assert_int_equal(table, 51819);
+    ok(rig.routes, routes_free_table(rig.routes, 253, &table));
+    assert_int_equal(table, 256);
+    ok(rig.routes, routes_free_table(rig.routes, 0, &table));
+    assert_int_equal(table, 1);
+    /* emptied: free again */
+    shell("ip route flush table 51820; ip -6 route flush table 51821;"
+          "ip rule del from 10.3.3.3; ip -6 rule del from fd03::3");
+    ok(rig.routes, routes_free_table(rig.routes, 51820, &table));
+    assert_int_equal(table, 51820);
+    rig_close(&rig);
+}
+
+static uint32_t path_mtu(struct rig *rig, const char *dst, uint32_t mark)
+{
+    struct ip_addr a = addr(dst);
+    uint32_t mtu = 0;
+    ok(rig->routes, routes_path_mtu(rig->routes, &a, mark, &mtu));
+    return mtu;
+}
+
+static void path_mtu_of_the_way_out(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ip_addr out = addr("203.0.113.5"), none = {0};
+    uint32_t mtu;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    assert_int_equal(path_mtu(&rig, "203.0.113.5", 0), 1500);
+    assert_int_equal(path_mtu(&rig, "2001:db8:99::5", 0), 1500);
+    assert_int_equal(path_mtu(&rig, "127.0.0.1", 0), 65536);
+    shell("ip link set up0 mtu 1400");
+    assert_int_equal(path_mtu(&rig, "203.0.113.5", 0), 1400);
+    assert_int_equal(path_mtu(&rig, "2001:db8:99::5", 0), 1400);
+    shell("ip route add 203.0.113.0/24 via 192.0.2.254 mtu 1300; "
+          "ip -6 route add 2001:db8:99::/48 via 2001:db8::fe mtu 1290");
+    assert_int_equal(path_mtu(&rig, "203.0.113.5", 0), 1300);
+    assert_int_equal(path_mtu(&rig, "2001:db8:99::5", 0), 1290);
+    assert_int_equal(path_mtu(&rig, "203.0.114.5", 0), 1400);
+    shell("echo 1350 > /proc/sys/net/ipv6/conf/up0/mtu");
+    assert_int_equal(path_mtu(&rig, "2001:db8:98::5", 0), 1350);
+    shell(
+        "ip route del 203.0.113.0/24; ip -6 route del 2001:db8:99::/48; ip link set up0 mtu 1500");
+
+    /* with a default route through the tunnel, the mark decides */
+    add(&rig, "0.0.0.0/0", 1000);
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V4, 9, 1000));
+    assert_int_equal(path_mtu(&rig, "203.0.113.5", 9), 1500);
+    assert_int_equal(routes_path_mtu(rig.routes, &out, 0, &mtu), ERR_UNREACHABLE);
+    assert_non_null(strstr(routes_why(rig.routes), "rtun0"));
+    assert_int_equal(routes_path_mtu(rig.routes, &none, 0, &mtu), ERR_INVALID);
+    shell("ip route del default");
+    assert_int_equal(routes_path_mtu(rig.routes, &out, 9, &mtu), ERR_UNREACHABLE);
+    shell("ip route add default via 192.0.2.254");
+    rig_close(&rig);
+}
+
+static void ipv6_switched_off(void **state)
+{
+    (void)state;
+    struct tun *t = make_tun("rtun0");
+    struct routes *r;
+    struct ip_prefix a6 = prefix("fd08::2/64"), p6 = prefix("fd09::/16"),
+                     a4 = prefix("10.8.0.2/32");
+
+    shell("echo 1 > /proc/sys/net/ipv6/conf/rtun0/disable_ipv6");
+    assert_int_equal(routes_new(&r, tun_ifindex(t)), ERR_OK);
+    ok(r, routes_addr_add(r, &a4));
+    ok(r, routes_link_up(r));
+    assert_int_equal(routes_addr_add(r, &a6), ERR_UNSUPPORTED);
+    assert_non_null(strstr(routes_why(r), "IPv6"));
+    assert_int_equal(routes_add(r, &p6, 0), ERR_UNSUPPORTED);
+    routes_free(r);
+    tun_free(t);
+}
+
+static int child_without_net_admin(void)
+{
+    struct __user_cap_header_struct h = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct d[2];
+    struct routes *r;
+
+    if (syscall(SYS_capget, &h, d) != 0)
+        return 1;
+    d[0].effective &= ~(1u << CAP_NET_ADMIN);
+    d[0].permitted &= ~(1u << CAP_NET_ADMIN);
+    d[0].inheritable = 0;
+    if (syscall(SYS_capset, &h, d) != 0)
+        return 2;
+    return routes_new(&r, if_nametoindex("rtun0")) == ERR_PERMISSION && !r ? 0 : 3;
+}
+
+static void no_right_no_device(void **state)
+{
+    (void)state;
+    struct tun *t = make_tun("rtun0");
+    struct routes *r;
+    int status = 0;
+
+    assert_int_equal(routes_new(&r, 99999), ERR_NOT_FOUND);
+    assert_null(r);
+    routes_free(NULL);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(child_without_net_admin());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    tun_free(t);
+}
+
+/* The exchange itself: texts, answers that belong to nobody, dumps larger than one datagram. */
+static void count_rules(void *arg, const struct nlmsghdr *h)
+{
+    unsigned *n = arg;
+    *n = h ? *n + 1 : 0;
+}
+
+static void netlink_exchanges(void **state)
+{
+    (void)state;
+    struct netlink n;
+    struct rule rule = {.family = ADDR_V4, .action = 1, .table = 77, .has_mark = true};
+    struct rule *rules = NULL;
+    size_t rules_n = 0;
+    unsigned seen = 0;
+
+    assert_int_equal(netlink_open(&n), ERR_OK);
+    for (unsigned i = 0; i < 1000; i++) {
+        rule.mark = i + 1;
+        rule.priority = 10000 + i;
+        assert_int_equal(rule_add(&n, &rule), 0);
+    }
+    assert_int_equal(rule_add(&n, &rule), EEXIST);
+    assert_string_not_equal(netlink_text(&n, EEXIST), "");
+    /* an exchange is given up halfway: its answers must not be taken for the next one's */
+    struct netlink_buf b;
+    struct nlmsghdr *h = netlink_begin(&b, 34 /* RTM_GETRULE */, NLM_F_DUMP);
+    mnl_nlmsg_put_extra_header(h, 12);
+    h->nlmsg_seq = 12345;
+    assert_true(mnl_socket_sendto(n.socket, h, h->nlmsg_len) > 0);
+    while (netlink_dump(&n, netlink_begin(&b, 34, 0), count_rules, &seen) == EBUSY)
+        ;
+    assert_int_equal(rule_list(&n, ADDR_V4, &rules, &rules_n), 0);
+    assert_int_equal(rules_n, 1003);
+    assert_int_equal(rules[1].priority, 10000);
+    assert_int_equal(rules[1].mark, 1);
+    assert_int_equal(rules[1].table, 77);
+    free(rules);
+    for (unsigned i = 0; i < 1000; i++) {
+        rule.mark = i + 1;
+        rule.priority = 10000 + i;
+        assert_int_equal(rule_del(&n, &rule), 0);
+    }
+    assert_int_equal(rule_del(&n, &rule), ENOENT);
+    netlink_close(&n);
+}
+
+int main(void)
+{
+    netns_enter_or_skip();
+    if (access("/dev/net/tun", F_OK) != 0 || system("command -v ip >/dev/null") != 0) {
+        fprintf(stderr, "skipped: no /dev/net/tun or no ip command\n");
+        return TEST_SKIPPED;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_is_undone),
+        cmocka_unit_test(undone_without_the_device),
+        cmocka_unit_test(mtu_and_up_are_idempotent),
+        cmocka_unit_test(addresses_twice),
+        cmocka_unit_test(routes_come_and_go),
+        cmocka_unit_test(foreign_routes_are_respected),
+        cmocka_unit_test(routes_need_the_link_up),
+        cmocka_unit_test(many_routes),
+        cmocka_unit_test(default_traffic_is_steered),
+        cmocka_unit_test(two_tunnels_do_not_loop),
+        cmocka_unit_test(marks_setting_is_left_if_set),
+        cmocka_unit_test(bad_rules),
+        cmocka_unit_test(priorities_are_free_ones),
+        cmocka_unit_test(free_table_is_found),
+        cmocka_unit_test(path_mtu_of_the_way_out),
+        cmocka_unit_test(ipv6_switched_off),
+        cmocka_unit_test(no_right_no_device),
+        cmocka_unit_test(netlink_exchanges),
+    };
+    log_set_level(LOG_WARN);
+    return cmocka_run_group_tests_name("routes", tests, make_uplink, remove_uplink);
+}

@@ -1,0 +1,308 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Brings what the build and the tests need to a Debian 12 (or newer) machine.
+#
+#   tools/deps.sh build    what `make` needs
+#   tools/deps.sh check    the same, plus what the tests need
+#   tools/deps.sh demo     the same as build, plus what the demonstration needs
+#
+# Two kinds of dependencies:
+#  - packages of the distribution, installed with apt-get (root);
+#  - pinned source tarballs and packages from the distribution's archive, checked by SHA256 and built into build/deps
+#    (no root). They come through a private source list whose archive address is read from the system's own apt
+#    configuration; the system's lists stay as they are.
+#
+# To add a pinned one: a function build_<variant>_<name> (runs in an empty scratch folder, source unpacked in $SRC, installs
+# into $PREFIX), a `pin` line, and its name in a group at the end. Each is rebuilt when its pin, its function or its files
+# under tools/deps/<name>/ change.
+set -euo pipefail
+export LC_ALL=C
+
+readonly ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly DEPS=$(mkdir -p "${DEPS:-$ROOT/build/deps}" && cd "${DEPS:-$ROOT/build/deps}" && pwd)
+readonly FILES=$ROOT/tools/deps
+readonly DISK_NEEDED_MIB=800
+
+say() { printf 'deps: %s\n' "$*"; }
+
+die() {
+    printf 'deps: error: %s\n' "$*" >&2
+    exit 1
+}
+
+trap 'echo "deps: error: tools/deps.sh line $LINENO failed" >&2' ERR
+
+# ---- packages of the distribution: "a|b" means the first of them that is installed or installable ----
+
+readonly PACKAGES_BUILD="gcc g++ libc6-dev make cmake pkg-config xz-utils ca-certificates file
+    libck-dev libjemalloc-dev libmnl-dev"
+readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang-rt-dev clang-format-14|clang-format
+    clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm
+    gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64
+    iproute2 iputils-ping nftables ethtool procps util-linux psmisc libcap2-bin
+    wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd python3"
+readonly PACKAGES_DEMO="iproute2 iputils-ping procps util-linux wireguard-tools iperf3 python3"
+
+installed() {
+    [[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]
+}
+
+# installable PACKAGE: the system's lists have a candidate
+installable() {
+    apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
+}
+
+# missing_packages PACKAGE...: prints those without any installed alternative
+missing_packages() {
+    local want alternative have
+    have=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
+    have=$'\n'$have$'\n'
+    for want in "$@"; do
+        for alternative in ${want//|/ }; do
+            [[ $have == *$'\n'$alternative$'\n'* ]] && continue 2
+        done
+        printf '%s\n' "$want"
+    done
+}
+
+choose_alternatives() {
+    local want alternative
+    for want in "$@"; do
+        for alternative in ${want//|/ }; do
+            if installable "$alternative"; then
+                printf '%s\n' "$alternative"
+                continue 2
+            fi
+        done
+        printf '%s\n' "${want%%|*}" # apt-get will name it in its error
+    done
+}
+
+install_packages() {
+    local missing log=$DEPS/log/apt-install.log
+    command -v dpkg-query >/dev/null || die "this is not Debian; install the equivalent of these and build the rest by hand: $*"
+    mapfile -t missing < <(missing_packages "$@")
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    if [[ $(id -u) -ne 0 ]]; then
+        die "these packages are missing and installing them needs root; run this as root, then try again:
+    apt-get update && apt-get install --no-install-recommends $(printf '%s ' "${missing[@]%%|*}")"
+    fi
+    say "installing with apt-get, ${#missing[@]} packages and what they depend on: ${missing[*]%%|*}"
+    mkdir -p "$DEPS/log"
+    apt-get -o APT::Update::Error-Mode=any update >"$log" 2>&1 ||
+        say "warning: apt-get update failed, going on with the lists there are ($log)"
+    mapfile -t missing < <(choose_alternatives "${missing[@]}")
+    if ! DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends \
+        "${missing[@]}" </dev/null >>"$log" 2>&1; then
+        tail -n 15 "$log" >&2
+        check_disk /var/cache 200
+        die "apt-get install failed; no network, or a package is not in this distribution? whole log: $log"
+    fi
+}
+
+# ---- the private source list ----
+
+check_disk() { # FOLDER MIB
+    local free
+    free=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
+    [[ $free -ge $2 ]] || die "disk full: $1 has $free MiB free, at least $2 are needed"
+}
+
+private_apt() { # PROGRAM ARGUMENT...
+    local program=$1
+    shift
+    "$program" -o Dir::Etc::sourcelist="$DEPS/apt/list" -o Dir::Etc::sourceparts=- \
+        -o Dir::State::lists="$DEPS/apt/lists" -o Dir::Cache="$DEPS/apt/cache" \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root "$@"
+}
+
+private_list_ready=
+make_private_list() {
+    local address suite log=$DEPS/log/apt-update.log
+    [[ -z $private_list_ready ]] || return 0
+    command -v apt-get >/dev/null || die "apt-get is needed to fetch pinned sources"
+    address=$(apt-get indextargets --format '$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(CREATED_BY)|$(ORIGIN)' |
+        awk -F'|' '$3 == "main" && $4 == "Packages" && $5 ~ /^(Debian)?$/ && $2 !~ /-(security|updates|backports)$/ { print $1; exit }')
+    [[ -n $address ]] || die "cannot tell the archive's address: apt-get indextargets lists no 'main' of a release"
+    mkdir -p "$DEPS/apt/lists/partial" "$DEPS/apt/cache/archives/partial" "$DEPS/log"
+    for suite in trixie bookworm-backports; do
+        printf '%s [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
+            deb "$address" "$suite" deb-src "$address" "$suite"
+    done >"$DEPS/apt/list"
+    say "reading the archive's index into $DEPS/apt (about 35 MB)"
+    if ! private_apt apt-get -o APT::Update::Error-Mode=any update >"$log" 2>&1; then
+        tail -n 5 "$log" >&2
+        die "cannot reach the archive that the system's apt configuration names (no network?); whole log: $log"
+    fi
+    private_list_ready=yes
+}
+
+has_checksum() { # FILE SHA256
+    [[ -f $1 ]] && echo "$2  $1" | sha256sum --check --status
+}
+
+# fetch NAME: leaves the checked file of a pin at $DEPS/download/<file>
+fetch() {
+    local name=$1 file=${PIN_FILE[$1]} sha=${PIN_SHA[$1]} log=$DEPS/log/fetch-$1.log
+    has_checksum "$DEPS/download/$file" "$sha" && return 0
+    make_private_list
+    say "fetching $file"
+    mkdir -p "$DEPS/download"
+    rm -f "$DEPS/download/$file"
+    local verb=(source --tar-only)
+    [[ $file != *.deb ]] || verb=(download)
+    if ! (cd "$DEPS/download" && private_apt apt-get "${verb[@]}" "${PIN_PACKAGE[$name]}") >"$log" 2>&1; then
+        tail -n 5 "$log" >&2
+        check_disk "$DEPS" 100
+        die "cannot fetch ${PIN_PACKAGE[$name]}; whole log: $log"
+    fi
+    [[ -f $DEPS/download/$file ]] ||
+        die "the archive has another version of ${PIN_PACKAGE[$name]} than the pinned $file; update the pin in tools/deps.sh"
+    has_checksum "$DEPS/download/$file" "$sha" ||
+        die "$DEPS/download/$file does not have the pinned SHA256 $sha"
+}
+
+# ---- building the pinned ones ----
+
+declare -A PIN_PACKAGE PIN_FILE PIN_SHA
+
+pin() { # NAME PACKAGE/SUITE FILE SHA256
+    PIN_PACKAGE[$1]=$2 PIN_FILE[$1]=$3 PIN_SHA[$1]=$4
+}
+
+# provide VARIANT NAME: builds and installs it unless that is done already
+provide() {
+    local variant=$1 name=$2 build=build_$1_$2
+    local stamp=$DEPS/stamp/$variant-$name log=$DEPS/log/$variant-$name.log key
+    key=$({
+        echo "${PIN_FILE[$name]} ${PIN_SHA[$name]}"
+        declare -f "$build"
+        [[ ! -d $FILES/$name ]] || (cd "$FILES/$name" && find . -type f -exec sha256sum {} + | sort)
+        [[ $variant != mingw ]] || sha256sum <"$FILES/mingw.cmake"
+    } | sha256sum)
+    [[ ! -f $stamp || $(<"$stamp") != "$key" ]] || return 0
+    mkdir -p "$DEPS/stamp" "$DEPS/log"
+    check_disk "$DEPS" "$DISK_NEEDED_MIB"
+    fetch "$name"
+    say "building $name for $variant into $DEPS/$variant (log: $log)"
+    local scratch=$DEPS/scratch/$variant-$name
+    rm -rf "$scratch" "$stamp"
+    mkdir -p "$scratch/src" "$scratch/build" "$DEPS/$variant"
+    [[ ${PIN_FILE[$name]} == *.deb ]] ||
+        tar -xf "$DEPS/download/${PIN_FILE[$name]}" -C "$scratch/src" || die "cannot unpack ${PIN_FILE[$name]}"
+    # The subshell must not be part of a condition, or its `set -e` would be ignored.
+    set +e
+    (
+        set -e
+        exec </dev/null >"$log" 2>&1
+        SRC=$scratch/src/$(ls "$scratch/src" | head -n 1) PREFIX=$DEPS/$variant
+        DOWNLOAD=$DEPS/download/${PIN_FILE[$name]}
+        # what a calling make wants for itself is not for the builds here
+        unset MAKEFLAGS MFLAGS MAKELEVEL CC CXX CFLAGS CXXFLAGS CPPFLAGS LDFLAGS V OS BUILD
+        cd "$scratch/build"
+        set -x
+        "$build"
+    )
+    local status=$?
+    set -e
+    if [[ $status -ne 0 ]]; then
+        tail -n 20 "$log" >&2
+        check_disk "$DEPS" 20
+        die "building $name for $variant failed; whole log: $log"
+    fi
+    rm -rf "$scratch"
+    echo "$key" >"$stamp"
+}
+
+readonly JOBS=$(nproc)
+
+cmake_install() { # SOURCE CMAKE_ARGUMENT...
+    cmake -S "$1" -B . -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_INSTALL_PREFIX="$PREFIX" -DCMAKE_INSTALL_LIBDIR=lib "${@:2}"
+    cmake --build . -j "$JOBS"
+    cmake --install .
+}
+
+pin liburing liburing/trixie liburing_2.9.orig.tar.gz \
+    57e9b36e4ac1e46b8e0351dfb1694dc59638fc25e384b4ba36d87b800b16db1a
+build_native_liburing() {
+    cd "$SRC"
+    CFLAGS="-O2 -g -fPIC" ./configure --prefix="$PREFIX"
+    make -C src -j "$JOBS"
+    make -C src install prefix="$PREFIX" libdir="$PREFIX/lib" includedir="$PREFIX/include" ENABLE_SHARED=0
+}
+
+pin boringssl android-platform-external-boringssl/bookworm-backports \
+    android-platform-external-boringssl_14.0.0+r45.orig.tar.xz \
+    f9223e8c15ad5d9e3f1cd50861f4c272658864661e2332bea5d60952aa0930cd
+build_native_boringssl() {
+    cmake_install "$FILES/boringssl" -DBORINGSSL_SOURCE="$SRC"
+}
+build_mingw_boringssl() {
+    cmake_install "$FILES/boringssl" -DBORINGSSL_SOURCE="$SRC" -DCMAKE_TOOLCHAIN_FILE="$FILES/mingw.cmake"
+}
+
+pin ck ck/trixie ck_0.7.2.orig.tar.xz 2798d0a179287312de271aa84cbc82bf73eceddad19a26df810f1518011ce4c0
+build_mingw_ck() {
+    cd "$SRC"
+    CC=x86_64-w64-mingw32-gcc AR=x86_64-w64-mingw32-ar RANLIB=x86_64-w64-mingw32-ranlib CFLAGS=-O2 \
+        ./configure --platform=x86_64 --profile=x86_64 --prefix="$PREFIX"
+    make -C src libck.a AR=x86_64-w64-mingw32-ar CFLAGS="-O2 -D_REENTRANT -std=gnu99 -I$SRC/include -I$SRC/src"
+    mkdir -p "$PREFIX/lib" "$PREFIX/include"
+    cp src/libck.a "$PREFIX/lib/"
+    cp -R include/. "$PREFIX/include/"
+}
+
+pin cmocka cmocka/trixie cmocka_1.1.7.orig.tar.xz 810570eb0b8d64804331f82b29ff47c790ce9cd6b163e98d47a4807047ecad82
+build_mingw_cmocka() {
+    cmake_install "$SRC" -DCMAKE_TOOLCHAIN_FILE="$FILES/mingw.cmake" -DBUILD_SHARED_LIBS=OFF \
+        -DWITH_EXAMPLES=OFF -DUNIT_TESTING=OFF
+}
+
+pin wireguard_go wireguard-go/bookworm-backports wireguard-go_0.0.20231211-1~bpo12+1_amd64.deb \
+    8aa051985912bbc5499e4abe66389395656cf2daec02271a1ca654a277a82d33
+build_tools_wireguard_go() {
+    dpkg-deb -x "$DOWNLOAD" .
+    mkdir -p "$PREFIX/bin"
+    install -m 755 usr/bin/wireguard-go "$PREFIX/bin/wireguard-go"
+    "$PREFIX/bin/wireguard-go" --version
+}
+
+# ---- groups ----
+
+group_build() {
+    provide native liburing
+    provide native boringssl
+}
+
+group_check() {
+    group_build
+    provide mingw boringssl
+    provide mingw ck
+    provide mingw cmocka
+    provide tools wireguard_go
+}
+
+group_demo() {
+    group_build
+    provide tools wireguard_go
+}
+
+main() {
+    local group=${1:-}
+    case $group in
+    build | check | demo) ;;
+    *) die "usage: tools/deps.sh build|check|demo" ;;
+    esac
+    exec 9>"$DEPS/lock"
+    flock 9 # one at a time: several makes may start at once
+    case $group in
+    build) install_packages $PACKAGES_BUILD ;;
+    check) install_packages $PACKAGES_BUILD $PACKAGES_CHECK ;;
+    demo) install_packages $PACKAGES_BUILD $PACKAGES_DEMO ;;
+    esac
+    "group_$group"
+    touch "$DEPS/ready-$group"
+}
+
+main "$@"
