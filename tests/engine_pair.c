@@ -188,20 +188,30 @@ bool pair_write(struct pair_side *s, unsigned peer, const uint8_t *packet, unsig
     return sendmsg(s->tun_ours[pair_queue(s, peer)], &msg, MSG_DONTWAIT) > 0;
 }
 
+/* One frame that is there already; shorter ones are the backend's probe whether it may write without blocking. */
+static unsigned read_now(struct pair_side *s, uint8_t *out, unsigned size)
+{
+    for (unsigned i = 0; i < s->queues; i++) {
+        ssize_t n;
+        do {
+            n = recv(s->tun_ours[i], out, size, MSG_DONTWAIT);
+            if (n > IO_VNET_LEN)
+                return (unsigned)n;
+        } while (n > 0);
+    }
+    return 0;
+}
+
 unsigned pair_read(struct pair_side *s, uint8_t *out, unsigned size, int timeout_ms)
 {
     struct pollfd fds[ENGINE_WORKERS_MAX];
+    unsigned n;
+
     for (unsigned i = 0; i < s->queues; i++)
         fds[i] = (struct pollfd){.fd = s->tun_ours[i], .events = POLLIN};
-    if (poll(fds, s->queues, timeout_ms) <= 0)
-        return 0;
-    for (unsigned i = 0; i < s->queues; i++) {
-        ssize_t n = fds[i].revents & POLLIN ? recv(s->tun_ours[i], out, size, MSG_DONTWAIT) : 0;
-        if (n >
-            IO_VNET_LEN) /* shorter: the backend's probe whether it may write without blocking */
-            return (unsigned)n;
-    }
-    return 0;
+    while ((n = read_now(s, out, size)) == 0 && poll(fds, s->queues, timeout_ms) > 0)
+        ;
+    return n;
 }
 
 uint64_t pair_count(const struct pair_side *s, enum verdict v)

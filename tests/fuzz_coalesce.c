@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum {
-    PACKETS_MAX = 400,
+    PACKETS_MAX = 150,
     STEP = 4
 };
 

@@ -196,6 +196,7 @@ static void ownership_between_threads(void **state)
     pthread_join(t, &result);
     assert_null(result);
     assert_int_equal(spares, 64);
+    assert_int_equal(pointer_ring_len(&p.there) + pointer_ring_len(&p.back), 0);
     pointer_ring_fini(&p.there);
     pointer_ring_fini(&p.back);
 }

@@ -57,6 +57,8 @@ static struct tun *open_tun(const struct tun_config *c)
     return t;
 }
 
+static void shell(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 static void shell(const char *fmt, ...)
 {
     char command[256];

@@ -49,12 +49,12 @@ bool ip_prefix_contains(const struct ip_prefix *p, const struct ip_addr *a)
 }
 
 /* Decimal of at most `max`, no sign, no leading white space, whole string. */
-static enum err parse_number(unsigned long *out, const char *text, unsigned long max)
+static enum err parse_number(uint64_t *out, const char *text, uint64_t max)
 {
     size_t len = strlen(text);
     if (len == 0 || len > 10 || strspn(text, "0123456789") != len)
         return ERR_PARSE;
-    *out = strtoul(text, NULL, 10);
+    *out = strtoull(text, NULL, 10);
     return *out <= max ? ERR_OK : ERR_PARSE;
 }
 
@@ -78,7 +78,7 @@ enum err ip_prefix_parse(struct ip_prefix *out, const char *text)
     char host[IP_TEXT_MAX];
     const char *slash = strchr(text, '/');
     size_t host_len = slash ? (size_t)(slash - text) : strlen(text);
-    unsigned long len = 0;
+    uint64_t len = 0;
 
     memset(out, 0, sizeof *out);
     if (host_len >= sizeof host)
@@ -100,7 +100,7 @@ enum err sock_addr_parse(struct sock_addr *out, const char *text)
 {
     char host[IP_TEXT_MAX + 12];
     const char *colon = strrchr(text, ':');
-    unsigned long port = 0, scope = 0;
+    uint64_t port = 0, scope = 0;
 
     memset(out, 0, sizeof *out);
     if (!colon || colon == text || (size_t)(colon - text) >= sizeof host)

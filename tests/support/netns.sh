@@ -153,7 +153,7 @@ rig_cleanup() {
     for name in "${RIG_SOCKETS[@]}"; do
         rm -f "$name"
     done
-    if [[ $status -ne 0 && $status -ne 77 && -n $TMP ]]; then
+    if [[ $status -ne 0 && $status -ne 77 && $status -ne 130 && -n $TMP ]]; then
         for name in "$TMP"/*.log; do
             [[ -s $name ]] || continue
             printf -- '--- %s (last lines)\n' "$(basename "$name")" >&2
