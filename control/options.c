@@ -92,20 +92,23 @@ __attribute__((format(printf, 2, 3))) static enum err fail(const struct why *why
     return ERR_PARSE;
 }
 
-/* getopt reported ':' (no value) or '?' (anything else). */
+/*
+ * getopt reported ':' or '?'. Which of the two stands for an unwanted value differs between systems, hence the look at
+ * the argument itself.
+ */
 static enum err fail_getopt(const struct why *why, int code, const struct option *flags,
                             char *const *argv)
 {
     const char *arg = argv[optind - 1];
 
-    if (code == ':')
-        return fail(why, "option '%s' needs a value", arg);
     if (optopt == 0)
         return fail(why, "unknown option '%s'", arg);
     for (; flags->name; flags++) {
-        if (flags->val == optopt)
+        if (flags->val == optopt && strchr(arg, '='))
             return fail(why, "option '--%s' takes no value", flags->name);
     }
+    if (code == ':')
+        return fail(why, "option '%s' needs a value", arg);
     /* A letter; it may stand amid others, and then `arg` is not yet the word that has it. */
     return fail(why, "unknown option '-%c'", optopt);
 }

@@ -78,6 +78,21 @@ static enum err mark_choose(struct tunnel *t, const struct config *config, uint3
     return err;
 }
 
+/*
+ * The network of one of our addresses leads into the tunnel already, and with that address as source, which a longer
+ * route without a preferred source would not keep. wg-quick leaves such routes out, too.
+ */
+static bool on_link(const struct config *config, const struct ip_prefix *prefix)
+{
+    for (size_t i = 0; i < config->addresses_n; i++) {
+        struct ip_prefix network = config->addresses[i];
+        ip_prefix_mask(&network);
+        if (network.len <= prefix->len && ip_prefix_contains(&network, &prefix->ip))
+            return true;
+    }
+    return false;
+}
+
 static enum err host_routes(struct tunnel *t, const struct config *config, uint32_t table)
 {
     enum err err = ERR_OK;
@@ -89,7 +104,8 @@ static enum err host_routes(struct tunnel *t, const struct config *config, uint3
         for (size_t k = 0; k < p->allowed_n && err == ERR_OK; k++) {
             const struct ip_prefix *prefix = &p->allowed[k].prefix;
             bool own_table = prefix->len == 0 || config->table == CONFIG_TABLE_NUMBER;
-            err = routes_add(t->host, prefix, own_table ? table : 0);
+            if (own_table || !on_link(config, prefix))
+                err = routes_add(t->host, prefix, own_table ? table : 0);
         }
     }
     if (config->table != CONFIG_TABLE_AUTO)
@@ -346,12 +362,9 @@ enum err tunnel_roam(struct tunnel *t)
 
 /* ---- status ---- */
 
-static void peer_status(const struct tunnel *t, const struct tunnel_peer *p,
-                        struct device_peer_status *out)
+static void peer_status(const struct tunnel_peer *p, struct device_peer_status *out)
 {
     struct peer_activity a;
-    const struct allowed_entry *e;
-    size_t cursor = 0, n = 0;
 
     engine_peer_activity(p->engine_peer, &a);
     memcpy(out->public_key, p->wg.remote.public_key, sizeof out->public_key);
@@ -362,27 +375,54 @@ static void peer_status(const struct tunnel *t, const struct tunnel_peer *p,
     out->rx_bytes = a.rx_bytes;
     out->tx_bytes = a.tx_bytes;
     out->keepalive_seconds = p->keepalive_seconds;
+}
+
+/* Each peer's prefixes; two passes over the table, whatever the number of peers. by_slot: where each peer's status is. */
+static void allowed_status(const struct tunnel *t, struct device_peer_status **by_slot)
+{
+    const struct allowed_entry *e;
+    size_t cursor = 0;
+
     while ((e = allowed_next(&t->allowed, &cursor)) != NULL)
-        n += e->owner == p->slot;
-    out->allowed = n ? calloc(n, sizeof *out->allowed) : NULL;
+        by_slot[e->owner]->allowed_n++;
+    for (uint32_t i = 0; i < t->slots_used; i++) {
+        struct device_peer_status *s = by_slot[i];
+        if (!s)
+            continue;
+        s->allowed = s->allowed_n ? calloc(s->allowed_n, sizeof *s->allowed) : NULL;
+        if (s->allowed_n && !s->allowed)
+            abort();
+        s->allowed_n = 0;
+    }
     cursor = 0;
-    while (out->allowed && (e = allowed_next(&t->allowed, &cursor)) != NULL) {
-        if (e->owner == p->slot)
-            out->allowed[out->allowed_n++] = e->prefix;
+    while ((e = allowed_next(&t->allowed, &cursor)) != NULL) {
+        struct device_peer_status *s = by_slot[e->owner];
+        s->allowed[s->allowed_n++] = e->prefix;
     }
 }
 
 void tunnel_status(struct tunnel *t, struct device_status *out)
 {
+    struct device_peer_status **by_slot;
+
     memset(out, 0, sizeof *out);
     memcpy(out->private_key, t->identity.private_key, sizeof out->private_key);
     out->listen_port = t->port;
     out->fwmark = t->mark;
-    out->peers = t->peers_n ? calloc(t->peers_n, sizeof *out->peers) : NULL;
-    for (uint32_t i = 0; out->peers && i < t->slots_used; i++) {
-        if (t->peers[i])
-            peer_status(t, t->peers[i], &out->peers[out->peers_n++]);
+    if (t->peers_n == 0)
+        return;
+    out->peers = calloc(t->peers_n, sizeof *out->peers);
+    by_slot = calloc(t->slots_used, sizeof(struct device_peer_status *));
+    if (!out->peers || !by_slot)
+        abort();
+    for (uint32_t i = 0; i < t->slots_used; i++) {
+        if (!t->peers[i])
+            continue;
+        by_slot[i] = &out->peers[out->peers_n++];
+        peer_status(t->peers[i], by_slot[i]);
     }
+    allowed_status(t, by_slot);
+    free(by_slot);
 }
 
 static const char *const outcome_names[WG_OUTCOME_COUNT] = {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The replay window of one receiving key: a ring of bitmap words that slides with the greatest counter seen
- * (RFC 6479), 8192 packets wide, in the unreordered case one bit operation per packet. Sans-IO; owned by the worker that
- * owns the session.
+ * The replay window of one receiving key: a ring of bitmap words that slides with the greatest
+ * counter seen (RFC 6479), 8192 packets wide, in the unreordered case one bit operation per packet.
+ * Sans-IO; owned by the worker that owns the session.
  *
- * replay_check before decryption saves the work for obvious replays; replay_commit after authentication decides
- * and records. Only authenticated counters may be committed: one forged greatest counter would close the window.
+ * replay_check before decryption saves the work for obvious replays; replay_commit after
+ * authentication decides and records. Only authenticated counters may be committed: one forged
+ * greatest counter would close the window.
  */
 #ifndef FZ_ENGINE_REPLAY_H
 #define FZ_ENGINE_REPLAY_H
@@ -36,7 +37,10 @@ struct replay {
 
 void replay_init(struct replay *r);
 
-/* Records `counter` if it is new. Returns what replay_check would, so of duplicates in one batch the first wins. */
+/*
+ * Records `counter` if it is new. Returns what replay_check would, so of duplicates in one batch
+ * the first wins.
+ */
 enum replay_result replay_commit(struct replay *r, uint64_t counter);
 
 /* What the window says about `counter`; changes nothing. */

@@ -2,14 +2,16 @@
 /*
  * Building the route table and searching it.
  *
- * Build: sort the entries by address and length (a covering prefix then comes right before what it covers), drop
- * duplicates, and sweep once with a stack of open prefixes. The sweep links every entry to its next shorter one
- * and writes the boundaries: addresses at which the longest match changes.
+ * Build: sort the entries by address and length (a covering prefix then comes right before what it
+ * covers), drop duplicates, and sweep once with a stack of open prefixes. The sweep links every
+ * entry to its next shorter one and writes the boundaries: addresses at which the longest match
+ * changes.
  *
- * The boundaries are a static search tree without pointers. Level 0 is the root; a node is NODE_V4 (or NODE_V6) keys;
- * key j of a level is the first key of node j of the level below. Descending takes the last key <= address; the first key
- * of the whole tree is address 0, so there always is one. The last node of a level is padded; an index past the
- * level's end is moved back to its end, which also makes the padding value harmless.
+ * The boundaries are a static search tree without pointers. Level 0 is the root; a node is NODE_V4
+ * (or NODE_V6) keys; key j of a level is the first key of node j of the level below. Descending
+ * takes the last key <= address; the first key of the whole tree is address 0, so there always is
+ * one. The last node of a level is padded; an index past the level's end is moved back to its end,
+ * which also makes the padding value harmless.
  */
 #include "engine/route.h"
 
@@ -31,7 +33,10 @@ struct entry {
     uint32_t len;
 };
 
-/* Keys of one level: `count` real ones, starting at node number `first_node` of the tree's key array. */
+/*
+ * Keys of one level: `count` real ones, starting at node number `first_node` of the tree's key
+ * array.
+ */
 struct level {
     uint32_t first_node;
     uint32_t count;
@@ -144,7 +149,10 @@ unsigned route_cursor_prefix_len(const struct route_cursor *c)
 
 /* ---- build: sorting ---- */
 
-/* An entry while it is sorted. v4 addresses stand in the upper 32 bits, so that one code serves both families. */
+/*
+ * An entry while it is sorted. v4 addresses stand in the upper 32 bits, so that one code serves
+ * both families.
+ */
 struct key {
     uint64_t hi, lo;
     uint32_t family_len; /* family, then prefix length */
@@ -168,7 +176,9 @@ static inline int compare_u64(uint64_t a, uint64_t b)
     return (a > b) - (a < b);
 }
 
-/* Family first, then address, then length: families form two runs, covers precede what they cover. */
+/*
+ * Family first, then address, then length: families form two runs, covers precede what they cover.
+ */
 static inline int compare_prefix(const struct key *a, const struct key *b)
 {
     if (key_is_v6(a) != key_is_v6(b))
@@ -234,8 +244,8 @@ static inline void merge(struct key *out, const struct key *a, size_t a_len, con
 }
 
 /*
- * Bottom-up merge sort with the comparison inlined; libc's qsort is slower and, on some systems, quadratic.
- * tmp: n keys. The result is in k.
+ * Bottom-up merge sort with the comparison inlined; libc's qsort is slower and, on some systems,
+ * quadratic. tmp: n keys. The result is in k.
  */
 static inline __attribute__((always_inline)) void sort_keys(struct key *k, struct key *tmp,
                                                             size_t n, compare_fn compare)
@@ -297,7 +307,9 @@ struct sweep {
     unsigned depth;
 };
 
-/* A boundary at the address of the previous one replaces it; one that changes nothing is left out. */
+/*
+ * A boundary at the address of the previous one replaces it; one that changes nothing is left out.
+ */
 static void emit(struct sweep *s, uint64_t hi, uint64_t lo, uint32_t first)
 {
     struct boundary *last = s->out_len > 0 ? &s->out[s->out_len - 1] : NULL;
@@ -338,7 +350,10 @@ static void sweep_open(struct sweep *s, const struct key *k, uint32_t first)
     emit(s, k->hi, k->lo, first);
 }
 
-/* One family: keys sorted, entries[i] belongs to k[i] and is filled; returns the number of boundaries written. */
+/*
+ * One family: keys sorted, entries[i] belongs to k[i] and is filled; returns the number of
+ * boundaries written.
+ */
 static size_t sweep_family(const struct key *k, size_t n, uint32_t base, struct entry *entries,
                            struct boundary *out)
 {
@@ -419,7 +434,10 @@ static void tree_fill_v6(const struct tree *t, uint8_t *keys, const struct bound
 
 /* ---- build: putting it together ---- */
 
-/* Everything in one allocation: header, keys of both trees (cache-line aligned), first[] of both, entries. */
+/*
+ * Everything in one allocation: header, keys of both trees (cache-line aligned), first[] of both,
+ * entries.
+ */
 static struct route_table *table_assemble(const struct boundary *b4, size_t n4,
                                           const struct boundary *b6, size_t n6,
                                           const struct entry *entries, size_t n)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Route table: an immutable snapshot that maps inner addresses of both families to values (a peer slot, say).
+ * Route table: an immutable snapshot that maps inner addresses of both families to values (a peer
+ * slot, say).
  *
- * A lookup yields every entry whose prefix covers the address, longest prefix first, several entries per prefix, because
- * the choice also depends on filters and names (longest match alone is not enough). The prefixes cut the address space
- * into intervals, each with one longest match; the interval starts stand in a static search tree (one cache line per
- * level for v4, two for v6), and every entry carries the index of the next one to try. So the first answer costs
- * log16 (v4) or log8 (v6) of twice the prefixes, and each further answer one load.
+ * A lookup yields every entry whose prefix covers the address, longest prefix first, several
+ * entries per prefix, because the choice also depends on filters and names (longest match alone is
+ * not enough). The prefixes cut the address space into intervals, each with one longest match; the
+ * interval starts stand in a static search tree (one cache line per level for v4, two for v6), and
+ * every entry carries the index of the next one to try. So the first answer costs log16 (v4) or
+ * log8 (v6) of twice the prefixes, and each further answer one load.
  *
  * Built by control (heap), published with platform/base/snapshot.h, read by any number of workers.
  */
@@ -48,8 +50,9 @@ struct route_builder {
 };
 
 /*
- * Builds a table of n entries; of entries with equal prefix and value the one with the lowest order stays. Control.
- * NULL: out of memory, or an entry is invalid (family, length, value ROUTE_NONE) or n exceeds ROUTE_ENTRIES_MAX.
+ * Builds a table of n entries; of entries with equal prefix and value the one with the lowest order
+ * stays. Control. NULL: out of memory, or an entry is invalid (family, length, value ROUTE_NONE) or
+ * n exceeds ROUTE_ENTRIES_MAX.
  */
 struct route_table *route_build(const struct route_entry *entries, size_t n) MUST_USE;
 
@@ -68,13 +71,17 @@ struct route_table *route_builder_build(const struct route_builder *b) MUST_USE;
 void route_builder_fini(struct route_builder *b);
 
 /*
- * First (longest) match of the address: version 4 or 6, dst 4 or 16 bytes in network order. Returns its value, or
- * ROUTE_NONE, and sets *c for route_lookup_next. Any other version gives ROUTE_NONE. Any thread.
+ * First (longest) match of the address: version 4 or 6, dst 4 or 16 bytes in network order. Returns
+ * its value, or ROUTE_NONE, and sets *c for route_lookup_next. Any other version gives ROUTE_NONE.
+ * Any thread.
  */
 uint32_t route_lookup_first(const struct route_table *t, unsigned version, const uint8_t *dst,
                             struct route_cursor *c);
 
-/* The same prefix's next entry, then those of the next shorter covering prefix; ROUTE_NONE at the end, and after it. */
+/*
+ * The same prefix's next entry, then those of the next shorter covering prefix; ROUTE_NONE at the
+ * end, and after it.
+ */
 uint32_t route_lookup_next(struct route_cursor *c);
 
 /* Prefix length of the entry that the last first/next returned; 0 after ROUTE_NONE. */

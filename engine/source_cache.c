@@ -2,17 +2,20 @@
 /*
  * The shared table and the parking lots of the source cache.
  *
- * A slot is a sequence lock with one writer. Its words are atomics, so that a reader that races with the writer reads
- * old or new words but never has undefined behaviour; the sequence number tells whether they belong together.
+ * A slot is a sequence lock with one writer. Its words are atomics, so that a reader that races
+ * with the writer reads old or new words but never has undefined behaviour; the sequence number
+ * tells whether they belong together.
  *
  *   writer: seq = odd (relaxed); each word (release); seq = even (release)
  *   reader: s = seq (acquire), must be even; each word (acquire); seq (relaxed) must still be s
  *
- * A word written after the odd seq carries that seq with it (release store, acquire load), so a reader that saw one
- * new word sees seq changed at its second look. A reader that starts at the new even seq (acquire of the last release)
- * sees all new words. No fence is needed, hence nothing that ThreadSanitizer cannot follow.
+ * A word written after the odd seq carries that seq with it (release store, acquire load), so a
+ * reader that saw one new word sees seq changed at its second look. A reader that starts at the new
+ * even seq (acquire of the last release) sees all new words. No fence is needed, hence nothing that
+ * ThreadSanitizer cannot follow.
  *
- * Sets are filled from way 0 and slots are never emptied, only overwritten: the first unused slot ends a search.
+ * Sets are filled from way 0 and slots are never emptied, only overwritten: the first unused slot
+ * ends a search.
  */
 #include "engine/source_cache.h"
 
@@ -99,9 +102,10 @@ uint64_t source_cache_invalidate(struct source_cache *c)
 {
     uint64_t next = c->generation + 1; /* own field */
     /*
-     * Pairs with the load in source_cache_generation. A lookup that is ordered after this call by any message between
-     * the threads sees the new value by coherence alone. The sequentially consistent exchange also drains the store
-     * buffer before returning, which covers a lookup that is later in real time only.
+     * Pairs with the load in source_cache_generation. A lookup that is ordered after this call by
+     * any message between the threads sees the new value by coherence alone. The sequentially
+     * consistent exchange also drains the store buffer before returning, which covers a lookup that
+     * is later in real time only.
      */
     __atomic_exchange_n(&c->generation, next, __ATOMIC_SEQ_CST);
     return next;
@@ -166,8 +170,9 @@ static void slot_write(struct slot *s, const uint64_t w[SLOT_WORDS], uint64_t st
 }
 
 /*
- * Any thread: what the table holds for dst in generation `oldest` or a newer one. A reader that loaded its generation
- * just before a change may meet an answer of the next one: newer is fine, older is not.
+ * Any thread: what the table holds for dst in generation `oldest` or a newer one. A reader that
+ * loaded its generation just before a change may meet an answer of the next one: newer is fine,
+ * older is not.
  */
 static bool find(const struct source_cache *c, const struct ip_addr *dst, uint64_t oldest,
                  struct view *out)
@@ -233,7 +238,9 @@ static enum eviction_class eviction_class(const struct slot *s, const struct ip_
     return (s->word[WORD_META] >> 16 & 0xff) == SLOT_FAILURE ? EVICT_FAILURE : EVICT_ANSWER;
 }
 
-/* The slot that dst is written to. Only control writes, so plain reads of its own words are fine. */
+/*
+ * The slot that dst is written to. Only control writes, so plain reads of its own words are fine.
+ */
 static struct slot *choose_slot(struct source_cache *c, const struct ip_addr *dst)
 {
     struct slot *set = set_of(c, dst), *best = set;
@@ -394,7 +401,10 @@ static bool is_answered(const struct knowledge *k)
     return k->known && k->view.kind == SLOT_ANSWER;
 }
 
-/* Records that dst is asked about now, knowing k. A change of the table after k was read counts as an answer. */
+/*
+ * Records that dst is asked about now, knowing k. A change of the table after k was read counts as
+ * an answer.
+ */
 static void note_question(struct source_parked_destination *d, const struct knowledge *k,
                           time_ns now)
 {
@@ -485,7 +495,10 @@ bool source_parking_poll(struct source_parking *p, const struct source_cache *c,
                          struct source_released *out)
 {
     memset(out, 0, sizeof *out);
-    /* Goes on where the last call stopped, so that draining one destination does not scan the others each time. */
+    /*
+     * Goes on where the last call stopped, so that draining one destination does not scan the
+     * others each time.
+     */
     for (unsigned n = p->destinations; n > 0; n--) {
         if (p->cursor >= p->destinations)
             p->cursor = 0;

@@ -1,25 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Source addresses by destination: which local address and interface a datagram without an explicit source leaves
- * from. Control resolves (platform/source.h) and writes; every worker reads, lock-free.
+ * Source addresses by destination: which local address and interface a datagram without an explicit
+ * source leaves from. Control resolves (platform/source.h) and writes; every worker reads, without
+ * locks.
  *
- * Two parts. `struct source_cache` is shared: a fixed table of versioned slots and one generation word. `struct
- * source_parking` belongs to one worker: datagrams that wait for an answer, in order, bounded per destination and in total.
+ * Two parts. `struct source_cache` is shared: a fixed table of versioned slots and one generation
+ * word. `struct source_parking` belongs to one worker: datagrams that wait for an answer, in order,
+ * bounded per destination and in total.
  *
- *   worker                                        control
- *   source_cache_resolve -> SOURCE_HIT: send
- *     SOURCE_PARKED_ASK: post dst as an event ->   source_cache_question: RESOLVE -> g = source_cache_generation,
- *     SOURCE_PARKED: nothing to do                   source_resolve, then source_cache_publish(g) or _fail(g);
- *     SOURCE_DROP_*: count, free                     in every case wake the worker that asked
- *   source_parking_poll until it returns false  <-
- *     (each loop round while source_parking_len > 0; sleep no longer than source_parking_poll_timeout)
+ *   worker: source_cache_resolve
+ *     SOURCE_HIT          send
+ *     SOURCE_PARKED       nothing to do
+ *     SOURCE_PARKED_ASK   post dst as an event to control
+ *     SOURCE_DROP_*       count, free
+ *   control, per event: source_cache_question
+ *     RESOLVE             g = source_cache_generation; source_resolve;
+ *                         source_cache_publish(g) or source_cache_fail(g); wake the worker
+ *     ANSWERED            wake the worker
+ *   worker: source_parking_poll until it returns false, each loop round while
+ *     source_parking_len > 0; sleeps no longer than source_parking_poll_timeout
  *
- * - An invalidated answer is never used: a lookup that starts after source_cache_invalidate returned does not yield an
- *   answer of an older generation, and an answer resolved for an older generation is discarded when published.
- * - While a destination has parked datagrams, later ones queue behind them, answer or not: order is kept.
- * - No datagram leaves without a source: a failure hands the parked ones out as drops. Failures are not answers and are
- *   not cached as such; they only hold the next question back for 100 ms, or until the generation changes.
- * - A full set of the table evicts (stale first, failures next, then the oldest); that costs a question, never a wrong answer.
+ * - An invalidated answer is never used: a lookup that starts after source_cache_invalidate
+ *   returned does not yield an answer of an older generation, and an answer resolved for an older
+ *   generation is discarded when published.
+ * - While a destination has parked datagrams, later ones queue behind them, answer or not: order is
+ *   kept.
+ * - No datagram leaves without a source: a failure hands the parked ones out as drops. Failures are
+ *   not answers and are not cached as such; they only hold the next question back for 100 ms, or
+ *   until the generation changes.
+ * - A full set of the table evicts (stale first, failures next, then the oldest); that costs a
+ *   question, never a wrong answer.
  */
 #ifndef FZ_ENGINE_SOURCE_CACHE_H
 #define FZ_ENGINE_SOURCE_CACHE_H
@@ -47,35 +57,49 @@ struct source_cache;
 
 /* ---- shared table ---- */
 
-/* Control, before the workers start. seed: random, so that remote parties cannot aim at one set. NULL: no memory. */
+/*
+ * Control, before the workers start. seed: random, so that remote parties cannot aim at one set.
+ * NULL: no memory.
+ */
 struct source_cache *source_cache_new(uint64_t seed) MUST_USE;
 void source_cache_free(struct source_cache *c);
 
 /* Any thread: the current generation; starts at 1. Control reads it before it resolves. */
 uint64_t source_cache_generation(const struct source_cache *c);
 
-/* Control, at a network change: everything is forgotten, at once, for every thread. Returns the new generation. */
+/*
+ * Control, at a network change: everything is forgotten, at once, for every thread. Returns the new
+ * generation.
+ */
 uint64_t source_cache_invalidate(struct source_cache *c);
 
-/* Control: the answer for dst, resolved while `generation` was current. False: outdated and discarded. */
+/*
+ * Control: the answer for dst, resolved while `generation` was current. False: outdated and
+ * discarded.
+ */
 bool source_cache_publish(struct source_cache *c, uint64_t generation, const struct ip_addr *dst,
                           const struct ip_source *source);
 
-/* Control: dst has no source. Parked datagrams become drops; replaces an answer. False: outdated, discarded. */
+/*
+ * Control: dst has no source. Parked datagrams become drops; replaces an answer. False: outdated,
+ * discarded.
+ */
 bool source_cache_fail(struct source_cache *c, uint64_t generation, const struct ip_addr *dst,
                        time_ns now);
 
 enum source_question {
     SOURCE_QUESTION_RESOLVE, /* nobody answered yet: resolve, publish or fail, wake the worker */
-    SOURCE_QUESTION_ANSWERED /* another worker's question was answered meanwhile: just wake the worker */
+    SOURCE_QUESTION_ANSWERED /* for another worker, meanwhile: just wake the worker */
 };
 
 /* Control: what to do about a worker's question. Merges the questions of several workers. */
 enum source_question source_cache_question(const struct source_cache *c, const struct ip_addr *dst,
                                            time_ns now);
 
-/* Any thread: the answer of the current generation, if there is one. Bounded; a slot in the middle of a change counts as
- * absent. */
+/*
+ * Any thread: the answer of the current generation, if there is one. Bounded; a slot in the middle
+ * of a change counts as absent.
+ */
 bool source_cache_lookup(const struct source_cache *c, const struct ip_addr *dst,
                          struct ip_source *out);
 
@@ -109,14 +133,15 @@ enum source_result {
     SOURCE_PARKED,     /* parked; a question is under way */
     SOURCE_PARKED_ASK, /* parked; ask control about dst now */
     SOURCE_DROP_FULL,  /* not parked: a bound is reached; the datagram stays with the caller */
-    SOURCE_DROP_FAILED /* not parked: dst failed less than 100 ms ago; the datagram stays with the caller */
+    SOURCE_DROP_FAILED /* not parked: dst failed less than 100 ms ago; it stays with the caller */
 };
 
 void source_parking_init(struct source_parking *p);
 
 /*
- * Worker. The source for dst now, or `datagram` (an opaque handle) is parked. If the question cannot be posted (queue
- * full), do nothing: it is put again after SOURCE_ASK_INTERVAL_NS, by poll or by the next datagram.
+ * Worker. The source for dst now, or `datagram` (an opaque handle) is parked. If the question
+ * cannot be posted (queue full), do nothing: it is put again after SOURCE_ASK_INTERVAL_NS, by poll
+ * or by the next datagram.
  */
 enum source_result source_cache_resolve(const struct source_cache *c, struct source_parking *p,
                                         const struct ip_addr *dst, time_ns now, void *datagram,
@@ -136,16 +161,23 @@ struct source_released {
 };
 
 /*
- * Worker. The next thing to do about parked datagrams; per destination in the order they were parked. Call until it returns
- * false, before any later datagram is resolved (one that comes in between queues behind: still in order).
+ * Worker. The next thing to do about parked datagrams; per destination in the order they were
+ * parked. Call until it returns false, before any later datagram is resolved (one that comes in
+ * between queues behind: still in order).
  */
 bool source_parking_poll(struct source_parking *p, const struct source_cache *c, time_ns now,
                          struct source_released *out);
 
-/* When source_parking_poll may have something to do although control said nothing; TIME_NEVER if nothing is parked. */
+/*
+ * When source_parking_poll may have something to do although control said nothing; TIME_NEVER if
+ * nothing is parked.
+ */
 time_ns source_parking_poll_timeout(const struct source_parking *p);
 
-/* Worker, at a roam or at the end: takes out all parked datagrams one by one, as drops. False: empty. */
+/*
+ * Worker, at a roam or at the end: takes out all parked datagrams one by one, as drops. False:
+ * empty.
+ */
 bool source_parking_flush(struct source_parking *p, struct source_released *out);
 
 static inline unsigned source_parking_len(const struct source_parking *p)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Contract: the local address and interface that reach a destination, never through our own TUN. Asked by the control
- * thread on a miss of engine/source_cache, and for TCP sockets before they connect. Each OS folder implements
- * it; the choice itself is platform/base/source_rank.
+ * Contract: the local address and interface that reach a destination, never through our own TUN.
+ * Asked by the control thread on a miss of engine/source_cache, and for TCP sockets before they
+ * connect. Each OS folder implements it; the choice itself is platform/base/source_rank.
  */
 #ifndef FZ_PLATFORM_SOURCE_H
 #define FZ_PLATFORM_SOURCE_H
@@ -34,8 +34,9 @@ void source_free(struct source *s);
 void source_set_tun(struct source *s, uint32_t ifindex);
 
 /*
- * Control. The source for dst, from the system's tables as they are now; takes a bounded time (far below a second,
- * typically well below a millisecond). ERR_UNREACHABLE: no way that avoids the TUN; other errors: the tables could not be read.
+ * Control. The source for dst, from the system's tables as they are now; takes a bounded time (far
+ * below a second, typically well below a millisecond). ERR_UNREACHABLE: no way that avoids the TUN;
+ * other errors: the tables could not be read.
  */
 enum err source_resolve(struct source *s, const struct ip_addr *dst,
                         struct ip_source *out) MUST_USE;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Differential test of the replay window against a naive set: one flag per counter ever seen, plus the greatest. Counters
- * come in order, jittered, duplicated, delayed beyond the window, and in jumps.
+ * Differential test of the replay window against a naive set: one flag per counter ever seen, plus
+ * the greatest. Counters come in order, jittered, duplicated, delayed beyond the window, and in
+ * jumps.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Differential test of the route table against a linear scan: random overlapping prefixes of all lengths, both families,
- * several entries per prefix, from one entry to tens of thousands; probes are random, and the edges of every kind of
- * prefix. The complete walk is compared, not only the first answer.
+ * Differential test of the route table against a linear scan: random overlapping prefixes of all
+ * lengths, both families, several entries per prefix, from one entry to tens of thousands; probes
+ * are random, and the edges of every kind of prefix. The complete walk is compared, not only the
+ * first answer.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Source ranking over arbitrary tables. Whatever they hold, an answer leaves by an interface that is up and not our TUN, from
- * a usable address of the destination's family that is not the TUN's, along a covering route of that interface;
- * and rows of the TUN change nothing. Input: a byte per count, then rows; exhausted input reads as zeroes.
+ * Source ranking over arbitrary tables. Whatever they hold, an answer leaves by an interface that
+ * is up and not our TUN, from a usable address of the destination's family that is not the TUN's,
+ * along a covering route of that interface; and rows of the TUN change nothing. Input: a byte per
+ * count, then rows; exhausted input reads as zeroes.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -116,10 +116,10 @@ tunnel_up b b wireguard-go
 start_flood mac1 40 60000
 sleep 1
 tunnel_up a a "$impl_a"
-before=$(messages b out_3)
+replies=$(messages b out_3)
 eventually 20 one_ping a 172.16.0.2 || fail "$impl_a gets no session from a wireguard-go under load"
 end_flood
-say "  cookie replies sent by wireguard-go: $(($(messages b out_3) - before))"
-[[ $(messages b out_3) -gt $before ]] || fail "wireguard-go was not under load"
+say "  cookie replies sent by wireguard-go: $(($(messages b out_3) - replies))"
+[[ $(messages b out_3) -gt $replies ]] || fail "wireguard-go was not under load"
 check_ping b 172.16.0.1
 rig_end

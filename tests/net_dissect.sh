@@ -9,7 +9,7 @@
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
 rig_begin 60
-need tshark tcpdump
+need tshark tcpdump ethtool
 
 [[ ${FZ_IMPL_A:-ours} == ours ]] || skip "only ours logs keys"
 [[ -x $KEYLOG_CLIENT ]] || fail "no $KEYLOG_CLIENT: run make KEYLOG=1 programs first"
@@ -24,7 +24,7 @@ fields() { # FILTER FIELD...: of the decrypted capture
     for field in "$@"; do
         args+=(-e "$field")
     done
-    HOME=$TMP tshark -r "$TMP/capture.pcap" -o "wg.keylog_file:$TMP/keys.log" -o ip.check_checksum:TRUE \
+    HOME=$TMP tshark -r "$TMP/capture.pcap" -o "wg.keylog_file:$TMP/keys.sorted" -o ip.check_checksum:TRUE \
         -o udp.check_checksum:TRUE -d "udp.port==$PORT_A,wg" -d "udp.port==$PORT_B,wg" -Y "$filter" -T fields "${args[@]}" 2>"$TMP/tshark.log"
 }
 
@@ -32,6 +32,9 @@ pair_net
 # tshark reads the capture by the port 51820 at least on one side.
 pair_conf 4 ab 1420 "PresharedKey = $(wg genpsk)"
 chmod 755 "$TMP"
+# Runs of datagrams are cut up before they are captured.
+in_ns a ethtool -K a-b tx-udp-segmentation off generic-segmentation-offload off >/dev/null
+in_ns b ethtool -K b-a tx-udp-segmentation off generic-segmentation-offload off >/dev/null
 spawn capture a tcpdump -Z root -U -s 0 -i a-b -w "$TMP/capture.pcap" udp
 capture=$SPAWNED
 eventually 5 grep -q 'listening on' "$TMP/capture.log" || fail "tcpdump does not start"
@@ -55,6 +58,10 @@ pair_down
 for line in LOCAL_STATIC_PRIVATE_KEY REMOTE_STATIC_PUBLIC_KEY LOCAL_EPHEMERAL_PRIVATE_KEY PRESHARED_KEY; do
     grep -qE "^ *$line *= *[A-Za-z0-9+/]{43}=" "$TMP/keys.log" || fail "the key log has no $line"
 done
+
+# The dissector gives a pre-shared key to the ephemeral key above it.
+awk '/PRESHARED_KEY/ { psk = $0; next } { line[++n] = $0 } END { for (i = 1; i <= n; i++) { print line[i]; if (line[i] ~ /EPHEMERAL/) print psk } }' \
+    "$TMP/keys.log" >"$TMP/keys.sorted"
 
 requests=$(fields "icmp.type == 8 && ip.src == $INNER_A4" data.data)
 answers=$(fields "icmp.type == 0 && ip.dst == $INNER_A4" data.data)

@@ -19,6 +19,11 @@ works() { # WHAT
     eventually 7 one_ping a "$INNER_B4" || fail "$1: no answer any more"
 }
 
+# allowed KEY: the peer's prefixes, sorted: their order says nothing
+allowed() {
+    wg show "$dev" allowed-ips | awk -v k="$1" '$1 == k { for (i = 2; i <= NF; i++) print $i }' | sort | tr '\n' ' '
+}
+
 fails() { # WHAT
     ! one_ping a "$INNER_B4" >/dev/null 2>&1 || fail "$1: still answers"
 }
@@ -38,7 +43,7 @@ expect listen-port "$(wg show "$dev" listen-port)" $PORT_A
 expect peers "$(wg show "$dev" peers)" "$key"
 expect preshared-keys "$(wg show "$dev" preshared-keys)" "$key"$'\t'"$psk"
 expect endpoints "$(wg show "$dev" endpoints)" "$key"$'\t'"$OUTER_B4:$PORT_B"
-expect allowed-ips "$(wg show "$dev" allowed-ips)" "$key"$'\t'"$INNER_B4/32 $INNER_B6/128"
+expect allowed-ips "$(allowed "$key")" "$INNER_B4/32 $INNER_B6/128 "
 expect persistent-keepalive "$(wg show "$dev" persistent-keepalive)" "$key"$'\t'21
 age=$(($(date +%s) - $(handshake_time a b)))
 [[ $age -ge 0 && $age -le 15 ]] || fail "the last handshake is $age s ago"
@@ -55,7 +60,7 @@ say "showconf gives what setconf takes"
 wg showconf "$dev" >"$TMP/showconf"
 wg setconf "$dev" "$TMP/showconf"
 wg showconf "$dev" >"$TMP/showconf2"
-diff "$TMP/showconf" "$TMP/showconf2" || fail "showconf changes by setconf"
+diff <(tr ',' '\n' <"$TMP/showconf" | sort) <(tr ',' '\n' <"$TMP/showconf2" | sort) || fail "showconf changes by setconf"
 works setconf
 
 say "set: keepalive, pre-shared key, endpoint"
@@ -73,7 +78,7 @@ works "IPv6 endpoint"
 
 say "set: allowed-ips"
 wg set "$dev" peer "$key" allowed-ips "$INNER_B6/128"
-expect allowed-ips "$(wg show "$dev" allowed-ips)" "$key"$'\t'"$INNER_B6/128"
+expect allowed-ips "$(allowed "$key")" "$INNER_B6/128 "
 fails "allowed-ips without the address"
 check_ping a "$INNER_B6"
 make_key other
@@ -83,7 +88,7 @@ works "the longer prefix wins over another peer's"
 expect peers "$(wg show "$dev" peers | sort)" "$(printf '%s\n' "$key" "${PUBLIC[other]}" | sort)"
 # A prefix belongs to one peer: giving it to another takes it away from the first.
 wg set "$dev" peer "${PUBLIC[other]}" allowed-ips "$INNER_B4/32"
-expect "allowed-ips of b" "$(wg show "$dev" allowed-ips | awk -v k="$key" '$1 == k { print $2, $3 }')" "$INNER_B6/128 "
+expect "allowed-ips of b" "$(allowed "$key")" "$INNER_B6/128 "
 fails "the prefix belongs to another peer"
 wg set "$dev" peer "${PUBLIC[other]}" remove
 expect peers "$(wg show "$dev" peers)" "$key"
@@ -125,12 +130,12 @@ wg set "$dev_b" peer "${PUBLIC[a]}" remove peer "${PUBLIC[new]}" allowed-ips "$I
 works "new private key"
 
 say "syncconf keeps the session of a peer that stays"
-before=$(wg show "$dev" latest-handshakes)
+state=$(wg show "$dev" latest-handshakes)
 wg showconf "$dev" >"$TMP/sync"
 printf '\n[Peer]\nPublicKey = %s\nAllowedIPs = 10.66.0.0/16\n' "${PUBLIC[other]}" >>"$TMP/sync"
 wg syncconf "$dev" "$TMP/sync"
 expect "peers after syncconf" "$(wg show "$dev" peers | wc -l)" 2
-expect "handshake after syncconf" "$(wg show "$dev" latest-handshakes | grep "$key")" "$before"
+expect "handshake after syncconf" "$(wg show "$dev" latest-handshakes | grep "$key")" "$state"
 wg showconf "$dev" | sed "/${PUBLIC[other]//\//\\/}/,\$d" >"$TMP/sync"
 check_ping a "$INNER_B4"
 printf '[Peer]\nPublicKey = %s\nAllowedIPs = 10.67.0.0/16\n' "${PUBLIC[a]}" >"$TMP/add"
@@ -149,13 +154,14 @@ grep -q '^errno=0$' "$TMP/answer" || fail "set of 400 peers: $(cat "$TMP/answer"
 [[ $(wg show "$dev" peers | wc -l) -eq 403 ]] || fail "not all peers are there: $(wg show "$dev" peers | wc -l)"
 
 say "bad requests get an error and change nothing"
-before=$(wg showconf "$dev" | sort | sha256sum)
+state=$(wg showconf "$dev" | sort | sha256sum)
 for request in 'set=1\nnonsense=1\n\n' 'set=1\nprivate_key=zz\n\n' 'set=1\nlisten_port=99999\n\n' 'bad=1\n\n' \
     'set=1\npublic_key=00\n\n' 'set=1\nendpoint=1.2.3.4:5\n\n'; do
     # shellcheck disable=SC2059
     printf "$request" | in_ns a socat -t 5 - "UNIX-CONNECT:$RUN_DIR/$dev.sock" >"$TMP/answer" 2>/dev/null || true
     ! grep -q '^errno=0$' "$TMP/answer" || fail "request '$request' was accepted"
 done
-[[ $(wg showconf "$dev" | sort | sha256sum) == "$before" ]] || fail "a refused request changed something"
+[[ $(wg showconf "$dev" | sort | sha256sum) == "$state" ]] || fail "a refused request changed something"
 check_ping a "$INNER_B4"
+T_WARN[a]='listen port unchanged|a set request failed|refused a set request'
 rig_end

@@ -248,6 +248,7 @@ static void test_limits(void **state)
     assert_int_equal(first_item(6, 6, 1380, 60), 47);
     assert_int_equal(first_item(4, 6, 13099, 6), 5); /* 40 + 5 * 13099 = 65535 */
     assert_int_equal(first_item(4, 6, 13100, 6), 4);
+    assert_int_equal(first_item(4, 6, 8187, 9), 7); /* 8 would be 65536 */
     assert_int_equal(first_item(6, 17, 65535 - 48, 2), 1);
     assert_int_equal(first_item(4, 17, 65535 - 28, 2), 1);
 }

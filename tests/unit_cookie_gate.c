@@ -134,14 +134,21 @@ static void test_v6_source(void **state)
 
 static void test_rotation(void **state)
 {
-    uint8_t secret[32] = {1};
+    uint8_t secret[32] = {1}, first[WG_INITIATION_LEN], cookie[WG_COOKIE_LEN];
     (void)state;
     exchange(now);
-    cookie_gate_rotate(&gate, secret);
-    assert_int_equal(check(&source), COOKIE_MAC2_VALID);
-    secret[0] = 2;
-    cookie_gate_rotate(&gate, secret);
-    assert_int_equal(check(&source), COOKIE_REPLY_NEEDED);
+    memcpy(first, msg, sizeof msg);
+    for (uint8_t i = 1; i < 5; i++) {
+        memcpy(cookie, sender.cookie, sizeof cookie);
+        secret[0] = i;
+        cookie_gate_rotate(&gate, secret);
+        assert_int_equal(check(&source), COOKIE_MAC2_VALID); /* made with the one before */
+        exchange(now);
+        assert_memory_not_equal(cookie, sender.cookie, sizeof cookie);
+        assert_int_equal(check(&source), COOKIE_MAC2_VALID);
+        assert_int_equal(cookie_gate_check(&gate, first, sizeof first, &source, true),
+                         i < 2 ? COOKIE_MAC2_VALID : COOKIE_REPLY_NEEDED);
+    }
 }
 
 static void test_cookie_lifetime(void **state)

@@ -604,6 +604,23 @@ static void test_unanswered_gives_up(void **state)
     assert_int_equal(a->initiations_sent, before);
 }
 
+/* The thread was held up until both are due, the end of the attempt and the answer to data: one series is enough. */
+static void test_failure_settles_unanswered(void **state)
+{
+    (void)state;
+    pair.filter = lose_all;
+    wg_peer_data_sent(&a->peer, pair.now);
+    pair_want(&pair, a);
+    pair_settle(&pair, a);
+    a->activity.unanswered_since = pair.now;
+    pair.now += SECONDS(200);
+    wg_peer_handle_timeout(&a->peer, pair.now, &a->activity, pair_fresh(&pair, a));
+    pair_settle(&pair, a);
+    assert_int_equal(a->failures, 1);
+    assert_int_equal(a->initiations_sent, 1);
+    assert_int_equal(a->peer.state, WG_PEER_IDLE);
+}
+
 static void test_persistent_keepalive(void **state)
 {
     (void)state;
@@ -706,9 +723,9 @@ static void test_expiry_and_pending(void **state)
     assert_true(a->peer.pending_valid[0] && a->peer.pending_valid[1]);
     pair_run(&pair, SECONDS(530));
     pair_data(&pair, 0);
-    pair_run(&pair, SECONDS(11));
+    pair_run(&pair, MILLIS(9500));
     assert_int_equal(a->expiries, 1);
-    assert_true(a->peer.pending_valid[0]);
+    assert_true(a->peer.pending_valid[0] && a->peer.pending_valid[1]);
     pair_run(&pair, SECONDS(700));
     assert_int_equal(a->expiries, 2);
     assert_false(a->peer.pending_valid[0] || a->peer.pending_valid[1]);
@@ -960,6 +977,7 @@ int main(void)
         TEST(restart_of_peer),
         TEST(restart_of_self),
         TEST(unanswered_gives_up),
+        TEST(failure_settles_unanswered),
         TEST(persistent_keepalive),
         TEST(persistent_keepalive_rekeys),
         TEST(persistent_keepalive_survives_outage),

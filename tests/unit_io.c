@@ -111,7 +111,8 @@ static void test_empty_datagram(void **state)
     struct udp_group g = rig_udp(ADDR_V4, 0, 0);
     struct sock_addr to = rig_addr("127.0.0.1", g.port);
     assert_int_equal(io_attach_udp(io, ADDR_V4, g.fds[0]), ERR_OK);
-    struct io_send s = one(NULL, 0, &to);
+    uint8_t none[1];
+    struct io_send s = one(none, 0, &to);
     io_udp_send(io, &s);
     struct io_rx rx = receive(io);
     assert_int_equal(rx.len, 0);

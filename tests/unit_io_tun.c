@@ -457,7 +457,7 @@ static void test_idle(void **state)
     struct io_rx rx;
     OPEN_RIG(r, 8);
     /* The system's own packets first. */
-    while (io_wait(r.io, &rx, 1, rig_in_ms(1500)) == 1)
+    while (io_wait(r.io, &rx, 1, rig_in_ms(500)) == 1)
         io_rx_give_back(r.io, IO_RX_TUN, rx.buffer);
     uint64_t wakeups = counter_read(&io_stats(r.io)->wakeups);
     uint64_t calls = counter_read(&io_stats(r.io)->syscalls);

@@ -276,6 +276,24 @@ static void test_low_order(void **state)
     }
 }
 
+/* A peer configured with such a key is nobody: its half of the secrets is known to all. */
+static void test_low_order_initiator(void **state)
+{
+    static const uint8_t zero[32];
+    uint8_t msg[WG_INITIATION_LEN];
+    struct noise_remote remote;
+    struct noise_pending pending;
+    struct noise_opened opened;
+    (void)state;
+    memcpy(initiator.identity.public_key, zero, 32);
+    memcpy(initiator.remote.static_static, zero, 32);
+    assert_true(noise_initiation_create(&pending, msg, &initiator.identity, &initiator.remote,
+                                        &initiator.fresh));
+    assert_true(noise_initiation_open(&opened, &responder.identity, msg));
+    noise_remote_init(&remote, &responder.identity, zero, NULL);
+    assert_int_equal(noise_initiation_accept(&opened, &remote, 5), NOISE_UNAUTHENTIC);
+}
+
 static void test_set_identity(void **state)
 {
     struct noise_keys i, r;
@@ -310,19 +328,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(test_##name, set_up)
     const struct CMUnitTest tests[] = {
-        TEST(public_keys),
-        TEST(clamped),
-        TEST(transcript),
-        TEST(timestamp),
-        TEST(initiation_tampered),
-        TEST(response_tampered),
-        TEST(psk_mismatch),
-        TEST(no_psk),
-        TEST(wrong_parties),
-        TEST(replay_and_flood),
-        TEST(low_order),
-        TEST(set_identity),
-        TEST(wipes),
+        TEST(public_keys),         TEST(clamped),
+        TEST(transcript),          TEST(timestamp),
+        TEST(initiation_tampered), TEST(response_tampered),
+        TEST(psk_mismatch),        TEST(no_psk),
+        TEST(wrong_parties),       TEST(replay_and_flood),
+        TEST(low_order),           TEST(low_order_initiator),
+        TEST(set_identity),        TEST(wipes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Replay window: numbered steps on one window (after the idea of WireGuard's counter self-test), limits, large jumps. */
+/*
+ * Replay window: numbered steps on one window (after the idea of WireGuard's counter self-test),
+ * limits, large jumps.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

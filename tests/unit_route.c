@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Route table: numbered lookups, order within a prefix, duplicates, edges of the address space, bad input. */
+/*
+ * Route table: numbered lookups, order within a prefix, duplicates, edges of the address space, bad
+ * input.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots: when a retired object may go, step by step; then real threads that use, sleep and wake while control
- * publishes and reclaims. A freed object is poisoned, so a reader that still holds it notices (and TSan sees the race).
+ * Snapshots: when a retired object may go, step by step; then real threads that use, sleep and wake
+ * while control publishes and reclaims. A freed object is poisoned, so a reader that still holds it
+ * notices (and TSan sees the race).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -152,7 +153,10 @@ struct reader {
     unsigned rounds; /* relaxed atomic: control goes on until each reader had its share */
 };
 
-/* Memory goes back to the allocator: TSan and ASan see a late access, and a plain build sees DEAD or a new number. */
+/*
+ * Memory goes back to the allocator: TSan and ASan see a late access, and a plain build sees DEAD
+ * or a new number.
+ */
 static void object_free(void *p)
 {
     struct object *o = p;
@@ -232,6 +236,79 @@ static void test_threads(void **state)
         free(shared.slot[s]);
 }
 
+/*
+ * Coming online against an immediate reclaim: without the fences (store `seen`, load the slot;
+ * store the slot, load `seen`) both sides miss each other's store and the reader holds a freed
+ * object. The object is looked at a little later, so that control has the time to free it.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+
+enum {
+#ifdef UNDER_TSAN /* slow, and looks for races, which need no luck */
+    ONLINE_PUBLISHES = 10000,
+#else
+    ONLINE_PUBLISHES = 1000000,
+#endif
+    ONLINE_POOL = 64,
+    ONLINE_DELAY = 40
+};
+
+static struct object pool[ONLINE_POOL];
+
+static void mark_dead(void *p)
+{
+    __atomic_store_n(&((struct object *)p)->state, DEAD, __ATOMIC_RELAXED);
+}
+
+static void *online_main(void *arg)
+{
+    struct reader *r = arg;
+    struct snapshot_domain *d = &r->shared->domain;
+    while (!__atomic_load_n(&r->shared->stop, __ATOMIC_RELAXED)) {
+        snapshot_reader_quiescent(d, 0);
+        struct object *o = snapshot_read(&r->shared->slot[0]);
+        for (volatile unsigned i = 0; i < ONLINE_DELAY; i++)
+            continue;
+        r->failures += __atomic_load_n(&o->state, __ATOMIC_RELAXED) != ALIVE;
+        snapshot_reader_offline(d, 0);
+        __atomic_store_n(&r->rounds, r->rounds + 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void test_coming_online(void **state)
+{
+    (void)state;
+    static struct shared shared;
+    struct reader reader = {.shared = &shared};
+    pthread_t thread;
+    unsigned next = 1;
+    snapshot_domain_init(&shared.domain, 1);
+    pool[0].state = ALIVE;
+    shared.slot[0] = &pool[0];
+    assert_int_equal(pthread_create(&thread, NULL, online_main, &reader), 0);
+    for (unsigned n = 0;
+         n < ONLINE_PUBLISHES || __atomic_load_n(&reader.rounds, __ATOMIC_RELAXED) < ROUNDS_MIN;
+         n++) {
+        struct object *o = &pool[next];
+        next = (next + 1) % ONLINE_POOL;
+        __atomic_store_n(&o->state, ALIVE, __ATOMIC_RELAXED);
+        snapshot_publish(&shared.domain, &shared.slot[0], o, mark_dead);
+        while (snapshot_reclaim(&shared.domain) > ONLINE_POOL / 2)
+            sched_yield(); /* the reader sleeps while it holds one; the pool must not run out */
+    }
+    __atomic_store_n(&shared.stop, 1, __ATOMIC_RELAXED);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(reader.failures, 0);
+    snapshot_domain_fini(&shared.domain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_several_slots_and_static_objects),
         cmocka_unit_test(test_many_retired),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_coming_online),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Source cache and parking, one thread: order, bounds, failures, generations, eviction; then random scripts with a check of
- * every promise: nothing lost or doubled, order per destination, only answers of the current generation, questions
- * at most every 100 ms.
+ * Source cache and parking, one thread: order, bounds, failures, generations, eviction; then random
+ * scripts with a check of every promise: nothing lost or doubled, order per destination, only
+ * answers of the current generation, questions at most every 100 ms.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -200,7 +200,10 @@ static void test_generation_lifts_the_hold(void **state)
     expect_release(f, T0, SOURCE_RELEASE_DROP, 1, 1);
 }
 
-/* A failure whose time stamp is older than the question (control read its clock earlier) still answers it. */
+/*
+ * A failure whose time stamp is older than the question (control read its clock earlier) still
+ * answers it.
+ */
 static void test_failure_with_earlier_clock(void **state)
 {
     struct fixture *f = *state;
@@ -330,7 +333,10 @@ static void test_questions_of_several_workers(void **state)
     assert_int_equal(source_cache_question(f->cache, &a, T0), SOURCE_QUESTION_RESOLVE);
 }
 
-/* Far more destinations than slots: the newest is always there, nothing is ever wrong, stale ones make room first. */
+/*
+ * Far more destinations than slots: the newest is always there, nothing is ever wrong, stale ones
+ * make room first.
+ */
 static void test_full_table(void **state)
 {
     struct fixture *f = *state;
@@ -413,7 +419,10 @@ struct model {
 
 static void model_asked(struct model *m, struct model_destination *d, uint64_t generation)
 {
-    /* Nothing is evicted here, so asking twice in one generation means a failure, or no answer at all. */
+    /*
+     * Nothing is evicted here, so asking twice in one generation means a failure, or no answer at
+     * all.
+     */
     if (d->asked_generation == generation)
         assert_true(m->now - d->asked_at >= SOURCE_ASK_INTERVAL_NS - CLOCK_SKEW_NS);
     d->asked_at = m->now;

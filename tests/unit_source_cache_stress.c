@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Source cache under fire: four workers resolve, park and poll while control answers, fails, invalidates, publishes
- * outdated answers and churns the table. Each published source tells its generation and destination, so a reader sees:
+ * Source cache under fire: four workers resolve, park and poll while control answers, fails,
+ * invalidates, publishes outdated answers and churns the table. Each published source tells its
+ * generation and destination, so a reader sees:
  *   - an answer older than an invalidation that had returned before its lookup began,
  *   - a torn answer, or one of another destination,
  *   - a datagram lost, doubled or out of order.
@@ -134,8 +135,7 @@ static void resolve(struct worker *w, time_ns now)
     uint64_t floor = __atomic_load_n(&w->shared->returned, __ATOMIC_ACQUIRE);
     enum source_result r =
         source_cache_resolve(w->shared->cache, &w->parking, &dst, now, handle(n, seq), &out);
-    if (r ==
-        SOURCE_DROP_FULL) { /* does not take a number: parked ones of lower number are still inside */
+    if (r == SOURCE_DROP_FULL) { /* takes no number: parked ones of lower number are still inside */
         w->refused++;
         return;
     }

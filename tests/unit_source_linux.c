@@ -6,8 +6,8 @@
  *   up1 198.51.100.10/24                   default, metric 50
  *   tun 100.64.0.1/32, fd00:2021::1/128    0/1 and 128/1, ::/1 and 8000::/1, and a host route: ours
  *
- * All three are veth pairs, so that they are up and running; the resolver knows our TUN by its index only.
- * Exit code 77 (skipped) without the privilege or the commands to build it.
+ * All three are veth pairs, so that they are up and running; the resolver knows our TUN by its
+ * index only. Exit code 77 (skipped) without the privilege or the commands to build it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,8 @@
  * Source ranking, table-driven. A case describes a host in lines of text:
  *   link IFINDEX up|down [METRIC4 METRIC6]
  *   addr IFINDEX ADDRESS/LEN [tentative] [deprecated] [temporary] [secondary]
- *   route PREFIX [dev IFINDEX] [via GATEWAY] [src ADDRESS] [from PREFIX] [metric N] [tier N] [local|reject|throw]
+ *   route PREFIX [dev IFINDEX] [via GATEWAY] [src ADDRESS] [from PREFIX] [metric N] [tier N]
+ *         [local|reject|throw]
  * Interface 9 is our TUN.
  */
 #include <setjmp.h>
@@ -223,7 +224,7 @@ static const struct {
     {"link 1 up\nlink 2 up\nlink 3 up\nlink 9 up\naddr 1 127.0.0.1/8\naddr 9 100.64.0.1/32\n"
      "addr 3 10.0.0.5/24\nroute 0.0.0.0/0 dev 2\n",
      "198.51.100.1", "10.0.0.5 2"},
-    /* 20: no address at all: the next route */
+    /* 20: no address at all */
     {"link 1 up\nlink 2 up\naddr 1 127.0.0.1/8\nroute 0.0.0.0/0 dev 2\n", "198.51.100.1",
      "unreachable"},
     /* 21: v4 link-local only, on link */
@@ -293,28 +294,39 @@ static const struct {
     /* 45: 6to4 to 6to4 */
     {"link 2 up\naddr 2 2001:db8:1::2/64\naddr 2 2002:c000:201::1/64\nroute ::/0 dev 2\n",
      "2002:c633:6401::1", "2002:c000:201::1 2"},
-    /* 46: source-specific routes: each uplink with its own prefix */
+    /* 46: the label decides before the common prefix: no Teredo source for a native destination */
+    {"link 2 up\naddr 2 2001:0:1::1/32\naddr 2 2600::2/64\nroute ::/0 dev 2\n", "2001:1::1",
+     "2600::2 2"},
+    /* 47: the scope decides before the lifetime */
+    {"link 2 up\naddr 2 2001:db8:1::2/64\naddr 2 fe80::2/64 deprecated\nroute fe80::/64 dev 2\n",
+     "fe80::9", "fe80::2 2"},
+    /* 48: v4: a source that falls short of the destination's scope only if there is no other */
+    {"link 2 up\naddr 2 169.254.3.4/16\naddr 2 192.168.1.10/24\nroute 0.0.0.0/0 dev 2\n",
+     "198.51.100.1", "192.168.1.10 2"},
+    /* 49 */
+    {"link 2 up\naddr 2 169.254.3.4/16\nroute 0.0.0.0/0 dev 2\n", "198.51.100.1", "169.254.3.4 2"},
+    /* 50: source-specific routes: each uplink with its own prefix */
     {"link 2 up\nlink 3 up\naddr 2 2001:db8:2::2/64\naddr 3 2001:db8:3::3/64\n"
      "route ::/0 dev 2 from 2001:db8:2::/48 metric 9\n"
      "route ::/0 dev 3 from 2001:db8:3::/48 metric 5\n",
      "2600::1", "2001:db8:3::3 3"},
-    /* 47: ... a more specific source goes first, and binds the address */
+    /* 51: ... a more specific source goes first, and binds the address */
     {"link 2 up\nlink 3 up\naddr 2 2001:db8:3::9/64\naddr 2 2001:db8:2::2/64\n"
      "addr 3 2001:db8:3::3/64\nroute ::/0 dev 3 metric 5\n"
      "route ::/0 dev 2 from 2001:db8:2::/48 metric 9\n",
      "2600::1", "2001:db8:2::2 2"},
-    /* 48: ::1 */
+    /* 52: ::1 */
     {"link 1 up\naddr 1 ::1/128\nroute ::1/128 dev 1 local\n", "::1", "::1 1"},
-    /* 49: families do not mix */
+    /* 53: families do not mix */
     {V6_UPLINK, "198.51.100.1", "unreachable"},
-    /* 50: v4-mapped is v6 without a way */
+    /* 54: v4-mapped is v6 without a way */
     {TWO_UPLINKS, "::ffff:198.51.100.1", "unreachable"},
-    /* 51.. : no destinations */
+    /* 55.. : no destinations */
     {TWO_UPLINKS, "0.0.0.0", "invalid"},
     {TWO_UPLINKS, "224.0.0.1", "invalid"},
     {V6_UPLINK, "::", "invalid"},
     {V6_UPLINK, "ff02::1", "invalid"},
-    /* 55: empty host */
+    /* 59: empty host */
     {"", "198.51.100.1", "unreachable"},
 };
 
@@ -342,7 +354,10 @@ static void test_cases(void **state)
             fail_msg("case %zu: %s gives '%s', not '%s'", i, cases[i].dst, got, cases[i].expected);
 }
 
-/* Without a TUN its interface is like any other: shows that the cases above depend on the exclusion. */
+/*
+ * Without a TUN its interface is like any other: shows that the cases above depend on the
+ * exclusion.
+ */
 static void test_no_tun(void **state)
 {
     (void)state;

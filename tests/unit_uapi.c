@@ -143,7 +143,7 @@ static void test_set_scoped_endpoint(void **state)
 static void test_set_refused(void **state)
 {
     static const char *const device_lines[] = {
-        "private_key=" HEX_1 "0",
+        ("private_key=" HEX_1 "0"),
         "private_key=",
         "private_key",
         "listen_port=65536",
@@ -153,7 +153,7 @@ static void test_set_refused(void **state)
         "fwmark=4294967296",
         "replace_peers=false",
         "replace_peers=",
-        "preshared_key=" HEX_1,
+        ("preshared_key=" HEX_1),
         "foo=1",
         "=1",
         "public_key=12",

@@ -246,7 +246,7 @@ static void clients_big(struct rig *rig)
     for (unsigned i = 0; i < BIG_PEERS; i++)
         len += (size_t)snprintf(
             buf + len, size - len,
-            "public_key=%08x%s\nallowed_ip=10.%u.%u.0/24\nreplace_allowed_ips=true\n", i, HEX + 8,
+            "public_key=%08x%s\nallowed_ip=10.%u.%u.0/24\nreplace_allowed_ips=true\n", i, &HEX[8],
             i >> 8, i & 255);
     buf[len++] = '\n';
     client_write(fd, buf, len);

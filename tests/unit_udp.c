@@ -364,6 +364,11 @@ static void sockets_are_set_up(void **state)
         assert_int_equal(get_int(g.fds[i], IPPROTO_UDP, 104), g.gro);
         assert_true(get_int(g.fds[i], SOL_SOCKET, SO_SNDBUF) > 0);
     }
+    if (c.mark != 0) {
+        assert_int_equal(udp_group_set_mark(&g, 7), ERR_OK);
+        for (unsigned i = 0; i < g.n; i++)
+            assert_int_equal(get_int(g.fds[i], SOL_SOCKET, SO_MARK), 7);
+    }
     udp_group_close(&g);
     assert_int_equal(g.n, 0);
 

@@ -302,7 +302,7 @@ main() {
     demo) install_packages $PACKAGES_BUILD $PACKAGES_DEMO ;;
     esac
     "group_$group"
-    touch "$DEPS/ready-$group"
+    touch "$DEPS/ready-build" "$DEPS/ready-$group"
 }
 
 main "$@"

@@ -47,9 +47,15 @@ void snapshot_retire(struct snapshot_domain *d, void *old, snapshot_free_fn free
 {
     uint64_t epoch = d->epoch + 1; /* own field */
 
-    /* Release: pairs with the acquire load in snapshot_reader_quiescent; the replacement of the slot goes first. */
+    /*
+     * Release: pairs with the acquire load in snapshot_reader_quiescent; the replacement of the
+     * slot goes first.
+     */
     __atomic_store_n(&d->epoch, epoch, __ATOMIC_RELEASE);
-    /* Pairs with the fence of a reader coming online: orders the slot's store before later loads of `seen`. */
+    /*
+     * Pairs with the fence of a reader coming online: orders the slot's store before later loads of
+     * `seen`.
+     */
     snapshot_fence();
     if (!old || !free_fn)
         return;

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Configuration snapshots: one writer (the control thread), up to 64 readers (the workers), no lock.
+ * Configuration snapshots: one writer (the control thread), up to 64 readers (the workers), no
+ * lock.
  *
- * A slot is a plain pointer to an immutable object. Control replaces the object with snapshot_publish; a worker reads
- * the pointer with snapshot_read and uses the object until it next declares itself quiescent. The replaced object is
- * retired and freed by a later snapshot_reclaim, once every worker has been quiescent (or offline) since it was
- * replaced (quiescent-state based reclamation). Cost for a worker: one shared load per loop.
+ * A slot is a plain pointer to an immutable object. Control replaces the object with
+ * snapshot_publish; a worker reads the pointer with snapshot_read and uses the object until it next
+ * declares itself quiescent. The replaced object is retired and freed by a later snapshot_reclaim,
+ * once every worker has been quiescent (or offline) since it was replaced (quiescent-state based
+ * reclamation). Cost for a worker: one shared load per loop.
  *
- *   worker:   for (;;) { snapshot_reader_quiescent(d, i); t = snapshot_read(&shared->routes); ... use t ...
- *                        before sleeping: snapshot_reader_offline(d, i); sleep; }
- *   control:  snapshot_publish(d, &shared->routes, next, route_table_free); ... later: snapshot_reclaim(d);
+ *   worker:   for (;;) {
+ *                 snapshot_reader_quiescent(d, i);
+ *                 t = snapshot_read(&shared->routes); ... use t ...
+ *                 before sleeping: snapshot_reader_offline(d, i);
+ *             }
+ *   control:  snapshot_publish(d, &shared->routes, next, route_table_free);
+ *             ... later: snapshot_reclaim(d);
  *
- * The domain is initialised before the workers start and finalised after they have ended. Readers start offline.
+ * The domain is initialised before the workers start and finalised after they have ended. Readers
+ * start offline.
  */
 #ifndef FZ_BASE_SNAPSHOT_H
 #define FZ_BASE_SNAPSHOT_H
@@ -56,13 +63,17 @@ struct snapshot_domain {
 /* Control. readers: at most SNAPSHOT_READERS_MAX; they start offline. */
 void snapshot_domain_init(struct snapshot_domain *d, unsigned readers);
 
-/* Control, after every reader thread has ended: frees all retired objects. The current ones belong to their slots. */
+/*
+ * Control, after every reader thread has ended: frees all retired objects. The current ones belong
+ * to their slots.
+ */
 void snapshot_domain_fini(struct snapshot_domain *d);
 
 /*
- * Control. snapshot_publish(d, slot, next, free_fn): replaces *slot (`T **`, or `void **`) by next (`T *`) and retires the
- * old object, to be freed by free_fn (NULL: not at all). free_fn runs in snapshot_reclaim or snapshot_domain_fini
- * and must not call into the domain. Running out of memory here is fatal.
+ * Control. snapshot_publish(d, slot, next, free_fn): replaces *slot (`T **`, or `void **`) by next
+ * (`T *`) and retires the old object, to be freed by free_fn (NULL: not at all). free_fn runs in
+ * snapshot_reclaim or snapshot_domain_fini and must not call into the domain. Running out of memory
+ * here is fatal.
  */
 #define snapshot_publish(d, slot, next, free_fn)                                                   \
     snapshot_retire((d), __atomic_exchange_n((slot), (next), __ATOMIC_ACQ_REL), (free_fn))
@@ -70,15 +81,24 @@ void snapshot_domain_fini(struct snapshot_domain *d);
 /* Control; part of snapshot_publish. `old` is no longer in any slot. NULL is ignored. */
 void snapshot_retire(struct snapshot_domain *d, void *old, snapshot_free_fn free_fn);
 
-/* Control. Frees what no reader can still hold. Returns the number of retired objects still waiting. */
+/*
+ * Control. Frees what no reader can still hold. Returns the number of retired objects still
+ * waiting.
+ */
 unsigned snapshot_reclaim(struct snapshot_domain *d);
 
-/* Worker: the current object of a slot (`T **`, or `void **`), as `T *`; valid until the worker's next quiescent or
- * offline call. The acquire pairs with the release of the exchange in snapshot_publish. */
+/*
+ * Worker: the current object of a slot (`T **`, or `void **`), as `T *`; valid until the worker's
+ * next quiescent or offline call. The acquire pairs with the release of the exchange in
+ * snapshot_publish.
+ */
 #define snapshot_read(slot) __atomic_load_n((slot), __ATOMIC_ACQUIRE)
 
-/* A sequentially consistent fence. gcc's TSan does not model fences and warns; none of the happens-before edges that
- * protect objects depends on one (see snapshot_reader_quiescent), so the warning is silenced here. */
+/*
+ * A sequentially consistent fence. gcc's TSan does not model fences and warns; none of the
+ * happens-before edges that protect objects depends on one (see snapshot_reader_quiescent), so the
+ * warning is silenced here.
+ */
 static inline void snapshot_fence(void)
 {
 #if defined(__GNUC__) && !defined(__clang__)
@@ -92,17 +112,20 @@ static inline void snapshot_fence(void)
 }
 
 /*
- * Worker i, at the top of its loop: holds no object read earlier any more. Also takes an offline reader online.
+ * Worker i, at the top of its loop: holds no object read earlier any more. Also takes an offline
+ * reader online.
  *
- * Orders. `epoch` is stored (release) by control after it replaced a slot, and loaded (acquire) here: a reader that
- * announces epoch E has that replacement behind it, so later snapshot_reads cannot return the object retired at E.
- * `seen` is stored with release and loaded with acquire by snapshot_reclaim: all uses of older objects happened before
- * control frees them. An online reader needs no more, since control waits for `seen` to reach E.
+ * Orders. `epoch` is stored (release) by control after it replaced a slot, and loaded (acquire)
+ * here: a reader that announces epoch E has that replacement behind it, so later snapshot_reads
+ * cannot return the object retired at E. `seen` is stored with release and loaded with acquire by
+ * snapshot_reclaim: all uses of older objects happened before control frees them. An online reader
+ * needs no more, since control waits for `seen` to reach E.
  *
- * Coming online is different: until `seen` is visible, control takes the reader for offline and may free at once.
- * So this is a store (`seen`) followed by a load of another location (the slot), and control does a store (the slot)
- * followed by a load (`seen`); acquire and release let both loads pass the stores. The fence here pairs with the
- * one in snapshot_retire: either control sees this reader online, or the reader sees the replacement.
+ * Coming online is different: until `seen` is visible, control takes the reader for offline and may
+ * free at once. So this is a store (`seen`) followed by a load of another location (the slot), and
+ * control does a store (the slot) followed by a load (`seen`); acquire and release let both loads
+ * pass the stores. The fence here pairs with the one in snapshot_retire: either control sees this
+ * reader online, or the reader sees the replacement.
  */
 static inline void snapshot_reader_quiescent(struct snapshot_domain *d, unsigned i)
 {
@@ -116,8 +139,11 @@ static inline void snapshot_reader_quiescent(struct snapshot_domain *d, unsigned
         snapshot_fence();
 }
 
-/* Worker i, before it sleeps or ends: holds no object and counts as quiescent until it is online again. The release
- * pairs with the acquire in snapshot_reclaim: earlier uses happen before the free. */
+/*
+ * Worker i, before it sleeps or ends: holds no object and counts as quiescent until it is online
+ * again. The release pairs with the acquire in snapshot_reclaim: earlier uses happen before the
+ * free.
+ */
 static inline void snapshot_reader_offline(struct snapshot_domain *d, unsigned i)
 {
     DASSERT(i < d->readers_len);

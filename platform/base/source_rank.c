@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Choosing route and source address. The route lookup does what the kernels do, minus our TUN: tables (tiers) in turn; within
- * one, the longest prefix and then the lowest metric. The address rules are numbered as in RFC 6724 section 5.
+ * Choosing route and source address. The route lookup does what the kernels do, minus our TUN:
+ * tables (tiers) in turn; within one, the longest prefix and then the lowest metric. The address
+ * rules are numbered as in RFC 6724 section 5.
  */
 #include "platform/base/source_rank.h"
 
@@ -123,7 +124,10 @@ static bool address_suits(const struct query *q, const struct source_route *r,
     if (ip_addr_equal(&a->ip, q->dst))
         return true;
     enum scope scope = scope_of(&a->ip), wanted = scope_of(q->dst);
-    /* v4 link-local hosts are commonly reached from, and reach, ordinary addresses (RFC 3927 section 2.7). */
+    /*
+     * v4 link-local hosts are commonly reached from, and reach, ordinary addresses (RFC 3927
+     * section 2.7).
+     */
     bool reaches = scope >= wanted || (q->dst->family == ADDR_V4 && scope == SCOPE_LINK &&
                                        r->gateway.family == ADDR_NONE);
     /* An address of another interface must be valid everywhere. */
@@ -197,7 +201,10 @@ static bool preferred_source(const struct query *q, const struct source_route *r
     return false;
 }
 
-/* The best address of the route's interface; if that has none that suits, of the others (unnumbered links). */
+/*
+ * The best address of the route's interface; if that has none that suits, of the others (unnumbered
+ * links).
+ */
 static bool choose_address(const struct query *q, const struct source_route *r, struct ip_addr *out)
 {
     const struct source_address *best = NULL;
@@ -247,7 +254,9 @@ static bool goes_before(const struct candidate *a, const struct candidate *b)
     return a->metric < b->metric;
 }
 
-/* Does route r serve q? Fills *c. Routes without a usable interface or source do not exist for us. */
+/*
+ * Does route r serve q? Fills *c. Routes without a usable interface or source do not exist for us.
+ */
 static bool make_candidate(const struct query *q, const struct source_route *r, struct candidate *c)
 {
     if (!ip_prefix_contains(&r->dst, q->dst))

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which source address and interface reach a destination without our own TUN: a pure function over tables of interfaces,
- * addresses and routes, the same on every OS. The OS folder supplies the tables.
+ * Which source address and interface reach a destination without our own TUN: a pure function over
+ * tables of interfaces, addresses and routes, the same on every OS. The OS folder supplies the
+ * tables.
  *
- * Route: covering, interface up and not ours; then first tier, longest prefix, lowest route metric + interface metric, first
- * in the table. Address: the route's preferred source; else on the route's interface, in the order of RFC 6724 section 5
- * (v6), or the one that shares a subnet with the next hop (v4); an interface without one borrows from the others.
+ * Route: covering, interface up and not ours; then first tier, longest prefix, lowest route metric
+ * + interface metric, first in the table. Address: the route's preferred source; else on the
+ * route's interface, in the order of RFC 6724 section 5 (v6), or the one that shares a subnet with
+ * the next hop (v4); an interface without one borrows from the others.
  */
 #ifndef FZ_BASE_SOURCE_RANK_H
 #define FZ_BASE_SOURCE_RANK_H
@@ -62,8 +64,9 @@ struct source_tables {
 };
 
 /*
- * The best source for dst. tun_ifindex: never used as interface, nor its addresses as source (0: none). Returns ERR_OK with
- * *out set, or ERR_UNREACHABLE, or ERR_INVALID (dst without family, unspecified or multicast).
+ * The best source for dst. tun_ifindex: never used as interface, nor its addresses as source (0:
+ * none). Returns ERR_OK with *out set, or ERR_UNREACHABLE, or ERR_INVALID (dst without family,
+ * unspecified or multicast).
  */
 enum err source_rank(const struct source_tables *t, const struct ip_addr *dst, uint32_t tun_ifindex,
                      struct ip_source *out) MUST_USE;

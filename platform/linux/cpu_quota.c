@@ -125,10 +125,11 @@ static unsigned group_quota(const char *dir, bool v2)
     long long quota = 0, period = 0;
 
     if (v2) {
-        /* "max 100000" does not scan, which is right: no limit */
-        if (!read_line(dir, "cpu.max", line, sizeof line) ||
-            sscanf(line, "%lld %lld", &quota, &period) != 2)
+        char *rest;
+        if (!read_line(dir, "cpu.max", line, sizeof line))
             return 0;
+        quota = strtoll(line, &rest, 10); /* 0 for "max 100000", which is right: no limit */
+        period = strtoll(rest, NULL, 10);
     } else {
         if (!read_line(dir, "cpu.cfs_quota_us", line, sizeof line))
             return 0;

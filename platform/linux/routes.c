@@ -74,7 +74,7 @@ static enum err fail(struct routes *r, unsigned family, int e, const char *fmt, 
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(r->why, sizeof r->why, fmt, ap);
+    vsnprintf(r->why, sizeof r->why, fmt, ap); /* NOLINT(clang-analyzer-valist.Uninitialized) */
     va_end(ap);
     size_t len = strlen(r->why);
     if (family_off(family, e)) {

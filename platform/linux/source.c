@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * platform/source.h on Linux: the kernel's links, addresses and routes, dumped over rtnetlink per question and ranked by
- * platform/base/source_rank.
+ * platform/source.h on Linux: the kernel's links, addresses and routes, dumped over rtnetlink per
+ * question and ranked by platform/base/source_rank.
  *
- * Consulted are the tables that every system's default rules name: local, main and default, in this order. Other rules
- * (VRFs, tables of other VPNs) are not; nor are our own tables. Dumps are asked for by table, so that ten thousand
- * routes of ours cost nothing, and only routes that cover the destination are kept.
+ * Consulted are the tables that every system's default rules name: local, main and default, in this
+ * order. Other rules (VRFs, tables of other VPNs) are not; nor are our own tables. Dumps are asked
+ * for by table, so that ten thousand routes of ours cost nothing, and only routes that cover the
+ * destination are kept.
  */
 #include "platform/source.h"
 
@@ -165,7 +166,10 @@ static void take_address(void *arg, const struct nlmsghdr *h)
         return;
     mnl_attr_parse(h, sizeof *ifa, take_address_attr, &a);
     bool is_v4 = a.family == ADDR_V4;
-    /* IFA_F_SECONDARY and IFA_F_TEMPORARY are one bit, read by family. Optimistic addresses may be used. */
+    /*
+     * IFA_F_SECONDARY and IFA_F_TEMPORARY are one bit, read by family. Optimistic addresses may be
+     * used.
+     */
     bool secondary = a.flags & IFA_F_SECONDARY;
     bool tentative = (a.flags & IFA_F_TENTATIVE) && !(a.flags & IFA_F_OPTIMISTIC);
     rows->addresses = mem_grow(rows->addresses, rows->addresses_len, sizeof *rows->addresses);
@@ -238,7 +242,9 @@ static int take_route_attr(const struct nlattr *attr, void *arg)
     return MNL_CB_OK;
 }
 
-/* False: the kind of route that never carries a datagram of ours (anycast, broadcast, multicast). */
+/*
+ * False: the kind of route that never carries a datagram of ours (anycast, broadcast, multicast).
+ */
 static bool type_from_os(enum source_route_type *out, unsigned char rtm_type)
 {
     switch (rtm_type) {

@@ -239,7 +239,7 @@ enum err tun_open(struct tun **out, const struct tun_config *config, char *why_t
     struct tun *t = calloc(1, sizeof *t);
     if (!t)
         return why_fail(why, ERR_NO_MEMORY, "out of memory");
-    memcpy(t->name, name, strlen(name));
+    memcpy(t->name, name, strlen(name) + 1);
     t->steer = (struct tun_steer){.map_v4 = -1, .map_v6 = -1, .program = -1};
     make_node();
     if (config->steering && config->queues > 1)

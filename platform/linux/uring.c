@@ -1,120 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The io_uring backend: set-up, attach and detach, and the completion loop.
- *
- * Receives are multishot requests that draw from a ring of provided buffers per kind; a multishot request lives until
- * the kernel says otherwise (no buffer, an error, cancelled) and is armed again by the next io_wait. TUN writes are
- * non-blocking requests, so the kernel runs them within the call that submits them. Datagrams leave by sendmmsg, see
- * io_backend.h; the ring only waits for a full socket to drain.
- *
- * With DEFER_TASKRUN completions appear only while this thread is inside io_uring_enter. Completions that come up in
- * io_tun_write or a detach are kept as records in `kept`; their number is bounded by the number of buffers, since
- * each holds one.
- *
- * The TUN queue is a registered file (a write then takes no reference), the sockets are not: closing one must
- * free the port at once.
- */
+/* The io_uring backend: the ring and its buffers, attach and detach, TUN writes. See uring.h. */
+#include "platform/linux/uring.h"
+
 #include <errno.h>
-#include <liburing.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "platform/base/log.h"
-#include "platform/clock.h"
-#include "platform/linux/io_backend.h"
 
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8
 #endif
 
-enum {
-    SQ_ENTRIES = 256, /* 128 TUN writes and what else is armed */
-    TUN_SLOT = 0      /* registered file */
-};
-
-/* What a completion belongs to: user_data is tag | index << 8. */
-enum tag {
-    TAG_WAKE,
-    TAG_READ,     /* index: source; multishot receive */
-    TAG_TUN_POLL, /* read side without multishot reads */
-    TAG_WRITABLE, /* index: family */
-    TAG_WRITE,    /* index: frame */
-    TAG_CANCEL
-};
-
-struct uring {
-    struct io io;
-    struct io_uring ring;
-    struct io_uring_buf_ring *buffers[2]; /* by kind; NULL: the pool's own stack is used */
-    unsigned available[2];                /* provided and, as far as completions tell, unused */
-    unsigned armed;                       /* requests in flight: bits of armed_bit */
-    unsigned cancels;                     /* cancel requests in flight */
-    bool read_multishot;                  /* the kernel has it */
-    bool tun_direct;                      /* TUN by poll, read and writev */
-    bool tun_ready;                       /* tun_direct: may have something to read */
-    bool woken;
-    bool discard[2]; /* by kind: detaching, records go back to the pool */
-    struct msghdr recv_template;
-    struct io_frame *frames; /* of the running io_tun_write */
-    unsigned writes;         /* of these, not completed */
-    struct io_rx *kept;      /* FIFO: kept[kept_head .. kept_tail) */
-    unsigned kept_head, kept_tail;
-};
-
-static struct uring *self(struct io *io)
-{
-    return CONTAINER_OF(io, struct uring, io);
-}
-
-static uint64_t user_data(enum tag tag, unsigned index)
-{
-    return (uint64_t)tag | (uint64_t)index << 8;
-}
-
-enum {
-    ARMED_WAKE = 1,
-    ARMED_TUN_POLL = 2,
-    ARMED_READ_SHIFT = 8,     /* + source */
-    ARMED_WRITABLE_SHIFT = 16 /* + family */
-};
-
-static struct io_uring_sqe *get_sqe(struct uring *u)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
-    while (UNLIKELY(!sqe)) {
-        io_uring_submit(&u->ring);
-        io_count(&u->io.stats.syscalls);
-        sqe = io_uring_get_sqe(&u->ring);
-    }
-    return sqe;
-}
-
 /* ---- buffers ---- */
-
-static void provide(struct uring *u, unsigned kind, uint16_t id)
-{
-    struct io_pool *p = &u->io.pools[kind];
-    if (!u->buffers[kind]) {
-        p->free[p->n_free++] = id;
-        return;
-    }
-    DASSERT(u->available[kind] < p->n);
-    /* io_uring's header of a received message precedes the payload. */
-    uint32_t offset = kind == IO_RX_TUN ? p->offset : 0;
-    io_uring_buf_ring_add(u->buffers[kind], io_pool_buffer(p, id) + offset, p->stride - offset, id,
-                          io_uring_buf_ring_mask(p->n), 0);
-    io_uring_buf_ring_advance(u->buffers[kind], 1);
-    u->available[kind]++;
-}
 
 static void give_back(struct io *io, unsigned kind, uint16_t buffer)
 {
-    provide(self(io), kind, buffer);
+    uring_provide(uring_of(io), kind, buffer);
 }
 
 static size_t buf_ring_size(const struct io_pool *p)
@@ -140,317 +45,15 @@ static bool provide_all(struct uring *u, unsigned kind)
     u->buffers[kind] = ring;
     io_uring_buf_ring_init(u->buffers[kind]);
     while (p->n_free > 0)
-        provide(u, kind, p->free[--p->n_free]);
+        uring_provide(u, kind, p->free[--p->n_free]);
     return true;
-}
-
-/* ---- arming ---- */
-
-static void arm_read(struct uring *u, enum io_source s)
-{
-    struct io_uring_sqe *sqe = get_sqe(u);
-    if (s == IO_SOURCE_TUN) {
-        io_uring_prep_read_multishot(sqe, TUN_SLOT, 0, (uint64_t)-1, IO_RX_TUN);
-        sqe->flags |= IOSQE_FIXED_FILE;
-    } else {
-        io_uring_prep_recvmsg_multishot(sqe, u->io.fds[s], &u->recv_template, 0);
-        sqe->flags |= IOSQE_BUFFER_SELECT;
-        sqe->buf_group = IO_RX_UDP;
-    }
-    io_uring_sqe_set_data64(sqe, user_data(TAG_READ, s));
-    u->armed |= 1u << (ARMED_READ_SHIFT + s);
-}
-
-static void arm_poll(struct uring *u, int fd, unsigned events, uint64_t data, unsigned bit)
-{
-    struct io_uring_sqe *sqe = get_sqe(u);
-    io_uring_prep_poll_add(sqe, fd, events);
-    io_uring_sqe_set_data64(sqe, data);
-    u->armed |= bit;
-}
-
-static void arm_wake(struct uring *u)
-{
-    struct io_uring_sqe *sqe = get_sqe(u);
-    /* Each write to the eventfd completes once; its counter is never read. */
-    io_uring_prep_poll_multishot(sqe, u->io.wake_fd, POLLIN);
-    io_uring_sqe_set_data64(sqe, user_data(TAG_WAKE, 0));
-    u->armed |= ARMED_WAKE;
-}
-
-static void arm_tun_direct(struct uring *u, time_ns *until)
-{
-    if (!io_retry_due(&u->io.retry[IO_SOURCE_TUN], until)) {
-        u->tun_ready = false;
-        return;
-    }
-    if (!u->tun_ready && !(u->armed & ARMED_TUN_POLL) && u->io.pools[IO_RX_TUN].n_free > 0)
-        arm_poll(u, u->io.fds[IO_SOURCE_TUN], POLLIN, user_data(TAG_TUN_POLL, 0), ARMED_TUN_POLL);
-}
-
-/* Arms what should be in flight and is not. Lowers *until to the end of a back-off. */
-static void arm(struct uring *u, time_ns *until)
-{
-    struct io *io = &u->io;
-
-    if (UNLIKELY(!(u->armed & ARMED_WAKE)))
-        arm_wake(u);
-    for (unsigned s = 0; s < IO_SOURCES; s++) {
-        if (!io_is_read(io, s) || (u->armed & 1u << (ARMED_READ_SHIFT + s)))
-            continue;
-        if (s == IO_SOURCE_TUN && u->tun_direct)
-            arm_tun_direct(u, until);
-        else if (u->available[io_kind_of(s)] > 0 && io_retry_due(&io->retry[s], until))
-            arm_read(u, s);
-    }
-    for (unsigned f = 0; f < IO_FAMILIES; f++) {
-        unsigned bit = 1u << (ARMED_WRITABLE_SHIFT + f);
-        if (UNLIKELY(io->tx[f].blocked) && !(u->armed & bit))
-            arm_poll(u, io->tx[f].fd, POLLOUT, user_data(TAG_WRITABLE, f), bit);
-    }
-}
-
-/* ---- completions ---- */
-
-/* A receive ended without data. ENOBUFS is no fault, but met again and again it must not become a busy loop. */
-static void read_failed(struct uring *u, enum io_source s, int error)
-{
-    struct io_retry *retry = &u->io.retry[s];
-
-    if (error == ECANCELED)
-        return;
-    if (error != ENOBUFS) {
-        io_count(&u->io.stats.rx_errors);
-        io_retry_failed(retry, clock_now());
-        return;
-    }
-    io_count(&u->io.stats.rx_no_buffer);
-    if (u->available[io_kind_of(s)] == 0)
-        return; /* armed again when one is given back */
-    if (retry->failures > 1)
-        retry->failures = 1;
-    io_retry_failed(retry, clock_now());
-}
-
-/* Describes what a multishot receive of `len` bytes left in buffer `id`; false if it cannot be used. */
-static bool make_record(struct uring *u, unsigned kind, uint16_t id, uint32_t len, struct io_rx *rx)
-{
-    struct io_pool *p = &u->io.pools[kind];
-    uint8_t *buffer = io_pool_buffer(p, id);
-
-    rx->data = buffer + p->offset;
-    rx->buffer = id;
-    rx->kind = (uint8_t)kind;
-    if (kind == IO_RX_TUN) {
-        rx->len = len;
-        return len >= IO_VNET_LEN;
-    }
-    const struct io_uring_recvmsg_out *head = (const void *)buffer;
-    const uint8_t *name = buffer + sizeof *head;
-    if (UNLIKELY(len < IO_UDP_OFFSET))
-        return false;
-    rx->len = len - IO_UDP_OFFSET;
-    struct udp_in in = {(const void *)name, name + UDP_IN_NAME, head->controllen, (int)head->flags};
-    return head->controllen <= UDP_IN_CONTROL && udp_msg_parse(rx, &in);
-}
-
-/* A completion of a multishot receive. True if it made a record in *rx. */
-static bool take_read(struct uring *u, enum io_source s, const struct io_uring_cqe *cqe,
-                      struct io_rx *rx)
-{
-    unsigned kind = io_kind_of(s);
-    uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
-
-    if (!(cqe->flags & IORING_CQE_F_MORE))
-        u->armed &= ~(1u << (ARMED_READ_SHIFT + s));
-    if (cqe->flags & IORING_CQE_F_BUFFER)
-        u->available[kind]--;
-    if (cqe->res < 0)
-        read_failed(u, s, -cqe->res);
-    if (!(cqe->flags & IORING_CQE_F_BUFFER))
-        return false;
-    if (LIKELY(cqe->res >= 0 && !u->discard[kind])) {
-        io_retry_clear(&u->io.retry[s]);
-        if (LIKELY(make_record(u, kind, id, (uint32_t)cqe->res, rx)))
-            return true;
-        io_count(&u->io.stats.rx_truncated);
-    }
-    provide(u, kind, id);
-    return false;
-}
-
-/* Takes in one completion. True if it made a record in *rx. */
-static bool take(struct uring *u, const struct io_uring_cqe *cqe, struct io_rx *rx)
-{
-    unsigned index = (unsigned)(cqe->user_data >> 8);
-
-    switch ((enum tag)(cqe->user_data & 0xff)) {
-    case TAG_READ:
-        return take_read(u, index, cqe, rx);
-    case TAG_WAKE:
-        u->woken = true;
-        if (!(cqe->flags & IORING_CQE_F_MORE))
-            u->armed &= ~(unsigned)ARMED_WAKE;
-        break;
-    case TAG_TUN_POLL:
-        u->armed &= ~(unsigned)ARMED_TUN_POLL;
-        u->tun_ready = true;
-        break;
-    case TAG_WRITABLE:
-        u->armed &= ~(1u << (ARMED_WRITABLE_SHIFT + index));
-        u->io.tx[index].blocked = false;
-        break;
-    case TAG_WRITE:
-        u->frames[index].error = cqe->res < 0 ? (int16_t)-cqe->res : 0;
-        u->writes--;
-        break;
-    case TAG_CANCEL:
-        u->cancels--;
-        break;
-    }
-    return false;
-}
-
-/* Takes in completions until the ring is empty or `max` records are made. */
-static unsigned reap(struct uring *u, struct io_rx *out, unsigned max)
-{
-    struct io_uring_cqe *cqe;
-    unsigned head, seen = 0, n = 0;
-
-    io_uring_for_each_cqe(&u->ring, head, cqe)
-    {
-        if (n == max)
-            break;
-        seen++;
-        n += take(u, cqe, &out[n]);
-    }
-    io_uring_cq_advance(&u->ring, seen);
-    return n;
-}
-
-/* The same outside of io_wait: records are kept for it. */
-static void reap_kept(struct uring *u)
-{
-    unsigned room = u->io.pools[0].n + u->io.pools[1].n;
-    if (u->kept_head == u->kept_tail)
-        u->kept_head = u->kept_tail = 0;
-    if (u->kept_head > 0 && io_uring_cq_ready(&u->ring) > room - u->kept_tail) {
-        memmove(u->kept, u->kept + u->kept_head, (u->kept_tail - u->kept_head) * sizeof *u->kept);
-        u->kept_tail -= u->kept_head;
-        u->kept_head = 0;
-    }
-    u->kept_tail += reap(u, u->kept + u->kept_tail, UINT32_MAX);
-    DASSERT(u->kept_tail <= room);
-}
-
-static unsigned take_kept(struct uring *u, struct io_rx *out, unsigned max)
-{
-    unsigned n = u->kept_tail - u->kept_head;
-    if (n > max)
-        n = max;
-    memcpy(out, u->kept + u->kept_head, n * sizeof *out);
-    u->kept_head += n;
-    return n;
-}
-
-/* Forgets kept records of a kind; the order of the others stays. */
-static void drop_kept(struct uring *u, unsigned kind)
-{
-    unsigned to = u->kept_head;
-    for (unsigned i = u->kept_head; i < u->kept_tail; i++) {
-        if (u->kept[i].kind == kind)
-            provide(u, kind, u->kept[i].buffer);
-        else
-            u->kept[to++] = u->kept[i];
-    }
-    u->kept_tail = to;
-}
-
-/* ---- waiting ---- */
-
-/* Submits, runs deferred work and, with until != 0, waits for a completion at most until then. */
-static void enter(struct uring *u, time_ns until)
-{
-    struct io_uring_cqe *cqe;
-    struct __kernel_timespec ts;
-
-    if (until == 0) {
-        /* Nothing to submit and nothing the kernel wants to run: the call would only cost. */
-        if (io_uring_sq_ready(&u->ring) == 0 &&
-            !(IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
-            return;
-        io_count(&u->io.stats.syscalls);
-        io_uring_submit_and_get_events(&u->ring);
-        return;
-    }
-    io_count(&u->io.stats.syscalls);
-    if (until == TIME_NEVER) {
-        io_uring_submit_and_wait(&u->ring, 1);
-        return;
-    }
-    time_ns left = time_since(until, clock_now());
-    ts.tv_sec = (int64_t)(left / NS_PER_SEC);
-    ts.tv_nsec = (int64_t)(left % NS_PER_SEC);
-    io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
-}
-
-/* Direct mode: reads frames if there may be any, so that half of `max` stays for UDP. */
-static unsigned read_direct(struct uring *u, struct io_rx *out, unsigned max)
-{
-    bool drained;
-    if (!u->tun_ready || max == 0)
-        return 0;
-    unsigned n = io_tun_read(&u->io, out, max, &drained);
-    if (n > 0 && u->io.pools[IO_RX_TUN].n_free == 0)
-        io_count(&u->io.stats.rx_no_buffer);
-    if (drained || u->io.retry[IO_SOURCE_TUN].failures > 0)
-        u->tun_ready = false;
-    return n;
-}
-
-/* Everything there is to report without a system call for completions. */
-static unsigned collect(struct uring *u, struct io_rx *out, unsigned max)
-{
-    unsigned n = take_kept(u, out, max);
-    n += read_direct(u, out + n, (max - n + 1) / 2);
-    n += reap(u, out + n, max - n);
-    n += read_direct(u, out + n, max - n);
-    return n;
-}
-
-static unsigned wait_records(struct io *io, struct io_rx *out, unsigned max, time_ns deadline)
-{
-    struct uring *u = self(io);
-    unsigned n = collect(u, out, max);
-    bool block = n == 0 && deadline != 0;
-
-    while (n == 0) {
-        time_ns until = deadline;
-        io_flush(io); /* of a socket found writable */
-        arm(u, &until);
-        block = deadline != 0 && !u->woken && !io->done_head &&
-                !(u->tun_ready && io->pools[IO_RX_TUN].n_free > 0);
-        enter(u, block ? until : 0);
-        n = collect(u, out, max);
-        io_flush(io);
-        if (block) {
-            io_count(&io->stats.wakeups);
-            if (n == 0 && !u->woken && !io->done_head)
-                io_count(&io->stats.wakeups_idle);
-        }
-        if (deadline == 0 || u->woken || io->done_head ||
-            (deadline != TIME_NEVER && clock_now() >= deadline))
-            break;
-    }
-    u->woken = false;
-    return n;
 }
 
 /* ---- TUN writes ---- */
 
 static void tun_write(struct io *io, struct io_frame *frames, unsigned n)
 {
-    struct uring *u = self(io);
+    struct uring *u = uring_of(io);
 
     if (u->tun_direct || n == 1) {
         io_tun_write_each(io, frames, n, u->tun_direct ? 0 : RWF_NOWAIT);
@@ -459,20 +62,20 @@ static void tun_write(struct io *io, struct io_frame *frames, unsigned n)
     u->frames = frames;
     u->writes = n;
     for (unsigned i = 0; i < n; i++) {
-        struct io_uring_sqe *sqe = get_sqe(u);
-        io_uring_prep_writev(sqe, TUN_SLOT, frames[i].iov, frames[i].n_iov, (uint64_t)-1);
+        struct io_uring_sqe *sqe = uring_sqe(u);
+        io_uring_prep_writev(sqe, URING_TUN_SLOT, frames[i].iov, frames[i].n_iov, (uint64_t)-1);
         sqe->rw_flags = RWF_NOWAIT;
         sqe->flags |= IOSQE_FIXED_FILE;
-        io_uring_sqe_set_data64(sqe, user_data(TAG_WRITE, i));
+        io_uring_sqe_set_data64(sqe, uring_data(TAG_WRITE, i));
     }
     io_count(&io->stats.syscalls);
     io_uring_submit(&u->ring);
-    reap_kept(u);
+    uring_reap(u);
     /* Failed requests complete by task work: ask for that. */
     while (UNLIKELY(u->writes > 0)) {
         io_count(&io->stats.syscalls);
         io_uring_submit_and_wait(&u->ring, 1);
-        reap_kept(u);
+        uring_reap(u);
     }
 }
 
@@ -495,7 +98,7 @@ static enum err attach_tun(struct uring *u, int fd)
     enum err e = io_set_nonblock(fd, u->tun_direct);
     if (e != ERR_OK || u->tun_direct)
         return e;
-    int rc = io_uring_register_files_update(&u->ring, TUN_SLOT, &fd, 1);
+    int rc = io_uring_register_files_update(&u->ring, URING_TUN_SLOT, &fd, 1);
     if (rc < 0) {
         log_error("io", "io_uring does not take the TUN descriptor: %s", strerror(-rc));
         return err_from_errno(-rc);
@@ -507,14 +110,14 @@ static enum err attach(struct io *io, enum io_source source)
 {
     int fd = io->fds[source];
     /* On a non-blocking descriptor the kernel answers EAGAIN instead of waiting for data. */
-    return source == IO_SOURCE_TUN ? attach_tun(self(io), fd) : io_set_nonblock(fd, false);
+    return source == IO_SOURCE_TUN ? attach_tun(uring_of(io), fd) : io_set_nonblock(fd, false);
 }
 
 static void cancel(struct uring *u, uint64_t data)
 {
-    struct io_uring_sqe *sqe = get_sqe(u);
+    struct io_uring_sqe *sqe = uring_sqe(u);
     io_uring_prep_cancel64(sqe, data, 0);
-    io_uring_sqe_set_data64(sqe, user_data(TAG_CANCEL, 0));
+    io_uring_sqe_set_data64(sqe, uring_data(TAG_CANCEL, 0));
     u->cancels++;
 }
 
@@ -523,19 +126,19 @@ static unsigned cancel_source(struct uring *u, enum io_source s)
 {
     unsigned bits = 0;
     if (u->armed & 1u << (ARMED_READ_SHIFT + s)) {
-        cancel(u, user_data(TAG_READ, s));
+        cancel(u, uring_data(TAG_READ, s));
         bits |= 1u << (ARMED_READ_SHIFT + s);
     }
     if (s == IO_SOURCE_TUN) {
         if (u->armed & ARMED_TUN_POLL) {
-            cancel(u, user_data(TAG_TUN_POLL, 0));
+            cancel(u, uring_data(TAG_TUN_POLL, 0));
             bits |= ARMED_TUN_POLL;
         }
         return bits;
     }
     unsigned f = s - IO_SOURCE_UDP4;
     if (u->armed & 1u << (ARMED_WRITABLE_SHIFT + f)) {
-        cancel(u, user_data(TAG_WRITABLE, f));
+        cancel(u, uring_data(TAG_WRITABLE, f));
         bits |= 1u << (ARMED_WRITABLE_SHIFT + f);
     }
     return bits;
@@ -543,7 +146,7 @@ static unsigned cancel_source(struct uring *u, enum io_source s)
 
 static void detach(struct io *io, unsigned sources)
 {
-    struct uring *u = self(io);
+    struct uring *u = uring_of(io);
     unsigned bits = 0;
     int none = -1;
 
@@ -553,21 +156,21 @@ static void detach(struct io *io, unsigned sources)
             u->discard[io_kind_of(s)] = true;
         }
     }
-    reap_kept(u);
+    uring_reap(u);
     while (u->cancels > 0 || (u->armed & bits) != 0) {
         io_count(&io->stats.syscalls);
         io_uring_submit_and_wait(&u->ring, 1);
-        reap_kept(u);
+        uring_reap(u);
     }
     for (unsigned kind = 0; kind < ARRAY_LEN(u->discard); kind++) {
         if (u->discard[kind])
-            drop_kept(u, kind);
+            uring_drop_kept(u, kind);
         u->discard[kind] = false;
     }
     if (sources & 1u << IO_SOURCE_TUN) {
         u->tun_ready = false;
         if (!u->tun_direct)
-            io_uring_register_files_update(&u->ring, TUN_SLOT, &none, 1);
+            io_uring_register_files_update(&u->ring, URING_TUN_SLOT, &none, 1);
     }
 }
 
@@ -575,7 +178,7 @@ static void detach(struct io *io, unsigned sources)
 
 static void destroy(struct io *io)
 {
-    struct uring *u = self(io);
+    struct uring *u = uring_of(io);
     /* Not by unregistering: that is for the worker's thread only, and this may be another. */
     if (u->ring.ring_fd > 0)
         io_uring_queue_exit(&u->ring);
@@ -592,7 +195,7 @@ static const struct io_ops ops = {
     .destroy = destroy,
     .attach = attach,
     .detach = detach,
-    .wait = wait_records,
+    .wait = uring_wait,
     .give_back = give_back,
     .tun_write = tun_write,
 };
@@ -624,16 +227,16 @@ static const char *open_ring(struct uring *u, const struct io_config *config)
                  IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
                  IORING_SETUP_CLAMP,
         /* Every record holds a buffer, so this cannot overflow. The kernel rounds up. */
-        .cq_entries = config->tun_buffers + config->udp_buffers + 2 * SQ_ENTRIES,
+        .cq_entries = config->tun_buffers + config->udp_buffers + 2 * URING_SQ_ENTRIES,
     };
-    int rc = io_uring_queue_init_params(SQ_ENTRIES, &u->ring, &params);
+    int rc = io_uring_queue_init_params(URING_SQ_ENTRIES, &u->ring, &params);
     if (rc < 0) {
         memset(&u->ring, 0, sizeof u->ring);
         return setup_reason(-rc);
     }
     if (!(params.features & IORING_FEAT_EXT_ARG) || !(params.features & IORING_FEAT_NODROP))
         return "the kernel is older than 6.1";
-    if (io_uring_register_files_sparse(&u->ring, TUN_SLOT + 1) < 0)
+    if (io_uring_register_files_sparse(&u->ring, URING_TUN_SLOT + 1) < 0)
         return "registered files are refused";
     if (!provide_all(u, IO_RX_UDP))
         return "provided buffers are refused";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading the configuration file: the errors of the file system, in one sentence each. */
+/* Reading whole files, and the configuration through it: the errors of the file system, in one sentence each. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
