@@ -95,11 +95,17 @@ ALWAYS_INLINE uint64_t sum_bytes(uint8_t *dst, const uint8_t *src, size_t n, boo
 {
     struct lanes a = {{0}, {0}}, b = {{0}, {0}};
     size_t i = 0;
-    for (; i + 128 <= n; i += 128) {
-        take(&a, dst, src, i, copy);
-        take(&b, dst, src, i + 32, copy);
-        take(&a, dst, src, i + 64, copy);
-        take(&b, dst, src, i + 96, copy);
+    for (; i + 256 <= n; i += 256)
+        for (size_t k = 0; k < 256; k += 64) { /* unrolled */
+            take(&a, dst, src, i + k, copy);
+            take(&b, dst, src, i + k + 32, copy);
+        }
+    if (n & 128) {
+        for (size_t k = 0; k < 128; k += 64) {
+            take(&a, dst, src, i + k, copy);
+            take(&b, dst, src, i + k + 32, copy);
+        }
+        i += 128;
     }
     if (n & 64) {
         take(&a, dst, src, i, copy);

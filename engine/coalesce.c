@@ -53,23 +53,11 @@ static inline uint16_t header_sum_v4(const uint8_t *p)
     return checksum_fold(checksum_load64(p) + checksum_load64(p + 8) + checksum_load32(p + 16));
 }
 
-/* No options, no extension headers, lengths agree, v4 checksum right. */
-static inline bool ip_eligible(const uint8_t *p, uint32_t len, const struct ip_view *v)
-{
-    if (len != v->total_len || len > IP_LEN_MAX)
-        return false;
-    if (v->version == 4)
-        return v->l4_off == IPV4_HEADER_MIN && header_sum_v4(p) == 0xffff;
-    return v->l4_off == IPV6_HEADER;
-}
-
-/* Fills header_len, payload and psh if the packet may be merged; else header_len stays 0. */
+/* Fills header_len, payload and psh if the packet may open an item; else header_len stays 0. */
 static inline void judge(struct candidate *d, uint32_t len, const struct ip_view *v)
 {
     const uint8_t *l4 = d->packet + d->l4_off;
     uint32_t l4_len = v->total_len - d->l4_off, l4_header = UDP_HEADER;
-    if (!ip_eligible(d->packet, len, v))
-        return;
     if (d->proto == IP_PROTO_TCP) {
         if (l4_len < TCP_HEADER_MIN)
             return;
@@ -82,7 +70,11 @@ static inline void judge(struct candidate *d, uint32_t len, const struct ip_view
                load16(l4 + UDP_OFF_CHECKSUM) == 0) {
         return;
     }
-    if (l4_header >= l4_len)
+    if (l4_header >= l4_len || len != v->total_len || len > IP_LEN_MAX)
+        return;
+    /* No options, no extension headers, header checksum right. */
+    if (v->version == 4 ? d->l4_off != IPV4_HEADER_MIN || header_sum_v4(d->packet) != 0xffff
+                        : d->l4_off != IPV6_HEADER)
         return;
     d->header_len = d->l4_off + l4_header;
     d->payload = l4_len - l4_header;
@@ -130,76 +122,104 @@ static inline uint32_t find_slot(const struct coalesce *c, const struct candidat
 }
 
 /*
- * Differences in the fields of two headers without options that must be equal; length, id and checksum are left out,
- * addresses and protocol are known to be equal. Words are little-endian: the first byte is the lowest.
+ * Differences in the fields of two IP headers without options that must be equal: all but length, id and checksum.
+ * Words are little-endian: the first byte is the lowest.
  */
-static inline uint64_t ip_difference(const uint8_t *a, const uint8_t *b, uint8_t version)
+static inline uint64_t difference_v4(const uint8_t *a, const uint8_t *b)
 {
-    if (version == 4)
-        return ((load64(a) ^ load64(b)) & UINT64_C(0xffff00000000ffff)) |
-               (uint64_t)(a[IPV4_OFF_TTL] ^ b[IPV4_OFF_TTL]);
-    return (load64(a) ^ load64(b)) & UINT64_C(0xffff0000ffffffff);
+    return ((load64(a) ^ load64(b)) & UINT64_C(0xffff00000000ffff)) |
+           ((load64(a + 8) ^ load64(b + 8)) & UINT64_C(0xffffffff0000ffff)) |
+           (load32(a + 16) ^ load32(b + 16));
 }
 
-/* The same for TCP: acknowledgement, data offset, flags but PSH, window, urgent pointer, options. */
-static inline bool tcp_equal(const uint8_t *a, const uint8_t *b, uint32_t header_len)
+static inline uint64_t difference_v6(const uint8_t *a, const uint8_t *b)
 {
-    uint64_t diff =
-        (load64(a + TCP_OFF_DATA) ^ load64(b + TCP_OFF_DATA)) & UINT64_C(0xffff0000fffff7ff);
+    return ((load64(a) ^ load64(b)) & UINT64_C(0xffff0000ffffffff)) |
+           (load64(a + 8) ^ load64(b + 8)) | (load64(a + 16) ^ load64(b + 16)) |
+           (load64(a + 24) ^ load64(b + 24)) | (load64(a + 32) ^ load64(b + 32));
+}
+
+/* The same for TCP: all but sequence number, PSH and checksum. */
+static inline uint64_t difference_tcp(const uint8_t *a, const uint8_t *b, uint32_t header_len)
+{
+    uint64_t diff = load32(a) ^ load32(b); /* ports */
     diff |= load32(a + TCP_OFF_ACK) ^ load32(b + TCP_OFF_ACK);
-    for (uint32_t i = TCP_HEADER_MIN; i < header_len; i += 4)
+    diff |= (load64(a + TCP_OFF_DATA) ^ load64(b + TCP_OFF_DATA)) & UINT64_C(0xffff0000fffff7ff);
+    uint32_t i = TCP_HEADER_MIN;
+    for (; i + 8 <= header_len; i += 8)
+        diff |= load64(a + i) ^ load64(b + i);
+    if (i < header_len)
         diff |= load32(a + i) ^ load32(b + i);
-    return diff == 0;
+    return diff;
 }
 
-static inline bool continues(const struct coalesce_item *it, const struct candidate *d)
+/*
+ * Does the packet continue the item? The item's first packet was judged; one whose headers are equal to it needs only the
+ * checks of what is not compared.
+ */
+static inline bool continues(const struct coalesce_item *it, const uint8_t *b, uint32_t len,
+                             const struct ip_view *v)
 {
-    const uint8_t *a = it->packet, *b = d->packet;
-    if (d->header_len != it->header_len || d->payload > it->size ||
-        it->total + d->payload > IP_LEN_MAX + VNET_HDR_LEN || it->n_iov == COALESCE_IOV_MAX ||
-        ip_difference(a, b, d->version) != 0)
+    const uint8_t *a = it->packet;
+    uint32_t payload = len - it->header_len; /* a short packet wraps around */
+    if (payload - 1 >= it->size || len != v->total_len ||
+        it->total + payload > IP_LEN_MAX + VNET_HDR_LEN || it->n_iov == COALESCE_IOV_MAX)
         return false;
-    if (d->version == 4 && (b[IPV4_OFF_FRAG] & (IPV4_FRAG_DF >> 8)) == 0 &&
-        load_be16(b + IPV4_OFF_ID) != it->next_id)
+    uint32_t l4_off = it->version == 4 ? IPV4_HEADER_MIN : IPV6_HEADER;
+    if (it->version == 4) {
+        bool id_matters = (b[IPV4_OFF_FRAG] & (IPV4_FRAG_DF >> 8)) == 0;
+        if (difference_v4(a, b) != 0 || header_sum_v4(b) != 0xffff ||
+            (id_matters && load_be16(b + IPV4_OFF_ID) != it->next_id))
+            return false;
+    } else if (difference_v6(a, b) != 0) {
         return false;
-    if (d->proto == IP_PROTO_UDP)
-        return true;
-    a += d->l4_off;
-    b += d->l4_off;
-    return load_be32(b + TCP_OFF_SEQ) == it->next_seq && tcp_equal(a, b, d->header_len - d->l4_off);
+    }
+    a += l4_off;
+    b += l4_off;
+    if (it->proto == IP_PROTO_UDP)
+        return load32(a) == load32(b) && load_be16(b + UDP_OFF_LEN) == payload + UDP_HEADER &&
+               load16(b + UDP_OFF_CHECKSUM) != 0;
+    return load_be32(b + TCP_OFF_SEQ) == it->next_seq &&
+           difference_tcp(a, b, it->header_len - l4_off) == 0;
 }
 
-static bool l4_sum_right(const uint8_t *p, const struct candidate *d, uint32_t l4_len)
+static bool l4_sum_right(const struct coalesce_item *it, const uint8_t *p, uint32_t payload)
 {
-    uint64_t pseudo = d->version == 4 ? checksum_pseudo_v4(p, d->proto, l4_len)
-                                      : checksum_pseudo_v6(p, d->proto, l4_len);
-    return checksum_fold(checksum_partial(p + d->l4_off, l4_len, pseudo)) == 0xffff;
+    uint32_t l4_len = it->header_len - it->l4_off + payload;
+    uint64_t pseudo = it->version == 4 ? checksum_pseudo_v4(p, it->proto, l4_len)
+                                       : checksum_pseudo_v6(p, it->proto, l4_len);
+    return checksum_fold(checksum_partial(p + it->l4_off, l4_len, pseudo)) == 0xffff;
 }
 
-/* Where COALESCE_VERIFY is on: the packet, and the first one when it gets company. Both have equal headers. */
-static inline bool vouched(const struct coalesce *c, const struct coalesce_item *it,
-                           const struct candidate *d)
+/* COALESCE_VERIFY: the sum of a packet, and of the first one when it gets company. Their headers are equal. */
+static bool sums_right(const struct coalesce_item *it, const uint8_t *packet, uint32_t payload)
 {
-    if ((c->offloads & COALESCE_VERIFY) == 0)
-        return true;
-    uint32_t l4_header = d->header_len - d->l4_off;
-    return l4_sum_right(d->packet, d, l4_header + d->payload) &&
-           (it->n_iov > 1 || l4_sum_right(it->packet, d, l4_header + it->size));
+    return l4_sum_right(it, packet, payload) &&
+           (it->n_iov > 1 || l4_sum_right(it, it->packet, it->size));
 }
 
-static inline void join(struct coalesce *c, struct coalesce_item *it, const struct candidate *d)
+/* True: the packet is now the last one of the item. */
+static inline bool join(struct coalesce *c, struct coalesce_item *it, uint8_t *packet, uint32_t len,
+                        const struct ip_view *v)
 {
+    if (it->epoch != c->epoch || !continues(it, packet, len, v))
+        return false;
+    uint32_t payload = len - it->header_len;
+    if (UNLIKELY((c->offloads & COALESCE_VERIFY) != 0 && !sums_right(it, packet, payload)))
+        return false;
     if (it->n_iov == 1) {
         it->iov = c->lists[it - c->items];
         it->iov[0] = it->one;
     }
-    it->iov[it->n_iov++] = (struct coalesce_iov){d->packet + d->header_len, d->payload};
-    it->total += d->payload;
-    it->next_seq += d->payload;
+    it->iov[it->n_iov++] = (struct coalesce_iov){packet + it->header_len, payload};
+    it->total += payload;
+    it->next_seq += payload;
     it->next_id++;
-    it->psh = d->psh;
-    if (d->psh || d->payload < it->size)
+    if (it->proto == IP_PROTO_TCP)
+        it->psh = packet[it->l4_off + TCP_OFF_FLAGS] & TCP_F_PSH;
+    if (it->psh || payload < it->size)
         it->epoch = c->epoch - 1;
+    return true;
 }
 
 /* A new item of one packet; NULL: all are used. */
@@ -233,15 +253,47 @@ static inline void open_item(struct coalesce *c, struct coalesce_item *it,
     it->proto = d->proto;
     it->psh = 0;
     it->slot = (uint16_t)slot;
+    c->n_flows += c->slots[slot] == 0;
     c->slots[slot] = (uint32_t)(hash >> 40) << 8 | c->n;
+    c->recent = it;
 }
 
 void coalesce_init(struct coalesce *c, unsigned offloads)
 {
     c->n = 0;
     c->epoch = 1;
+    c->n_flows = 0;
+    c->recent = NULL;
     c->offloads = offloads;
     memset(c->slots, 0, sizeof c->slots);
+}
+
+/* The packet does not continue the most recent item. Its flow may have another one. */
+static bool add_to_flow(struct coalesce *c, uint8_t *packet, uint32_t len, const struct ip_view *v)
+{
+    struct candidate d = {.packet = packet,
+                          .l4_off = v->l4_off,
+                          .ports = load32(packet + v->l4_off),
+                          .version = v->version,
+                          .proto = v->proto};
+    judge(&d, len, v);
+    if (d.header_len == 0 && c->n_flows == 0)
+        return append(c, packet, len) != NULL;
+    uint64_t hash = flow_hash(&d);
+    uint32_t slot = find_slot(c, &d, hash);
+    struct coalesce_item *it = NULL;
+    if (c->slots[slot] != 0) {
+        it = &c->items[(c->slots[slot] & 0xff) - 1];
+        if (it != c->recent && join(c, it, packet, len, v)) {
+            c->recent = it;
+            return true;
+        }
+        it->epoch = c->epoch - 1;
+    }
+    it = append(c, packet, len);
+    if (it != NULL && d.header_len != 0 && !d.psh)
+        open_item(c, it, &d, slot, hash);
+    return it != NULL;
 }
 
 bool coalesce_add(struct coalesce *c, uint8_t *packet, uint32_t len, const struct ip_view *v)
@@ -254,28 +306,9 @@ bool coalesce_add(struct coalesce *c, uint8_t *packet, uint32_t len, const struc
     unsigned offload = v->proto == IP_PROTO_TCP ? COALESCE_TCP : COALESCE_UDP;
     if (!flow || (c->offloads & offload) == 0)
         return append(c, packet, len) != NULL;
-
-    struct candidate d = {.packet = packet,
-                          .l4_off = v->l4_off,
-                          .ports = load32(packet + v->l4_off),
-                          .version = v->version,
-                          .proto = v->proto};
-    judge(&d, len, v);
-    uint64_t hash = flow_hash(&d);
-    uint32_t slot = find_slot(c, &d, hash);
-    struct coalesce_item *it = NULL;
-    if (c->slots[slot] != 0) {
-        it = &c->items[(c->slots[slot] & 0xff) - 1];
-        if (it->epoch == c->epoch && d.header_len != 0 && continues(it, &d) && vouched(c, it, &d)) {
-            join(c, it, &d);
-            return true;
-        }
-        it->epoch = c->epoch - 1;
-    }
-    it = append(c, packet, len);
-    if (it != NULL && d.header_len != 0 && !d.psh)
-        open_item(c, it, &d, slot, hash);
-    return it != NULL;
+    if (c->recent != NULL && join(c, c->recent, packet, len, v))
+        return true;
+    return add_to_flow(c, packet, len, v);
 }
 
 /* v4: total length and header checksum, RFC 1624 since the old one was right. v6: payload length. */
@@ -325,8 +358,10 @@ void coalesce_finish(struct coalesce *c)
 
 void coalesce_reset(struct coalesce *c)
 {
-    for (uint32_t i = 0; i < c->n; i++)
+    for (uint32_t i = 0; i < c->n && c->n_flows != 0; i++)
         if (c->items[i].slot != NO_SLOT)
             c->slots[c->items[i].slot] = 0;
     c->n = 0;
+    c->n_flows = 0;
+    c->recent = NULL;
 }

@@ -70,9 +70,12 @@ struct coalesce_item {
 };
 
 struct coalesce {
-    uint32_t n; /* items used */
-    uint32_t epoch;
+    uint32_t n;        /* items used */
+    uint32_t epoch;    /* of open items; its next value closes all */
+    uint32_t n_flows;  /* slots used */
     unsigned offloads; /* may be changed between batches */
+    struct coalesce_item
+        *recent; /* the item that took the last packet, or NULL: tried before any look-up */
     /* Open addressing by 5-tuple: tag in the high 24 bits, item index + 1 in the low 8; 0: free. */
     uint32_t slots[COALESCE_SLOTS];
     struct coalesce_item items[COALESCE_ITEMS_MAX] __attribute__((aligned(64)));

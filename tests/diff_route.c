@@ -176,15 +176,15 @@ static void test_level_edges(void **state)
 static void test_thousands(void **state)
 {
     (void)state;
-    run(1000, 3000, 1);
-    run(3000, 2000, 2);
+    run(1000, 1500, 1);
+    run(3000, 700, 2);
 }
 
 static void test_tens_of_thousands(void **state)
 {
     (void)state;
-    run(12000, 600, 3);
-    run(40000, 200, 4);
+    run(12000, 300, 3);
+    run(40000, 100, 4);
 }
 
 int main(void)

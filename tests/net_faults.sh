@@ -20,7 +20,6 @@ works() { # WHAT [SECONDS]
 
 # load SECONDS: numbered packets from a to b in the background; `unload` wants them in order
 load() {
-    rm -f "$TMP/load-in.log" "$TMP/load-out.log"
     flow_receiver load-in b 7000 -t 60 -i 1500
     flow_sender load-out a 7000 "$INNER_B4" -f 8 -r "${2:-4000}" -s 1200 -t "$1"
 }

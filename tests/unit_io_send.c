@@ -263,6 +263,26 @@ static void test_gso_avoid_ends(void **state)
     assert_int_equal(counter_read(&io.stats.gso_retries), 1);
 }
 
+/* The avoidance ends while a run is half sent: the rest of it goes as it began. */
+static void test_gso_avoid_ends_within_run(void **state)
+{
+    (void)state;
+    fault(2, EAGAIN);
+    io.tx[0].n_avoid = 1;
+    assert_int_equal(sock_addr_parse(&io.tx[0].avoid[0].to, "192.0.2.1:7"), ERR_OK);
+    io.tx[0].avoid[0].sends = 1;
+    queue(0, 5, 7);
+    queue(1, 5, 7);
+    udp_tx_flush(&io, &io.tx[0]);
+    expect_log(2);
+    assert_int_equal(io.tx[0].n_avoid, 0);
+    io.tx[0].blocked = false;
+    udp_tx_flush(&io, &io.tx[0]);
+    expect_log(10);
+    expect_done(0, 2);
+    assert_int_equal(kernel.segmented, 1);
+}
+
 /* A full socket in the middle of a run of single datagrams: goes on where it stopped. */
 static void test_eagain_within_run(void **state)
 {
@@ -377,6 +397,7 @@ int main(void)
         cmocka_unit_test_setup(test_path_lost, setup),
         cmocka_unit_test_setup(test_gso_avoids_destination, setup),
         cmocka_unit_test_setup(test_gso_avoid_ends, setup),
+        cmocka_unit_test_setup(test_gso_avoid_ends_within_run, setup),
         cmocka_unit_test_setup(test_eagain_within_run, setup),
         cmocka_unit_test_setup(test_results, setup),
         cmocka_unit_test_setup(test_pending_error, setup),

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <linux/rtnetlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,8 +22,6 @@
 
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
-#include "platform/linux/netlink.h"
-#include "platform/linux/rule.h"
 #include "platform/tun.h"
 #include "tests/support/netns.h"
 
@@ -463,6 +460,45 @@ static void marks_setting_is_left_if_set(void **state)
     shell("echo 0 > " MARKS);
 }
 
+/* rp_filter of "all", the uplink and the rest; the interface the warning names, if any. */
+static const struct {
+    unsigned all, up0, others;
+    const char *named;
+} reverse_path_cases[] = {
+    {0, 0, 0, NULL},     {0, 1, 0, "on up0"}, {0, 2, 2, NULL},     {1, 2, 2, NULL},
+    {1, 0, 2, "on up0"}, {2, 1, 1, NULL},     {0, 0, 1, "on up1"},
+};
+
+static void strict_reverse_path_warns(void **state)
+{
+    (void)state;
+    struct rig rig;
+    char text[1024];
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    for (unsigned i = 0; i < ARRAY_LEN(reverse_path_cases); i++) {
+        shell("cd /proc/sys/net/ipv4/conf; echo %u > all/rp_filter; echo %u > up0/rp_filter;"
+              "echo %u > up1/rp_filter; echo 1 > lo/rp_filter; echo 1 > rtun0/rp_filter",
+              reverse_path_cases[i].all, reverse_path_cases[i].up0, reverse_path_cases[i].others);
+        FILE *log = tmpfile();
+        int real = dup(STDERR_FILENO);
+        dup2(fileno(log), STDERR_FILENO);
+        enum err e = routes_default_rules(rig.routes, ADDR_V4, 100 + i, 100 + i);
+        dup2(real, STDERR_FILENO);
+        close(real);
+        rewind(log);
+        text[fread(text, 1, sizeof text - 1, log)] = '\0';
+        fclose(log);
+        ok(rig.routes, e);
+        const char *named = reverse_path_cases[i].named;
+        if (named ? !strstr(text, named) : text[0] != '\0')
+            fail_msg("case %u: \"%s\"", i, text);
+    }
+    rig_close(&rig);
+    shell("cd /proc/sys/net/ipv4/conf; echo 0 | tee all/rp_filter up0/rp_filter up1/rp_filter "
+          "lo/rp_filter >/dev/null");
+}
+
 static void bad_rules(void **state)
 {
     (void)state;
@@ -475,34 +511,6 @@ static void bad_rules(void **state)
     assert_int_equal(routes_default_rules(rig.routes, ADDR_NONE, 5, 5), ERR_INVALID);
     expect_same_state(before);
     rig_close(&rig);
-}
-
-/* Priorities next to rules of others, and no room left. */
-static void priorities_are_free_ones(void **state)
-{
-    (void)state;
-    static struct rule existing[800];
-    struct rule out[RULE_STEERING];
-    size_t n = 0;
-
-    assert_true(rule_steering(out, ADDR_V4, 1, 2, existing, 0));
-    assert_int_equal(out[0].priority, 32000);
-    assert_int_equal(out[3].priority, 32765);
-    existing[n++] = (struct rule){.priority = 32765};
-    existing[n++] = (struct rule){.priority = 32763};
-    existing[n++] = (struct rule){.priority = 32001};
-    assert_true(rule_steering(out, ADDR_V4, 1, 2, existing, n));
-    assert_int_equal(out[0].priority, 32002);
-    assert_int_equal(out[1].priority, 32003);
-    assert_int_equal(out[2].priority, 32761);
-    assert_int_equal(out[3].priority, 32762);
-    for (uint32_t p = 32100; p < 32766; p++)
-        existing[n++] = (struct rule){.priority = p};
-    assert_false(rule_steering(out, ADDR_V4, 1, 2, existing, n));
-    n = 0;
-    for (uint32_t p = 32000; p < 32100; p += 2)
-        existing[n++] = (struct rule){.priority = p};
-    assert_false(rule_steering(out, ADDR_V4, 1, 2, existing, n));
 }
 
 static void free_table_is_found(void **state)
@@ -633,45 +641,6 @@ static void no_right_no_device(void **state)
     tun_free(t);
 }
 
-/* The exchange itself: texts, answers that belong to nobody, dumps larger than one datagram. */
-static void netlink_exchanges(void **state)
-{
-    (void)state;
-    struct netlink n;
-    struct rule rule = {.family = ADDR_V4, .action = 1, .table = 77, .has_mark = true};
-    struct rule *rules = NULL;
-    size_t rules_n = 0;
-
-    assert_int_equal(netlink_open(&n), ERR_OK);
-    for (unsigned i = 0; i < 1000; i++) {
-        rule.mark = i + 1;
-        rule.priority = 10000 + i;
-        assert_int_equal(rule_add(&n, &rule), 0);
-    }
-    assert_int_equal(rule_add(&n, &rule), EEXIST);
-    assert_string_not_equal(netlink_text(&n, EEXIST), "");
-    /* an exchange is given up: its answer, ENODEV, must not be taken for the next one's */
-    struct netlink_buf b;
-    struct nlmsghdr *h = netlink_begin(&b, RTM_DELLINK, NLM_F_ACK);
-    struct ifinfomsg *link = mnl_nlmsg_put_extra_header(h, sizeof *link);
-    link->ifi_index = 99999;
-    h->nlmsg_seq = 12345;
-    assert_true(mnl_socket_sendto(n.socket, h, h->nlmsg_len) > 0);
-    assert_int_equal(rule_list(&n, ADDR_V4, &rules, &rules_n), 0);
-    assert_int_equal(rules_n, 1003);
-    assert_int_equal(rules[1].priority, 10000);
-    assert_int_equal(rules[1].mark, 1);
-    assert_int_equal(rules[1].table, 77);
-    free(rules);
-    for (unsigned i = 0; i < 1000; i++) {
-        rule.mark = i + 1;
-        rule.priority = 10000 + i;
-        assert_int_equal(rule_del(&n, &rule), 0);
-    }
-    assert_int_equal(rule_del(&n, &rule), ENOENT);
-    netlink_close(&n);
-}
-
 int main(void)
 {
     netns_enter_or_skip();
@@ -692,13 +661,12 @@ int main(void)
         cmocka_unit_test(default_traffic_is_steered),
         cmocka_unit_test(two_tunnels_do_not_loop),
         cmocka_unit_test(marks_setting_is_left_if_set),
+        cmocka_unit_test(strict_reverse_path_warns),
         cmocka_unit_test(bad_rules),
-        cmocka_unit_test(priorities_are_free_ones),
         cmocka_unit_test(free_table_is_found),
         cmocka_unit_test(path_mtu_of_the_way_out),
         cmocka_unit_test(ipv6_switched_off),
         cmocka_unit_test(no_right_no_device),
-        cmocka_unit_test(netlink_exchanges),
     };
     log_set_level(LOG_WARN);
     return cmocka_run_group_tests_name("routes", tests, make_uplink, remove_uplink);

@@ -28,7 +28,7 @@ enum {
 #ifdef RING_TSAN
     ROUNDS_MIN = 8000,
 #else
-    ROUNDS_MIN = 100000,
+    ROUNDS_MIN = 40000,
 #endif
     INVALIDATIONS_MIN = 1000,
     QUESTIONS_CAPACITY = 64 /* small: questions get lost, and must be put again */

@@ -128,6 +128,9 @@ static void test_idle_rekey(void **state)
     assert_int_equal(t.at[TIMER_IDLE_REKEY], start + SECONDS(180));
     timers_session_derived(&t, start, false);
     assert_off_but(TIMER_ZERO_KEYS, start + SECONDS(540));
+    assert_int_equal(t.last_handshake, start);
+    timers_initiation_sent(&t, start + 1);
+    assert_int_equal(t.last_handshake, start + 1);
 }
 
 static void test_persistent(void **state)
@@ -146,7 +149,7 @@ static void test_persistent(void **state)
                                 .last_received = start + SECONDS(cases[i].received)};
         timers_init(&t, &plain, 1, start);
         timers_persistent_set(&t, start, SECONDS(25));
-        timers_response_sent(&t, start + SECONDS(cases[i].handshake));
+        t.last_handshake = start + SECONDS(cases[i].handshake);
         unsigned due = timers_expire(&t, start + SECONDS(25), &a);
         assert_int_equal(due, cases[i].due ? TIMER_BIT(TIMER_PERSISTENT) : 0);
         assert_off_but(TIMER_PERSISTENT, start + SECONDS(cases[i].next));

@@ -66,11 +66,6 @@ void timers_initiation_sent(struct timers *t, time_ns now)
         t->at[TIMER_ATTEMPT] = now + t->timing.attempt_ns;
 }
 
-void timers_response_sent(struct timers *t, time_ns now)
-{
-    t->last_handshake = now;
-}
-
 void timers_session_derived(struct timers *t, time_ns now, bool initiator)
 {
     t->last_handshake = now;

@@ -79,7 +79,6 @@ void timers_data_received(struct timers *t, time_ns now);
 /* An initiation is wanted, but not before `at`. */
 void timers_initiation_deferred(struct timers *t, time_ns at);
 void timers_initiation_sent(struct timers *t, time_ns now);
-void timers_response_sent(struct timers *t, time_ns now);
 void timers_session_derived(struct timers *t, time_ns now, bool initiator);
 /* The session works in both directions. */
 void timers_handshake_complete(struct timers *t);

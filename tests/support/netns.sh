@@ -606,6 +606,7 @@ word() {
 flow_receiver() {
     local name=$1 where=$2 port=$3
     shift 3
+    rm -f "$TMP/$name.log"
     spawn "$name" "$where" "$(support flows)" receive "$port" "$@"
     FLOW_PID[$name]=$SPAWNED
     eventually 5 udp_listens "$where" "$port" || fail "$name does not listen"
@@ -620,6 +621,7 @@ udp_listens() { # NS PORT
 flow_sender() {
     local name=$1 where=$2
     shift 2
+    rm -f "$TMP/$name.log"
     spawn "$name" "$where" "$(support flows)" send "$@"
     FLOW_PID[$name]=$SPAWNED
 }
