@@ -103,10 +103,10 @@ NOT_TSAN ?=
 NOT_WINDOWS ?=
 UNIT_TSAN ?= $(filter-out $(NOT_TSAN),$(unit_names))
 # A portable module `folder/x.c` has the tests unit_x, unit_x_*, unit_folder_x (diff_ and fuzz_ alike).
-portable_stems := $(sort $(basename $(notdir $(PORTABLE))) $(subst /,_,$(patsubst control/%,%,$(patsubst \
+portable_stems := $(sort $(basename $(notdir $(PORTABLE) $(wildcard platform/base/*.h engine/wire/*.h))) shared $(subst /,_,$(patsubst control/%,%,$(patsubst \
   engine/%,%,$(basename $(PORTABLE))))))
 other_stems := $(basename $(notdir $(filter-out $(PORTABLE),$(platform_src) $(engine_src) $(control_src))))
-portable_tests := $(filter-out $(NOT_WINDOWS) $(other_stems:%=unit_%) $(other_stems:%=diff_%),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s)),$(unit_names) $(fuzz_names)))
+portable_tests := $(filter-out $(NOT_WINDOWS) $(other_stems:%=unit_%) $(other_stems:%=diff_%),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s) fuzz_$(s)_%),$(unit_names) $(fuzz_names)))
 
 .PHONY: all programs support unit-build fuzz-build help unit unit-asan unit-tsan fuzz fuzz-run fuzz-replay net windows-check \
   windows-run headers layers pure keylog-check format format-check lint demo check clean distclean deps-check

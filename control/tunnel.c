@@ -78,6 +78,17 @@ static enum err mark_choose(struct tunnel *t, const struct config *config, uint3
     return err;
 }
 
+/* A machine without IPv6 still gets the IPv4 part of its configuration. */
+static enum err tolerate_no_v6(const struct tunnel *t, const struct ip_prefix *prefix, enum err err)
+{
+    char text[IP_PREFIX_TEXT_MAX];
+    if (err != ERR_UNSUPPORTED || prefix->ip.family != ADDR_V6 || t->v6.n > 0)
+        return err;
+    log_warn("tunnel", "left out %s: IPv6 is switched off on this machine",
+             ip_prefix_format(prefix, text, sizeof text));
+    return ERR_OK;
+}
+
 /*
  * The network of one of our addresses leads into the tunnel already, and with that address as source, which a longer
  * route without a preferred source would not keep. wg-quick leaves such routes out, too.
@@ -105,26 +116,62 @@ static enum err host_routes(struct tunnel *t, const struct config *config, uint3
             const struct ip_prefix *prefix = &p->allowed[k].prefix;
             bool own_table = prefix->len == 0 || config->table == CONFIG_TABLE_NUMBER;
             if (own_table || !on_link(config, prefix))
-                err = routes_add(t->host, prefix, own_table ? table : 0);
+                err = tolerate_no_v6(t, prefix, routes_add(t->host, prefix, own_table ? table : 0));
         }
     }
-    if (config->table != CONFIG_TABLE_AUTO)
-        return err;
-    for (unsigned family = ADDR_V4; family <= ADDR_V6 && err == ERR_OK; family += 2) {
-        if (has_default_route(config, family))
-            err = routes_default_rules(t->host, family, t->mark, table);
+    return err;
+}
+
+static enum err default_rules_add(struct tunnel *t)
+{
+    enum err err = ERR_OK;
+    if (t->default_families & 1)
+        err = routes_default_rules(t->host, ADDR_V4, t->mark, t->default_table);
+    if (err == ERR_OK && (t->default_families & 2)) {
+        err = routes_default_rules(t->host, ADDR_V6, t->mark, t->default_table);
+        if (err == ERR_UNSUPPORTED && t->v6.n == 0)
+            err = ERR_OK;
     }
     return err;
+}
+
+void tunnel_default_rules(struct tunnel *t)
+{
+    if (!t->default_waits || resolve_pending(t->resolve))
+        return;
+    t->default_waits = false;
+    if (default_rules_add(t) != ERR_OK)
+        log_error("tunnel", "%s", routes_why(t->host));
+    else
+        log_info("tunnel", "the default route leads into the tunnel now");
+}
+
+/* Name queries of ours would go into a tunnel that cannot come up without their answer, so they come first. */
+static enum err host_default(struct tunnel *t, const struct config *config, uint32_t table)
+{
+    if (config->table != CONFIG_TABLE_AUTO)
+        return ERR_OK;
+    t->default_families = (has_default_route(config, ADDR_V4) ? 1u : 0u) |
+                          (has_default_route(config, ADDR_V6) ? 2u : 0u);
+    t->default_table = table;
+    t->default_waits = t->default_families != 0 && resolve_pending(t->resolve);
+    if (!t->default_waits)
+        return default_rules_add(t);
+    log_info("tunnel", "the default route is taken once the endpoints' names are resolved");
+    return ERR_OK;
 }
 
 static enum err host_configure(struct tunnel *t, const struct config *config, uint32_t table)
 {
     enum err err = routes_link_mtu(t->host, t->mtu);
     for (size_t i = 0; i < config->addresses_n && err == ERR_OK; i++)
-        err = routes_addr_add(t->host, &config->addresses[i]);
+        err = tolerate_no_v6(t, &config->addresses[i],
+                             routes_addr_add(t->host, &config->addresses[i]));
     if (err == ERR_OK)
         err = routes_link_up(t->host);
-    return err == ERR_OK ? host_routes(t, config, table) : err;
+    if (err == ERR_OK)
+        err = host_routes(t, config, table);
+    return err == ERR_OK ? host_default(t, config, table) : err;
 }
 
 /* ---- up ---- */
@@ -286,7 +333,6 @@ void tunnel_free(struct tunnel *t)
         tun_free(t->tun);
     index_fini(&t->indices);
     allowed_fini(&t->allowed);
-    cookie_gate_wipe(&t->gate);
     noise_identity_wipe(&t->identity);
     secure_wipe(t, sizeof *t);
     free(t);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "control/tunnel_private.h"
-#include "engine/source_cache.h"
 #include "engine/wire/wg.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
@@ -51,15 +50,12 @@ static void peer_edges(struct tunnel *t, struct tunnel_peer *p)
 /* A worker has no source address for `dst`. */
 static void source_question(struct tunnel *t, const struct event_edge *e)
 {
-    struct source_cache *cache = engine_source_cache(t->engine);
     struct ip_source answer;
+    uint64_t generation;
 
-    if (source_cache_question(cache, &e->dst, clock_now()) == SOURCE_QUESTION_RESOLVE) {
-        uint64_t generation = source_cache_generation(cache);
-        if (t->source && source_resolve(t->source, &e->dst, &answer) == ERR_OK)
-            source_cache_publish(cache, generation, &e->dst, &answer);
-        else
-            source_cache_fail(cache, generation, &e->dst, clock_now());
+    if (engine_source_wanted(t->engine, &e->dst, clock_now(), &generation)) {
+        bool found = t->source && source_resolve(t->source, &e->dst, &answer) == ERR_OK;
+        engine_source_answer(t->engine, generation, &e->dst, found ? &answer : NULL, clock_now());
     }
     tunnel_command(t, e->worker, &(struct command){.kind = COMMAND_SOURCE_ANSWER});
 }
@@ -221,7 +217,7 @@ void tunnel_sockets_hand_out(struct tunnel *t)
 
 void tunnel_roam_begin(struct tunnel *t)
 {
-    source_cache_invalidate(engine_source_cache(t->engine));
+    engine_sources_invalidate(t->engine);
     if (t->roam.acks_missing > 0) {
         t->roam.again = true;
         return;

@@ -6,7 +6,6 @@
 
 #include "control/keylog.h"
 #include "control/tunnel_private.h"
-#include "engine/route.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
@@ -431,20 +430,18 @@ static bool peer_update(struct tunnel *t, const struct device_peer_update *u)
 
 static enum err routes_publish(struct tunnel *t)
 {
-    struct route_builder b;
+    struct engine_route *routes = malloc((t->allowed.used + 1) * sizeof *routes);
     const struct allowed_entry *e;
-    size_t cursor = 0;
-    enum err err = ERR_OK;
+    size_t cursor = 0, n = 0;
 
-    route_builder_init(&b);
-    while (err == ERR_OK && (e = allowed_next(&t->allowed, &cursor)) != NULL)
-        err = route_builder_add(&b, &e->prefix, engine_peer_value(t->peers[e->owner]->engine_peer));
-    struct route_table *table = err == ERR_OK ? route_builder_build(&b) : NULL;
-    route_builder_fini(&b);
-    if (!table)
+    if (!routes)
         return ERR_NO_MEMORY;
-    engine_publish_routes(t->engine, table);
-    return ERR_OK;
+    while ((e = allowed_next(&t->allowed, &cursor)) != NULL)
+        routes[n++] = (struct engine_route){
+            .prefix = e->prefix, .peer = engine_peer_value(t->peers[e->owner]->engine_peer)};
+    enum err err = engine_set_routes(t->engine, routes, n);
+    free(routes);
+    return err;
 }
 
 enum err tunnel_peers_update(struct tunnel *t, const struct device_update *u)
@@ -468,6 +465,7 @@ void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsign
     struct tunnel_peer *p = tag;
     char text[SOCK_ADDR_TEXT_MAX];
 
+    tunnel_default_rules(t);
     for (unsigned i = 0; i < n; i++) {
         if (addrs[i].ip.family == ADDR_V6 ? t->v6.n == 0 : t->v4.n == 0)
             continue;
@@ -488,12 +486,11 @@ void tunnel_gate_publish(struct tunnel *t, bool rotate)
     uint8_t secret[32];
     random_bytes(secret, sizeof secret);
     if (rotate)
-        cookie_gate_rotate(&t->gate, secret);
+        engine_rotate_gate(t->engine, secret);
     else
-        cookie_gate_init(&t->gate, t->identity.public_key, secret);
+        engine_set_gate(t->engine, t->identity.public_key, secret);
     secure_wipe(secret, sizeof secret);
     t->gate_secret_at = clock_now();
-    engine_publish_gate(t->engine, &t->gate);
 }
 
 void tunnel_identity_changed(struct tunnel *t)

@@ -15,7 +15,6 @@
 #include "control/resolve.h"
 #include "control/tunnel.h"
 #include "control/wg/handshake.h"
-#include "engine/cookie_gate.h"
 #include "engine/engine.h"
 #include "platform/routes.h"
 #include "platform/source.h"
@@ -75,7 +74,6 @@ struct tunnel {
     struct tunnel_roam roam;
 
     struct noise_identity identity;
-    struct cookie_gate gate;
     time_ns gate_secret_at;
     uint64_t last_timestamp_ns, fresh_timestamp_ns; /* last used; last handed out */
 
@@ -90,6 +88,9 @@ struct tunnel {
 
     struct loop_timer overflow_timer;
     uint64_t packets_ignored, handshakes[WG_OUTCOME_COUNT], handshakes_unknown_peer;
+    bool default_waits; /* default-route rules wait until the endpoints' names are resolved */
+    uint32_t default_table;
+    unsigned default_families; /* bit 0: v4, bit 1: v6 */
     char summary[256];
 };
 
@@ -109,6 +110,9 @@ void tunnel_gate_publish(struct tunnel *t, bool rotate);
 /* A command; retried from a timer if the worker's queue is full. */
 void tunnel_command(struct tunnel *t, unsigned worker, const struct command *c);
 void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsigned n);
+
+/* tunnel.c: a name was resolved; the default route may be taken once none is missing. */
+void tunnel_default_rules(struct tunnel *t);
 
 /* tunnel_events.c */
 void tunnel_on_events(void *arg, unsigned events);

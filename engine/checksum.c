@@ -46,6 +46,15 @@ ALWAYS_INLINE void take(struct lanes *l, uint8_t *dst, const uint8_t *src, size_
     l->high += v >> 32;
 }
 
+ALWAYS_INLINE void take128(struct lanes *a, struct lanes *b, uint8_t *dst, const uint8_t *src,
+                           size_t at, bool copy)
+{
+    take(a, dst, src, at, copy);
+    take(b, dst, src, at + 32, copy);
+    take(a, dst, src, at + 64, copy);
+    take(b, dst, src, at + 96, copy);
+}
+
 ALWAYS_INLINE uint64_t take64(uint8_t *dst, const uint8_t *src, bool copy)
 {
     if (copy)
@@ -95,16 +104,12 @@ ALWAYS_INLINE uint64_t sum_bytes(uint8_t *dst, const uint8_t *src, size_t n, boo
 {
     struct lanes a = {{0}, {0}}, b = {{0}, {0}};
     size_t i = 0;
-    for (; i + 256 <= n; i += 256)
-        for (size_t k = 0; k < 256; k += 64) { /* unrolled */
-            take(&a, dst, src, i + k, copy);
-            take(&b, dst, src, i + k + 32, copy);
-        }
+    for (; i + 256 <= n; i += 256) {
+        take128(&a, &b, dst, src, i, copy);
+        take128(&a, &b, dst, src, i + 128, copy);
+    }
     if (n & 128) {
-        for (size_t k = 0; k < 128; k += 64) {
-            take(&a, dst, src, i + k, copy);
-            take(&b, dst, src, i + k + 32, copy);
-        }
+        take128(&a, &b, dst, src, i, copy);
         i += 128;
     }
     if (n & 64) {

@@ -7,6 +7,8 @@
 #include "engine/checksum.h"
 #include "platform/base/bytes.h"
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 enum {
     NO_SLOT = COALESCE_SLOTS,
     IP_LEN_MAX = 65535
@@ -139,11 +141,22 @@ static inline uint64_t difference_v6(const uint8_t *a, const uint8_t *b)
            (load64(a + 24) ^ load64(b + 24)) | (load64(a + 32) ^ load64(b + 32));
 }
 
-/* The same for TCP: all but sequence number, PSH and checksum. */
+/*
+ * Sum of what difference_v4 leaves out, folded; never 0, since the length is not. Of two headers without a difference
+ * and with equal sums either both have a right checksum or neither.
+ */
+static inline uint16_t varying_v4(const uint8_t *p)
+{
+    uint32_t len_id = load32(p + IPV4_OFF_TOTAL_LEN);
+    uint32_t sum = (len_id & 0xffff) + (len_id >> 16) + load16(p + IPV4_OFF_CHECKSUM);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)((sum & 0xffff) + (sum >> 16));
+}
+
+/* Differences of two TCP headers: all but ports, sequence number, PSH and checksum. */
 static inline uint64_t difference_tcp(const uint8_t *a, const uint8_t *b, uint32_t header_len)
 {
-    uint64_t diff = load32(a) ^ load32(b); /* ports */
-    diff |= load32(a + TCP_OFF_ACK) ^ load32(b + TCP_OFF_ACK);
+    uint64_t diff = load32(a + TCP_OFF_ACK) ^ load32(b + TCP_OFF_ACK);
     diff |= (load64(a + TCP_OFF_DATA) ^ load64(b + TCP_OFF_DATA)) & UINT64_C(0xffff0000fffff7ff);
     uint32_t i = TCP_HEADER_MIN;
     for (; i + 8 <= header_len; i += 8)
@@ -157,7 +170,7 @@ static inline uint64_t difference_tcp(const uint8_t *a, const uint8_t *b, uint32
  * Does the packet continue the item? The item's first packet was judged; one whose headers are equal to it needs only the
  * checks of what is not compared.
  */
-static inline bool continues(const struct coalesce_item *it, const uint8_t *b, uint32_t len,
+ALWAYS_INLINE bool continues(const struct coalesce_item *it, const uint8_t *b, uint32_t len,
                              const struct ip_view *v)
 {
     const uint8_t *a = it->packet;
@@ -166,9 +179,11 @@ static inline bool continues(const struct coalesce_item *it, const uint8_t *b, u
         it->total + payload > IP_LEN_MAX + VNET_HDR_LEN || it->n_iov == COALESCE_IOV_MAX)
         return false;
     uint32_t l4_off = it->version == 4 ? IPV4_HEADER_MIN : IPV6_HEADER;
+    if (load32(a + l4_off) != load32(b + l4_off)) /* ports; other flows end here */
+        return false;
     if (it->version == 4) {
         bool id_matters = (b[IPV4_OFF_FRAG] & (IPV4_FRAG_DF >> 8)) == 0;
-        if (difference_v4(a, b) != 0 || header_sum_v4(b) != 0xffff ||
+        if (difference_v4(a, b) != 0 || varying_v4(b) != it->varying ||
             (id_matters && load_be16(b + IPV4_OFF_ID) != it->next_id))
             return false;
     } else if (difference_v6(a, b) != 0) {
@@ -177,7 +192,7 @@ static inline bool continues(const struct coalesce_item *it, const uint8_t *b, u
     a += l4_off;
     b += l4_off;
     if (it->proto == IP_PROTO_UDP)
-        return load32(a) == load32(b) && load_be16(b + UDP_OFF_LEN) == payload + UDP_HEADER &&
+        return load_be16(b + UDP_OFF_LEN) == payload + UDP_HEADER &&
                load16(b + UDP_OFF_CHECKSUM) != 0;
     return load_be32(b + TCP_OFF_SEQ) == it->next_seq &&
            difference_tcp(a, b, it->header_len - l4_off) == 0;
@@ -199,7 +214,7 @@ static bool sums_right(const struct coalesce_item *it, const uint8_t *packet, ui
 }
 
 /* True: the packet is now the last one of the item. */
-static inline bool join(struct coalesce *c, struct coalesce_item *it, uint8_t *packet, uint32_t len,
+ALWAYS_INLINE bool join(struct coalesce *c, struct coalesce_item *it, uint8_t *packet, uint32_t len,
                         const struct ip_view *v)
 {
     if (it->epoch != c->epoch || !continues(it, packet, len, v))
@@ -247,6 +262,7 @@ static inline void open_item(struct coalesce *c, struct coalesce_item *it,
     it->epoch = c->epoch;
     it->size = (uint16_t)d->payload;
     it->header_len = (uint16_t)d->header_len;
+    it->varying = varying_v4(p);
     it->next_id = (uint16_t)(load_be16(p + IPV4_OFF_ID) + 1); /* v6: unused */
     it->l4_off = (uint8_t)d->l4_off;
     it->version = d->version;
@@ -268,29 +284,27 @@ void coalesce_init(struct coalesce *c, unsigned offloads)
     memset(c->slots, 0, sizeof c->slots);
 }
 
-/* The packet does not continue the most recent item. Its flow may have another one. */
-static bool add_to_flow(struct coalesce *c, uint8_t *packet, uint32_t len, const struct ip_view *v)
+/* The packet does not continue the most recent item. Its flow may have another one. Kept out of the short path. */
+static __attribute__((noinline)) bool add_to_flow(struct coalesce *c, uint8_t *packet, uint32_t len,
+                                                  const struct ip_view *v)
 {
     struct candidate d = {.packet = packet,
                           .l4_off = v->l4_off,
                           .ports = load32(packet + v->l4_off),
                           .version = v->version,
                           .proto = v->proto};
-    judge(&d, len, v);
-    if (d.header_len == 0 && c->n_flows == 0)
-        return append(c, packet, len) != NULL;
     uint64_t hash = flow_hash(&d);
     uint32_t slot = find_slot(c, &d, hash);
-    struct coalesce_item *it = NULL;
     if (c->slots[slot] != 0) {
-        it = &c->items[(c->slots[slot] & 0xff) - 1];
+        struct coalesce_item *it = &c->items[(c->slots[slot] & 0xff) - 1];
         if (it != c->recent && join(c, it, packet, len, v)) {
             c->recent = it;
             return true;
         }
         it->epoch = c->epoch - 1;
     }
-    it = append(c, packet, len);
+    judge(&d, len, v);
+    struct coalesce_item *it = append(c, packet, len);
     if (it != NULL && d.header_len != 0 && !d.psh)
         open_item(c, it, &d, slot, hash);
     return it != NULL;
@@ -298,17 +312,17 @@ static bool add_to_flow(struct coalesce *c, uint8_t *packet, uint32_t len, const
 
 bool coalesce_add(struct coalesce *c, uint8_t *packet, uint32_t len, const struct ip_view *v)
 {
+    if (LIKELY(c->recent != NULL) && join(c, c->recent, packet, len, v))
+        return true;
     bool flow = v->proto == IP_PROTO_TCP || v->proto == IP_PROTO_UDP;
     if (UNLIKELY(v->l4_off == 0 || v->fragment || (flow && v->total_len - v->l4_off < 4))) {
         c->epoch++; /* it may belong to any flow: all items close */
         return append(c, packet, len) != NULL;
     }
     unsigned offload = v->proto == IP_PROTO_TCP ? COALESCE_TCP : COALESCE_UDP;
-    if (!flow || (c->offloads & offload) == 0)
-        return append(c, packet, len) != NULL;
-    if (c->recent != NULL && join(c, c->recent, packet, len, v))
-        return true;
-    return add_to_flow(c, packet, len, v);
+    if (flow && (c->offloads & offload) != 0)
+        return add_to_flow(c, packet, len, v);
+    return append(c, packet, len) != NULL;
 }
 
 /* v4: total length and header checksum, RFC 1624 since the old one was right. v6: payload length. */

@@ -61,6 +61,7 @@ struct coalesce_item {
     uint16_t size;     /* payload of the first packet */
     uint16_t header_len;
     uint16_t next_id; /* v4: id that continues it, if DF is clear */
+    uint16_t varying; /* v4: folded sum of length, id and checksum, what may differ in a header */
     uint8_t l4_off;
     uint8_t version;
     uint8_t proto;

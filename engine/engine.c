@@ -231,11 +231,6 @@ const struct io_stats *engine_io_stats(const struct engine *e, unsigned worker)
     return io_stats(e->workers[worker]->io);
 }
 
-struct source_cache *engine_source_cache(struct engine *e)
-{
-    return e->sources;
-}
-
 /* ---- events ---- */
 
 int engine_event_fd(const struct engine *e)
@@ -347,23 +342,49 @@ bool engine_commands_flush(struct engine *e)
 
 /* ---- snapshots ---- */
 
-void engine_publish_routes(struct engine *e, struct route_table *next)
+enum err engine_set_routes(struct engine *e, const struct engine_route *routes, size_t n)
 {
-    snapshot_publish(&e->domain, &e->routes, next, route_table_free);
+    struct route_builder b;
+    enum err err = ERR_OK;
+
+    route_builder_init(&b);
+    for (size_t i = 0; i < n && err == ERR_OK; i++)
+        err = route_builder_add(&b, &routes[i].prefix, routes[i].peer);
+    struct route_table *table = err == ERR_OK ? route_builder_build(&b) : NULL;
+    route_builder_fini(&b);
+    if (!table)
+        return err != ERR_OK ? err : ERR_NO_MEMORY;
+    snapshot_publish(&e->domain, &e->routes, table, route_table_free);
+    snapshot_reclaim(&e->domain);
+    return ERR_OK;
+}
+
+/* A copy of `from`, or zeroes. */
+static struct cookie_gate *gate_new(const struct cookie_gate *from)
+{
+    struct cookie_gate *gate = calloc(1, sizeof *gate);
+    if (!gate) {
+        fprintf(stderr, "out of memory\n");
+        abort();
+    }
+    if (from)
+        *gate = *from;
+    return gate;
+}
+
+void engine_set_gate(struct engine *e, const uint8_t public_key[WG_KEY_LEN],
+                     const uint8_t secret[32])
+{
+    struct cookie_gate *next = gate_new(NULL);
+    cookie_gate_init(next, public_key, secret);
+    snapshot_publish(&e->domain, &e->gate, next, gate_free);
     snapshot_reclaim(&e->domain);
 }
 
-void engine_publish_gate(struct engine *e, const struct cookie_gate *gate)
+void engine_rotate_gate(struct engine *e, const uint8_t secret[32])
 {
-    struct cookie_gate *next = NULL;
-    if (gate) {
-        next = malloc(sizeof *next);
-        if (!next) {
-            fprintf(stderr, "out of memory\n");
-            abort();
-        }
-        *next = *gate;
-    }
+    struct cookie_gate *next = gate_new(e->gate);
+    cookie_gate_rotate(next, secret);
     snapshot_publish(&e->domain, &e->gate, next, gate_free);
     snapshot_reclaim(&e->domain);
 }
@@ -371,4 +392,28 @@ void engine_publish_gate(struct engine *e, const struct cookie_gate *gate)
 void engine_reclaim(struct engine *e)
 {
     snapshot_reclaim(&e->domain);
+}
+
+/* ---- source addresses ---- */
+
+bool engine_source_wanted(struct engine *e, const struct ip_addr *dst, time_ns now,
+                          uint64_t *generation)
+{
+    *generation = source_cache_generation(e->sources);
+    return source_cache_question(e->sources, dst, now) == SOURCE_QUESTION_RESOLVE;
+}
+
+void engine_source_answer(struct engine *e, uint64_t generation, const struct ip_addr *dst,
+                          const struct ip_source *source, time_ns now)
+{
+    /* False: the network changed meanwhile. The worker asks again. */
+    if (source)
+        (void)source_cache_publish(e->sources, generation, dst, source);
+    else
+        (void)source_cache_fail(e->sources, generation, dst, now);
+}
+
+void engine_sources_invalidate(struct engine *e)
+{
+    source_cache_invalidate(e->sources);
 }

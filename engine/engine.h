@@ -10,23 +10,22 @@
 #define FZ_ENGINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/command.h"
 #include "engine/counters.h"
 #include "engine/crypt.h"
 #include "engine/event.h"
+#include "engine/wire/wg.h"
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
 #include "platform/base/time.h"
 #include "platform/io.h"
 
-struct cookie_gate;
 struct engine;
 struct peer;
-struct route_table;
 struct session;
-struct source_cache;
 
 /*
  * A peer's slot is its number for its whole life; the owner worker's number stands in the top bits, so that a route
@@ -90,13 +89,33 @@ void engine_events_again(struct engine *e);
 void engine_command(struct engine *e, unsigned worker, const struct command *c);
 bool engine_commands_flush(struct engine *e);
 
-/* Publish; the old object is freed when no worker uses it. Ownership passes to the engine. */
-void engine_publish_routes(struct engine *e, struct route_table *next);
-void engine_publish_gate(struct engine *e, const struct cookie_gate *gate); /* copied */
-/* Frees retired snapshots; call now and then. */
+/* ---- configuration, as snapshots ---- */
+
+/* One AllowedIPs entry: where packets to the prefix go. */
+struct engine_route {
+    struct ip_prefix prefix;
+    uint32_t peer; /* engine_peer_value */
+};
+/* Replaces all routes. ERR_NO_MEMORY: the old ones stay. */
+enum err engine_set_routes(struct engine *e, const struct engine_route *routes, size_t n) MUST_USE;
+/* What handshake messages are checked against: our public key, and a random secret for cookies. */
+void engine_set_gate(struct engine *e, const uint8_t public_key[WG_KEY_LEN],
+                     const uint8_t secret[32]);
+/* A new secret; cookies of the one before stay valid until the next call. */
+void engine_rotate_gate(struct engine *e, const uint8_t secret[32]);
+/* Frees what no worker uses any more; call now and then. */
 void engine_reclaim(struct engine *e);
 
-struct source_cache *engine_source_cache(struct engine *e);
+/* ---- source addresses (engine/source_cache.h) ---- */
+
+/* A worker asked about dst: true if it has to be resolved, for the generation in *generation. */
+bool engine_source_wanted(struct engine *e, const struct ip_addr *dst, time_ns now,
+                          uint64_t *generation);
+/* The answer; source NULL: there is none. Then send COMMAND_SOURCE_ANSWER to the worker that asked. */
+void engine_source_answer(struct engine *e, uint64_t generation, const struct ip_addr *dst,
+                          const struct ip_source *source, time_ns now);
+/* At a network change, before anything else: all answers are forgotten. */
+void engine_sources_invalidate(struct engine *e);
 
 /* ---- peers and sessions ---- */
 

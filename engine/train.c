@@ -88,12 +88,16 @@ static void small_enqueue(struct worker *w, struct small_send *s, const struct i
     io_udp_send(w->io, &s->send);
 }
 
-/* True: `*source` may be used now. False: parked, or dropped (then *drop says why). */
+/*
+ * True: `*source` may be used now. False: parked, or dropped (then *drop says why). While anything is parked, also
+ * datagrams with a source of their own ask the cache, so that they cannot overtake what waits for the same destination.
+ */
 static bool source_for(struct worker *w, const struct sock_addr *to, void *datagram,
                        struct ip_source *source, enum verdict *drop)
 {
     *drop = VERDICT_N;
-    if (source->ip.family != ADDR_NONE || !w->engine->config.source_resolve)
+    if (!w->engine->config.source_resolve ||
+        (source->ip.family != ADDR_NONE && source_parking_len(&w->parking) == 0))
         return true;
     switch (
         source_cache_resolve(w->engine->sources, &w->parking, &to->ip, w->now, datagram, source)) {
@@ -112,6 +116,14 @@ static bool source_for(struct worker *w, const struct sock_addr *to, void *datag
         return false;
     }
     return false;
+}
+
+/* Parked trains are missing elsewhere: beyond a share of the pool only destinations with an answer are served. */
+static bool parking_refused(struct worker *w, const struct peer *p)
+{
+    struct ip_source answer;
+    return w->engine->config.source_resolve && w->trains_parked_n >= WORKER_TRAINS_PARKED &&
+           !source_cache_lookup(w->engine->sources, &p->endpoint.ip, &answer);
 }
 
 /* What the peer's timers learn from a sent train. */
@@ -146,13 +158,10 @@ static void train_close(struct worker *w, struct train *t)
     note_sent(w, p, t);
     for (unsigned i = 0; i < t->sends_n; i++)
         t->sends[i].to = p->endpoint;
-    if (w->engine->config.source_resolve && source.ip.family == ADDR_NONE &&
-        w->trains_parked_n >= WORKER_TRAINS_PARKED &&
-        !source_cache_lookup(w->engine->sources, &p->endpoint.ip, &source)) {
+    if (parking_refused(w, p)) {
         train_drop(w, t, VERDICT_OUT_SOURCE_FULL);
         return;
     }
-    source = p->source;
     if (source_for(w, &p->endpoint, t, &source, &drop))
         train_enqueue(w, t, &source);
     else if (drop != VERDICT_N)

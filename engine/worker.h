@@ -50,6 +50,8 @@ enum {
     SESSION_TABLE = 1 << ENGINE_SESSION_BITS
 };
 
+struct cookie_gate;
+
 /* What a queued io_send belongs to; io_send.owner points here. */
 enum tx_kind {
     TX_TRAIN,

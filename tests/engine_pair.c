@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "engine/checksum.h"
-#include "engine/route.h"
 #include "engine/wire/ip.h"
 #include "platform/base/bytes.h"
 #include "platform/clock.h"
@@ -78,20 +77,17 @@ static void side_start(struct pair_side *s, const struct pair_config *config)
 
 static void side_peers(struct pair_side *s, bool side_a, const struct pair_config *config)
 {
-    struct route_builder b;
-    route_builder_init(&b);
+    struct engine_route routes[PAIR_PEERS_MAX];
     for (unsigned i = 0; i < config->peers; i++) {
-        struct ip_prefix prefix = {.len = 32};
         uint8_t remote[4];
         s->peers[i] = engine_peer_new(i, i % config->workers);
         inner_address(remote, !side_a, i);
-        prefix.ip = ip_addr_v4(remote);
-        CHECK(route_builder_add(&b, &prefix, engine_peer_value(s->peers[i])) == ERR_OK);
+        routes[i] = (struct engine_route){.prefix = {.ip = ip_addr_v4(remote), .len = 32},
+                                          .peer = engine_peer_value(s->peers[i])};
         engine_command(s->engine, i % config->workers,
                        &(struct command){.kind = COMMAND_PEER_ADD, .slot = i, .peer = s->peers[i]});
     }
-    engine_publish_routes(s->engine, route_builder_build(&b));
-    route_builder_fini(&b);
+    CHECK(engine_set_routes(s->engine, routes, config->peers) == ERR_OK);
 }
 
 static void set_endpoint(struct pair_side *s, unsigned peer, unsigned worker, uint16_t port)

@@ -92,9 +92,14 @@ static void check(const struct pair *p)
 {
     for (unsigned i = 0; i < 2; i++) {
         const struct pair_node *n = &p->node[i];
+        const struct timers *t = &n->peer.timers;
+        bool expects_response = n->peer.state == WG_PEER_INITIATOR_EXPECT_RESPONSE;
+        bool expects_slot = n->peer.state == WG_PEER_INITIATOR_EXPECT_SLOT;
         ASSERT(n->bad_key == 0);
         ASSERT(n->peer.event_count == 0 && n->peer.datagram_count == 0);
-        ASSERT(wg_peer_poll_timeout(&n->peer) > p->now || wg_peer_poll_timeout(&n->peer) == p->now);
+        ASSERT(wg_peer_poll_timeout(&n->peer) >= p->now);
+        ASSERT(timers_on(t, TIMER_RETRANSMIT) == (expects_response || expects_slot));
+        ASSERT(timers_on(t, TIMER_ATTEMPT) == expects_response);
         if (regular && n->shortest_gap > 0)
             ASSERT(n->shortest_gap >= WG_REKEY_TIMEOUT_NS);
     }

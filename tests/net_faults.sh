@@ -18,10 +18,10 @@ works() { # WHAT [SECONDS]
     check_ping b "$INNER_A4"
 }
 
-# load SECONDS: numbered packets from a to b in the background; `unload` wants them in order
+# load SECONDS [RATE [FROM TO ADDRESS]]: numbered packets, from a to b, in the background; `unload` wants them in order
 load() {
-    flow_receiver load-in b 7000 -t 60 -i 1500
-    flow_sender load-out a 7000 "$INNER_B4" -f 8 -r "${2:-4000}" -s 1200 -t "$1"
+    flow_receiver load-in "${4:-b}" 7000 -t 60 -i 1000
+    flow_sender load-out "${3:-a}" 7000 "${5:-$INNER_B4}" -f 8 -r "${2:-4000}" -s 1200 -t "$1"
 }
 
 unload() { # WHAT
@@ -45,27 +45,28 @@ counted() {
 
 tun_down_up() {
     say "the TUN goes down and up"
-    load 4
-    sleep 1
+    load 2.5
+    sleep 0.5
     ip -n "$(ns a)" link set "${T_TUN[a]}" down
     sleep 1
     ip -n "$(ns a)" link set "${T_TUN[a]}" up
     works "TUN down and up"
     unload "TUN down and up"
-    # Taken down at the receiving end: writing to it fails there.
-    load 3
+    # Now at the receiving end: writing to it fails there.
+    load 2 4000 b a "$INNER_A4"
     sleep 0.5
-    ip -n "$(ns b)" link set "${T_TUN[b]}" down
-    sleep 1
-    ip -n "$(ns b)" link set "${T_TUN[b]}" up
-    works "the other TUN down and up"
-    unload "the other TUN down and up"
+    ip -n "$(ns a)" link set "${T_TUN[a]}" down
+    sleep 0.7
+    ip -n "$(ns a)" link set "${T_TUN[a]}" up
+    works "TUN of the receiver down and up"
+    unload "TUN of the receiver down and up"
+    counted in_tun_failed
 }
 
 underlay() {
     say "the link goes down and up"
-    load 4
-    sleep 1
+    load 2.5
+    sleep 0.5
     ip -n "$(ns a)" link set a-b down
     sleep 1
     ip -n "$(ns a)" link set a-b up
@@ -74,8 +75,8 @@ underlay() {
     counted out_path_lost
 
     say "the address goes away and comes back"
-    load 4
-    sleep 1
+    load 2.5
+    sleep 0.5
     ip -n "$(ns a)" address del 192.0.2.1/24 dev a-b
     sleep 1
     address a a-b 192.0.2.1/24
@@ -85,7 +86,7 @@ underlay() {
 
 firewall() {
     say "a local firewall denies"
-    load 3
+    load 2.2
     sleep 0.5
     printf 'table inet fz_deny { chain o { type filter hook output priority 0; oifname "a-b" meta l4proto udp drop\n }\n }\n' |
         in_ns a nft -f -
@@ -102,7 +103,7 @@ full_queue() {
         return
     fi
     say "a slow link: the socket's queue is full"
-    load 3 20000
+    load 2 20000
     unload "slow link"
     in_ns a tc qdisc del dev a-b root
     works "slow link"
@@ -127,7 +128,7 @@ offloads() {
 
 starved() {
     say "a worker is starved"
-    load 3 8000
+    load 2 8000
     local cpu hogs=()
     for cpu in 0 1; do
         spawn "hog$cpu" a timeout 0.7 chrt -f 50 taskset -c "$cpu" sh -c 'while :; do :; done'
@@ -151,8 +152,8 @@ closed_port() {
 garbage() {
     local size type
     say "garbage of all sizes"
-    for size in 0 1 2 3 4 15 16 31 32 33 63 64 65 91 92 93 147 148 149 500 1472 9000 65507; do
-        for type in '' 1 2 3 4 5 255; do
+    for size in 0 1 3 4 15 16 31 32 33 63 64 92 93 147 148 149 1472 65507; do
+        for type in '' 1 2 3 4 5; do
             head -c "$size" /dev/urandom >"$TMP/datagram"
             # shellcheck disable=SC2059
             [[ -z $type || $size -lt 4 ]] ||
@@ -179,10 +180,12 @@ for backend in $(backends); do
     underlay
     firewall
     full_queue
-    offloads
-    starved
-    closed_port
     garbage
+    if [[ $backend != epoll ]]; then # what does not depend on the backend, once
+        offloads
+        starved
+        closed_port
+    fi
     pair_down
 done
 rig_end

@@ -41,6 +41,15 @@ run_flows() {
     [[ $received -gt $((sent / 20)) ]] || fail "$text: nearly nothing arrived"
 }
 
+# workers_used NAME: how many of its workers have moved packets
+workers_used() {
+    local task n=0
+    for task in /proc/"${T_PID[$1]}"/task/*; do
+        [[ $(cat "$task/comm") != fz-worker* ]] || [[ $(awk '/ctxt_switches/ { n += $2 } END { print n }' "$task/status") -lt 50 ]] || n=$((n + 1))
+    done
+    echo "$n"
+}
+
 check_replay() {
     local name
     for name in a p1 p2 p3; do
@@ -74,6 +83,7 @@ for backend in $(backends); do
         check_tcp a 10.9.1.2 2 --parallel 4
         check_tcp a 10.9.2.2 2 --parallel 4 --reverse
         check_replay
+        [[ $impl_a != ours || $(workers_used a) -ge 2 ]] || fail "only $(workers_used a) workers were used"
         for name in a p1 p2 p3; do
             tunnel_down "$name"
         done

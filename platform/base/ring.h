@@ -36,6 +36,8 @@ void __tsan_release(void *addr);
 #define RING_RELEASE(r) ((void)0)
 #endif
 
+#define RING_FN static inline __attribute__((unused))
+
 /* The slot type of a ring; part of RING_DEFINE. */
 #define RING_SLOT(name, type)                                                                      \
     struct name##_ring_slot {                                                                      \
@@ -50,26 +52,26 @@ void __tsan_release(void *addr);
         struct name##_ring_slot *slots;                                                            \
     };                                                                                             \
     /* capacity: power of two, >= 4. */                                                            \
-    static inline enum err name##_ring_init(struct name##_ring *r, unsigned capacity)              \
+    RING_FN enum err name##_ring_init(struct name##_ring *r, unsigned capacity)                    \
     {                                                                                              \
         r->slots = calloc(capacity, sizeof *r->slots);                                             \
         ck_ring_init(&r->ring, capacity);                                                          \
         return r->slots ? ERR_OK : ERR_NO_MEMORY;                                                  \
     }                                                                                              \
-    static inline void name##_ring_fini(struct name##_ring *r)                                     \
+    RING_FN void name##_ring_fini(struct name##_ring *r)                                           \
     {                                                                                              \
         free(r->slots);                                                                            \
         r->slots = NULL;                                                                           \
     }                                                                                              \
     /* Producer only. False: full, nothing was pushed. */                                          \
-    static inline bool name##_ring_push_spsc(struct name##_ring *r, const type *e)                 \
+    RING_FN bool name##_ring_push_spsc(struct name##_ring *r, type const *e)                       \
     {                                                                                              \
         struct name##_ring_slot slot = {*e};                                                       \
         RING_RELEASE(r);                                                                           \
         return CK_RING_ENQUEUE_SPSC(name##_ck, &r->ring, r->slots, &slot);                         \
     }                                                                                              \
     /* Consumer only. False: empty. */                                                             \
-    static inline bool name##_ring_pop_spsc(struct name##_ring *r, type *e)                        \
+    RING_FN bool name##_ring_pop_spsc(struct name##_ring *r, type *e)                              \
     {                                                                                              \
         struct name##_ring_slot slot;                                                              \
         if (!CK_RING_DEQUEUE_SPSC(name##_ck, &r->ring, r->slots, &slot))                           \
@@ -79,7 +81,7 @@ void __tsan_release(void *addr);
         return true;                                                                               \
     }                                                                                              \
     /* Any thread; a snapshot. */                                                                  \
-    static inline unsigned name##_ring_len(const struct name##_ring *r)                            \
+    RING_FN unsigned name##_ring_len(const struct name##_ring *r)                                  \
     {                                                                                              \
         return ck_ring_size(&r->ring);                                                             \
     }

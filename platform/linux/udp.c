@@ -3,6 +3,7 @@
 #include "platform/udp.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdio.h>
@@ -145,6 +146,25 @@ static enum err bind_wildcard(struct udp_group *g, int fd, struct why why)
     return ERR_OK;
 }
 
+/*
+ * While a group is incomplete, datagrams would be spread differently than later, and those of one flow would meet
+ * their worker by two ways, out of order. So each socket refuses everything until all are bound and steered.
+ */
+static int refuse_all(int fd)
+{
+    struct sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = 1, .filter = &drop};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0 ? 0 : errno;
+}
+
+static void accept_all(const struct udp_group *g)
+{
+    for (unsigned i = 0; i < g->n && g->n > 1; i++) {
+        if (set_int(g->fds[i], SOL_SOCKET, SO_DETACH_FILTER, 0) != 0)
+            log_error(MODULE, "cannot open a UDP socket for traffic: %s", strerror(errno));
+    }
+}
+
 /* Adds one socket to g->fds; the caller closes what is there on error. */
 static enum err open_next(struct udp_group *g, const struct udp_config *config, struct why why)
 {
@@ -160,6 +180,8 @@ static enum err open_next(struct udp_group *g, const struct udp_config *config, 
     enum err err = set_options(g, config, fd, why);
     if (err != ERR_OK)
         return err;
+    if (config->sockets > 1 && (e = refuse_all(fd)) != 0)
+        return why_fail(why, err_from_errno(e), "cannot prepare a UDP socket: %s", strerror(e));
     if (!first && (e = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1)) != 0)
         return why_fail(why, err_from_errno(e), "cannot share UDP port %u between workers: %s",
                         g->port, strerror(e));
@@ -204,6 +226,7 @@ enum err udp_group_open(struct udp_group *g, const struct udp_config *config, ch
     }
     if (config->steering && g->n > 1)
         steer(g);
+    accept_all(g);
     return ERR_OK;
 }
 
