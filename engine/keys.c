@@ -46,8 +46,11 @@ void keys_install(struct worker *w, struct peer *p, struct session *s)
         p->asked_at = 0;
         publish_current(p);
     } else {
+        /*
+         * `previous` stays until the initiator speaks: after a simultaneous start it may be what the peer still
+         * sends with.
+         */
         session_give_back(w, &p->next);
-        session_give_back(w, &p->previous);
         p->next = s;
     }
 }

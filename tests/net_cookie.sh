@@ -22,8 +22,7 @@ start_flood() {
     local port=$PORT_B
     [[ $1 != junk ]] || port=9
     : >"$TMP/flood.log"
-    # Ahead of the rest, so that every kind comes at the same rate on a busy machine.
-    spawn flood f nice -n -15 "$flood_program" "$1" 192.0.4.2 "$port" -k "${PUBLIC[b]}" -r "${3:-$RATE}" -t "$2"
+    spawn flood f "$flood_program" "$1" 192.0.4.2 "$port" -k "${PUBLIC[b]}" -r "${3:-$RATE}" -t "$2"
     FLOOD=$SPAWNED
 }
 

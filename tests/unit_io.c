@@ -652,6 +652,56 @@ static void test_detach_full_socket(void **state)
     close(tap);
 }
 
+static unsigned open_descriptors(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+struct worker {
+    void **state;
+    struct io *io; /* NULL: no such backend here */
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    uint8_t data[10] = {0};
+    if (!rig_new(&w->io, w->state, 4, 4)) {
+        w->io = NULL;
+        return NULL;
+    }
+    struct udp_group g = rig_udp(ADDR_V4, 53100, 0);
+    struct sock_addr to = rig_addr("127.0.0.1", 53100);
+    struct io_send s = one(data, sizeof data, &to);
+    assert_int_equal(io_attach_udp(w->io, ADDR_V4, g.fds[0]), ERR_OK);
+    io_udp_send(w->io, &s);
+    receive(w->io); /* its buffer is never given back */
+    io_udp_take_done(w->io);
+    io_detach_udp(w->io);
+    udp_group_close(&g);
+    return NULL;
+}
+
+/* The worker's thread has ended; another one frees what is left. */
+static void test_free_after_thread(void **state)
+{
+    struct worker w = {.state = state};
+    pthread_t thread;
+    unsigned before = open_descriptors();
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, work, &w), 0);
+        pthread_join(thread, NULL);
+        if (!w.io)
+            skip();
+        assert_false(port_is_bound(ADDR_V4, 53100));
+        io_free(w.io);
+        assert_int_equal(open_descriptors(), before);
+    }
+}
+
 /* ---- choice of the backend ---- */
 
 static void test_config(void **state)
@@ -748,6 +798,7 @@ int main(void)
         RIG_TESTS(test_wake_from_thread),
         RIG_TESTS(test_rebind_under_load),
         RIG_TESTS(test_detach_full_socket),
+        RIG_TESTS(test_free_after_thread),
         cmocka_unit_test(test_config),
         cmocka_unit_test(test_forbidden),
     };

@@ -146,8 +146,8 @@ static unsigned read_batch(struct epoll_io *e, enum io_source s, struct io_rx *o
     }
     io_retry_clear(&e->io.retry[s]);
     p->n_free -= (unsigned)got;
-    for (int i = 0; i < got; i++) {
-        if (take_message(e, (unsigned)i, ids[i], &out[n]))
+    for (unsigned i = 0; i < asked && i < (unsigned)got; i++) {
+        if (take_message(e, i, ids[i], &out[n]))
             n++;
         else
             p->free[p->n_free++] = ids[i];
