@@ -375,6 +375,10 @@ static enum err mark_change(struct tunnel *t, uint32_t mark)
         err = udp_group_set_mark(&t->v4, mark);
     if (err == ERR_OK && t->v6.n > 0)
         err = udp_group_set_mark(&t->v6, mark);
+    if (err == ERR_OK && t->roam.have_next && t->roam.next_v4.n > 0)
+        err = udp_group_set_mark(&t->roam.next_v4, mark);
+    if (err == ERR_OK && t->roam.have_next && t->roam.next_v6.n > 0)
+        err = udp_group_set_mark(&t->roam.next_v6, mark);
     if (err == ERR_OK)
         t->mark = mark;
     return err;

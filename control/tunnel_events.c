@@ -11,7 +11,8 @@
 
 enum {
     HANDSHAKES_PER_STEP = 16, /* about 150 us each: a step stays below 5 ms */
-    EDGES_PER_STEP = 512,
+    EDGES_PER_STEP = 512,     /* and no longer than */
+    EDGES_STEP_US = 2000,     /* this, because some start a handshake */
     PACKETS_PER_STEP = 256,
     PORT_TRIES = 16
 };
@@ -64,14 +65,19 @@ static bool edges_step(struct tunnel *t)
 {
     struct event_edge e;
     unsigned n = 0;
-    while (n < EDGES_PER_STEP && engine_pop_edge(t->engine, &e)) {
+    time_ns end = clock_now() + EDGES_STEP_US * NS_PER_US;
+    while (n < EDGES_PER_STEP) {
+        if (clock_now() >= end)
+            return true;
+        if (!engine_pop_edge(t->engine, &e))
+            return false;
         n++;
         if (e.kind == EVENT_EDGE_SOURCE)
             source_question(t, &e);
         else if (t->peers[e.slot])
             peer_edges(t, t->peers[e.slot]);
     }
-    return n == EDGES_PER_STEP;
+    return true;
 }
 
 /* ---- handshake messages ---- */
@@ -89,6 +95,11 @@ static struct tunnel_peer *handle_initiation(struct tunnel *t, const struct even
     p = tunnel_peer_find(t, opened.remote_static);
     if (!p) {
         t->handshakes_unknown_peer++;
+        noise_opened_wipe(&opened);
+        return NULL;
+    }
+    if (!tunnel_indices_left(t, p)) {
+        *outcome = WG_OUTCOME_FLOODED;
         noise_opened_wipe(&opened);
         return NULL;
     }

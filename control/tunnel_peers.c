@@ -49,6 +49,15 @@ static void indices_sweep(struct tunnel *t, struct tunnel_peer *p)
     }
 }
 
+bool tunnel_indices_left(struct tunnel *t, struct tunnel_peer *p)
+{
+    unsigned unused = 0;
+    indices_sweep(t, p);
+    for (unsigned i = 0; i < TUNNEL_INDICES_MAX; i++)
+        unused += p->indices[i].index == 0;
+    return unused > TUNNEL_INDICES_OWN;
+}
+
 struct wg_fresh tunnel_fresh(struct tunnel *t, struct tunnel_peer *p)
 {
     struct wg_fresh fresh = {0};
@@ -58,10 +67,13 @@ struct wg_fresh tunnel_fresh(struct tunnel *t, struct tunnel_peer *p)
     random_bytes(fresh.noise.ephemeral, sizeof fresh.noise.ephemeral);
     fresh.noise.local_index = index_candidate(&t->indices, p->owner, random_u32());
     clock_wall(&seconds, &nanoseconds);
-    /* Coarse, so that the clock's low bits stay private; always newer than the last. */
+    /*
+     * Coarse, so that the clock's low bits stay private; always newer than the peer's last. Not than that of any peer:
+     * with many peers the stamps would run away from the clock, and after a restart nobody would accept ours.
+     */
     stamp = (seconds * NS_PER_SEC + nanoseconds) & ~UINT64_C(0xffffff);
-    if (stamp <= t->last_timestamp_ns)
-        stamp = t->last_timestamp_ns + 0x1000000;
+    if (stamp <= p->last_timestamp_ns)
+        stamp = p->last_timestamp_ns + 0x1000000;
     t->fresh_timestamp_ns = stamp;
     noise_timestamp(fresh.noise.timestamp, stamp);
     fresh.used = false;
@@ -74,7 +86,7 @@ void tunnel_fresh_done(struct tunnel *t, struct tunnel_peer *p, struct wg_fresh 
         uint32_t index = fresh->noise.local_index;
         unsigned i = 0;
         keylog_ephemeral(fresh->noise.ephemeral);
-        t->last_timestamp_ns = t->fresh_timestamp_ns;
+        p->last_timestamp_ns = t->fresh_timestamp_ns;
         indices_sweep(t, p);
         while (i < TUNNEL_INDICES_MAX && p->indices[i].index != 0)
             i++;
@@ -472,6 +484,8 @@ void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsign
         log_info("tunnel", "peer %u: endpoint is %s", p->slot,
                  sock_addr_format(&addrs[i], text, sizeof text));
         tunnel_peer_endpoint(p, &addrs[i], true);
+        if (p->keepalive_seconds) /* the first one could not leave yet */
+            plain_command(p, COMMAND_KEEPALIVE);
         tunnel_peer_drive(p);
         return;
     }

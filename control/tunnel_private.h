@@ -24,7 +24,8 @@
 enum {
     TUNNEL_PEERS_MAX = 16384,
     TUNNEL_INDICES_MAX =
-        12 /* per peer: in-flight initiations and sessions, some of them on their way out */
+        16, /* per peer: in-flight initiations and sessions, some of them on their way out */
+    TUNNEL_INDICES_OWN = 6 /* of these, kept for what we start ourselves */
 };
 
 struct tunnel_peer {
@@ -44,6 +45,8 @@ struct tunnel_peer {
         uint32_t index;
         bool session; /* belongs to a session that the worker has */
     } indices[TUNNEL_INDICES_MAX];
+
+    uint64_t last_timestamp_ns; /* of the newest initiation */
 
     uint64_t handshake_seconds; /* wall clock */
     uint32_t handshake_nanoseconds;
@@ -75,7 +78,7 @@ struct tunnel {
 
     struct noise_identity identity;
     time_ns gate_secret_at;
-    uint64_t last_timestamp_ns, fresh_timestamp_ns; /* last used; last handed out */
+    uint64_t fresh_timestamp_ns; /* last handed out */
 
     struct tunnel_peer *peers[TUNNEL_PEERS_MAX]; /* by slot */
     size_t peers_n;
@@ -101,6 +104,8 @@ void tunnel_peers_free(struct tunnel *t);
 /* After any call into p->wg: carries out what it asks for and arms its timer. */
 void tunnel_peer_drive(struct tunnel_peer *p);
 void tunnel_peer_endpoint(struct tunnel_peer *p, const struct sock_addr *to, bool tell_wg);
+/* Whether the peer may start one more session: false while its worker does not give old ones back. */
+bool tunnel_indices_left(struct tunnel *t, struct tunnel_peer *p);
 struct wg_fresh tunnel_fresh(struct tunnel *t, struct tunnel_peer *p);
 /* After the call that `fresh` was for. */
 void tunnel_fresh_done(struct tunnel *t, struct tunnel_peer *p, struct wg_fresh *fresh);

@@ -167,8 +167,8 @@ static inline uint64_t difference_tcp(const uint8_t *a, const uint8_t *b, uint32
 }
 
 /*
- * Does the packet continue the item? The item's first packet was judged; one whose headers are equal to it needs only the
- * checks of what is not compared.
+ * Does the packet continue the item? The item's first packet was judged; one whose headers are equal to it needs
+ * only the checks of what is not compared.
  */
 ALWAYS_INLINE bool continues(const struct coalesce_item *it, const uint8_t *b, uint32_t len,
                              const struct ip_view *v)
@@ -297,7 +297,7 @@ static __attribute__((noinline)) bool add_to_flow(struct coalesce *c, uint8_t *p
     uint32_t slot = find_slot(c, &d, hash);
     if (c->slots[slot] != 0) {
         struct coalesce_item *it = &c->items[(c->slots[slot] & 0xff) - 1];
-        if (it != c->recent && join(c, it, packet, len, v)) {
+        if (join(c, it, packet, len, v)) {
             c->recent = it;
             return true;
         }

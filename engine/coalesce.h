@@ -8,13 +8,13 @@
  *
  * A packet joins only the most recent item of its 5-tuple, and only if splitting the result gives the packet back
  * byte for byte (checksums are recomputed; the IPv4 id of packets with DF set becomes that of the first packet plus
- * the index). So these must be equal: IP header (TOS with its ECN bits, TTL, DF; v6 traffic class, flow label, hop limit),
- * TCP acknowledgement number, window and options (Linux GRO asks for the same window, too). TCP flags are exactly ACK, plus PSH
- * on the last packet; sequence numbers are contiguous; with DF clear so are IPv4 ids. Payloads have the size of the first,
- * the last one may be shorter.
+ * the index). So these must be equal: the IP header (TOS with its ECN bits, TTL, DF; v6 traffic class, flow label, hop
+ * limit), TCP acknowledgement number, window and options (Linux GRO, too, does not merge across a change of the
+ * window). TCP flags are exactly ACK, plus PSH on the last packet; sequence numbers are contiguous; with DF clear so
+ * are IPv4 ids. Payloads have the size of the first, the last one may be shorter.
  *
- * Order: items are written in order of creation, and a packet never passes an earlier one of its flow. Whatever cannot join
- * closes its flow's open item; a fragment, or a packet whose flow cannot be told, closes all.
+ * Order: items are written in order of creation, and a packet never passes an earlier one of its flow. Whatever cannot
+ * join closes its flow's open item; a fragment, or a packet whose flow cannot be told, closes all.
  *
  * The IPv4 header checksum of every packet is checked before a merge. TCP and UDP checksums are checked only if
  * COALESCE_VERIFY asks for it: a merge replaces them by "the sender vouches for it". The AEAD proves that the packet is

@@ -17,6 +17,8 @@
     X(OUT_FORWARDED, "out_forwarded")         /* sealed and given to the socket */                 \
     X(OUT_MALFORMED, "out_malformed")         /* no IP packet, or broken offload header */         \
     X(OUT_TOO_BIG, "out_too_big")             /* larger than the tunnel's MTU */                   \
+    X(OUT_UNKNOWN_GSO, "out_unknown_gso")     /* an offload type we did not ask for */             \
+    X(OUT_TOO_MANY, "out_too_many_segments")  /* more segments than one frame may have */          \
     X(OUT_NO_ROUTE, "out_no_route")           /* no AllowedIPs entry covers the destination */     \
     X(OUT_NO_PEER, "out_no_peer")             /* the peer has just been removed */                 \
     X(OUT_NO_ENDPOINT, "out_no_endpoint")     /* the peer's address is not known yet */            \
@@ -76,7 +78,8 @@ enum verdict {
     X(HANDOFFS_IN, "handoffs_in")                                                                  \
     X(COMMANDS, "commands")                                                                        \
     X(SOURCE_MISSES, "source_misses")                                                              \
-    X(STALLS, "stalls") /* all outgoing trains were in flight */
+    X(COALESCE_OFF, "coalesce_off") /* the TUN refused a merged packet: no more merging */         \
+    X(STALLS, "stalls")             /* all outgoing trains were in flight */
 
 enum tally {
 #define X(name, text) TALLY_##name,

@@ -45,10 +45,12 @@ static enum verdict verdict_of(enum segment_status status)
     switch (status) {
     case SEGMENT_TOO_BIG:
         return VERDICT_OUT_TOO_BIG;
+    case SEGMENT_UNKNOWN_GSO:
+        return VERDICT_OUT_UNKNOWN_GSO;
+    case SEGMENT_TOO_MANY:
+        return VERDICT_OUT_TOO_MANY;
     case SEGMENT_OK:
     case SEGMENT_MALFORMED:
-    case SEGMENT_UNKNOWN_GSO:
-    case SEGMENT_TOO_MANY:
         break;
     }
     return VERDICT_OUT_MALFORMED;
@@ -142,7 +144,9 @@ void egress_keepalive(struct worker *w, struct peer *p)
         egress_staged(w, p);
         return;
     }
-    struct session *s = p->current;
-    if (s && session_can_send(s, w->now) && p->endpoint.ip.family != ADDR_NONE)
+    if (p->endpoint.ip.family == ADDR_NONE)
+        return;
+    struct session *s = session_for_sending(w, p);
+    if (s)
         (void)train_append(w, p, s, 0, ECN_NOT_ECT);
 }

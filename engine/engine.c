@@ -40,6 +40,7 @@ enum err engine_new(struct engine **out, const struct engine_config *config, cha
     memset(e, 0, sizeof *e);
     e->event_fd = -1;
     e->config = *config;
+    e->config.mtu = (uint32_t)size_min(config->mtu, IO_GSO_BYTES_MAX - WG_DATA_OVERHEAD);
     e->workers_n = config->workers;
     snapshot_domain_init(&e->domain, config->workers);
     e->counters = aligned_alloc(CACHE_LINE, sizeof *e->counters * config->workers);
@@ -133,6 +134,14 @@ static void command_free(const struct command *c)
         engine_session_free(c->session);
 }
 
+static void ack_free(const struct event_ack *a)
+{
+    if (a->kind == ACK_SESSION_GONE)
+        engine_session_free(a->session);
+    else if (a->kind == ACK_PEER_GONE)
+        engine_peer_free(a->peer);
+}
+
 static void worker_free(struct engine *e, unsigned i)
 {
     struct worker *w = e->workers[i];
@@ -141,12 +150,8 @@ static void worker_free(struct engine *e, unsigned i)
 
     while (w->commands.slots && command_ring_pop_spsc(&w->commands, &c))
         command_free(&c);
-    while (w->acks.slots && ack_ring_pop_spsc(&w->acks, &a)) {
-        if (a.kind == ACK_SESSION_GONE)
-            engine_session_free(a.session);
-        else if (a.kind == ACK_PEER_GONE)
-            engine_peer_free(a.peer);
-    }
+    while (w->acks.slots && ack_ring_pop_spsc(&w->acks, &a))
+        ack_free(&a);
     for (uint32_t slot = 0; w->peers && slot < e->config.peers_max; slot++) {
         if (w->peers[slot])
             peer_free_all(w->peers[slot]);
@@ -168,20 +173,37 @@ static void gate_free(void *gate)
     free(gate);
 }
 
+static bool worker_runs(const struct worker *w)
+{
+    return w && w->started && w->start_result == ERR_OK;
+}
+
+/* True: every worker has taken all its commands, which wait while nobody takes the acknowledgements. */
+static bool commands_taken(struct engine *e)
+{
+    struct event_ack a;
+    while (engine_pop_ack(e, &a))
+        ack_free(&a);
+    bool all = engine_commands_flush(e);
+    for (unsigned i = 0; i < e->workers_n; i++)
+        all = all && command_ring_len(&e->workers[i]->commands) == 0;
+    return all;
+}
+
 void engine_free(struct engine *e)
 {
-    bool started = false;
+    bool started = false, runs = false;
 
     if (!e)
         return;
     for (unsigned i = 0; i < e->workers_n; i++) {
-        if (e->workers[i] && e->workers[i]->started) {
-            started = true;
-            if (e->workers[i]->start_result == ERR_OK)
-                engine_command(e, i, &(struct command){.kind = COMMAND_STOP});
+        started = started || (e->workers[i] && e->workers[i]->started);
+        if (worker_runs(e->workers[i])) {
+            runs = true;
+            engine_command(e, i, &(struct command){.kind = COMMAND_STOP});
         }
     }
-    while (started && !engine_commands_flush(e))
+    while (runs && !commands_taken(e))
         usleep(1000);
     for (unsigned i = 0; i < e->workers_n; i++) {
         if (e->workers[i] && e->workers[i]->started)
@@ -254,30 +276,61 @@ void engine_events_again(struct engine *e)
 
 #define POP(e, kind, ring, out)                                                                    \
     for (unsigned k_ = 0; k_ < (e)->workers_n; k_++) {                                             \
-        struct worker *w_ = (e)->workers[(e)->next_pop[kind]++ % (e)->workers_n];                  \
+        struct worker *w_ = (e)->workers[(e)->next_pop[kind]];                                     \
+        (e)->next_pop[kind] = ((e)->next_pop[kind] + 1) % (e)->workers_n;                          \
         if (ring##_ring_pop_spsc(&w_->ring##s, (out)))                                             \
-            return true;                                                                           \
+            return w_;                                                                             \
     }                                                                                              \
-    return false
+    return NULL
 
-bool engine_pop_edge(struct engine *e, struct event_edge *out)
+static struct worker *pop_edge(struct engine *e, struct event_edge *out)
 {
     POP(e, 0, edge, out);
 }
 
-bool engine_pop_ack(struct engine *e, struct event_ack *out)
+static struct worker *pop_ack(struct engine *e, struct event_ack *out)
 {
     POP(e, 1, ack, out);
 }
 
-bool engine_pop_handshake(struct engine *e, struct event_handshake *out)
+static struct worker *pop_handshake(struct engine *e, struct event_handshake *out)
 {
     POP(e, 2, handshake, out);
 }
 
-bool engine_pop_packet(struct engine *e, struct event_packet *out)
+static struct worker *pop_packet(struct engine *e, struct event_packet *out)
 {
     POP(e, 3, packet, out);
+}
+
+bool engine_pop_edge(struct engine *e, struct event_edge *out)
+{
+    return pop_edge(e, out) != NULL;
+}
+
+static void wake_worker(struct worker *w)
+{
+    if (sleeper_must_wake(&w->sleeper) && w->io)
+        io_wake(w->io);
+}
+
+bool engine_pop_ack(struct engine *e, struct event_ack *out)
+{
+    struct worker *w = pop_ack(e, out);
+    /* Its commands may wait for room in the ring, which this made. */
+    if (w && command_ring_len(&w->commands) > 0)
+        wake_worker(w);
+    return w != NULL;
+}
+
+bool engine_pop_handshake(struct engine *e, struct event_handshake *out)
+{
+    return pop_handshake(e, out) != NULL;
+}
+
+bool engine_pop_packet(struct engine *e, struct event_packet *out)
+{
+    return pop_packet(e, out) != NULL;
 }
 
 /* ---- commands ---- */
@@ -297,12 +350,6 @@ static void overflow_push(struct overflow *o, const struct command *c)
         *o = (struct overflow){.items = items, .n = o->n, .capacity = capacity};
     }
     o->items[o->head + o->n++] = *c;
-}
-
-static void wake_worker(struct worker *w)
-{
-    if (sleeper_must_wake(&w->sleeper) && w->io)
-        io_wake(w->io);
 }
 
 static bool overflow_flush(struct engine *e, unsigned i)

@@ -42,7 +42,7 @@ struct engine_config {
     unsigned workers; /* 1..ENGINE_WORKERS_MAX */
     enum io_backend io;
     enum crypt_backend crypto;
-    uint32_t mtu;        /* largest inner packet */
+    uint32_t mtu;        /* largest inner packet; lowered to what a UDP datagram carries */
     uint32_t peers_max;  /* slots, <= ENGINE_PEERS_MAX */
     bool pad;            /* pad plaintext to 16 bytes (plain WireGuard); Firezone mode does not */
     bool source_resolve; /* datagrams without a source go through the source cache */

@@ -13,6 +13,8 @@ static void set_endpoint(struct worker *w, struct peer *p, const struct sock_add
     p->endpoint = *to;
     p->source = *from;
     seqlock_write(&p->shared.endpoint, &p->endpoint, sizeof p->endpoint);
+    /* Control decided this before it saw an older report of ours, perhaps: it looks at the result again. */
+    worker_raise(w, p, EDGE_ENDPOINT);
     egress_staged(w, p);
 }
 
@@ -91,8 +93,11 @@ void worker_execute(struct worker *w, const struct command *c)
         session_add(w, p, c->session);
         break;
     case COMMAND_SESSIONS_DROP:
-        if (p)
+        if (p) {
             keys_drop_all(w, p);
+            p->asked_at = 0; /* what is staged still wants a handshake, and now */
+            egress_staged(w, p);
+        }
         break;
     case COMMAND_STAGE_PURGE:
         if (p)

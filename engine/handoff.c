@@ -51,13 +51,16 @@ void handoff_collect(struct worker *w)
 unsigned handoff_take(struct worker *w)
 {
     unsigned n = 0, workers = w->engine->workers_n;
-    for (unsigned i = 0; i < workers && workers > 1; i++) {
-        if (i == w->index)
+    if (workers == 1)
+        return 0;
+    /* First a fair share for each, so that one busy reader does not starve the others; then what is left. */
+    for (unsigned i = 0; i < 2 * workers; i++) {
+        unsigned from = i % workers;
+        if (from == w->index)
             continue;
-        /* A fair share for each, so that one busy reader does not starve the others. */
-        unsigned limit = n + WORKER_SPANS_MAX / (workers - 1);
-        limit = limit > WORKER_SPANS_MAX ? WORKER_SPANS_MAX : limit;
-        while (n < limit && span_ring_pop_spsc(&w->handoff_in[i], &w->spans[n]))
+        unsigned limit = i < workers ? n + WORKER_SPANS_MAX / (workers - 1) : WORKER_SPANS_MAX;
+        while (n < size_min(limit, WORKER_SPANS_MAX) &&
+               span_ring_pop_spsc(&w->handoff_in[from], &w->spans[n]))
             n++;
     }
     if (n > 0)

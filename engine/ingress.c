@@ -3,6 +3,7 @@
  * Ingress: received datagrams are classified, opened in batches per session, checked, joined to super-packets and
  * written to the TUN. Everything happens in place, in the receive buffer.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "engine/wire/ip.h"
@@ -13,6 +14,7 @@ static void tun_write(struct worker *w)
 {
     struct coalesce *c = &w->coalesce;
     struct io_frame frames[COALESCE_ITEMS_MAX];
+    bool refused = false;
 
     if (c->n == 0)
         return;
@@ -22,9 +24,15 @@ static void tun_write(struct worker *w)
                                       .n_iov = (uint16_t)c->items[i].n_iov};
     io_tun_write(w->io, frames, c->n);
     tally(w, TALLY_TUN_FRAMES_WRITTEN, c->n);
-    for (unsigned i = 0; i < c->n; i++)
+    for (unsigned i = 0; i < c->n; i++) {
         count(w, frames[i].error ? VERDICT_IN_TUN_FAILED : VERDICT_IN_FORWARDED, c->items[i].n_iov);
+        refused = refused || (frames[i].error == EINVAL && c->items[i].n_iov > 1);
+    }
     coalesce_reset(c);
+    if (UNLIKELY(refused)) { /* source: spec/platform.md 2.1, for the rest of the session */
+        c->offloads = 0;
+        tally(w, TALLY_COALESCE_OFF, 1);
+    }
 }
 
 /* An authentic, non-empty plaintext of `len` bytes. Returns whether it was a packet of the peer. */
@@ -227,6 +235,8 @@ static uint32_t lend_run(struct worker *w, const struct io_rx *rx, uint32_t at, 
 
 void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin)
 {
+    if (rx->len == 0)
+        count(w, VERDICT_IN_MALFORMED, 1);
     for (uint32_t at = 0, len; at < rx->len; at += len) {
         uint8_t *msg = rx->data + at;
         len = (uint32_t)size_min(rx->segment_size, rx->len - at);

@@ -77,10 +77,10 @@ struct segment_plan {
  * largest inner IP packet permitted, up to 65535. `packet` is neither changed nor copied.
  *
  * gso NONE: one packet, whose checksum segment_write finishes if VNET_F_NEEDS_CSUM asks for it (csum_start and
- * csum_offset are bounds-checked; its IP header is not looked at). TCP and UDP_L4: the headers are taken from the packet, whose IP
- * length must be `len`; IPv4 with options and IPv6 with hop-by-hop or destination options are split too; fragments,
- * other extension headers and empty payloads are malformed. Checks come in the order of enum segment_status, save that
- * an unknown type is seen first.
+ * csum_offset are bounds-checked; its IP header is not looked at). TCP and UDP_L4: the headers are taken from the packet,
+ * whose IP length must be `len`; IPv4 with options and IPv6 with hop-by-hop or destination options are split, too;
+ * fragments, other extension headers and empty payloads are malformed. An unknown type is seen first; then checks
+ * come in the order of enum segment_status.
  */
 enum segment_status segment_plan(struct segment_plan *s, const struct vnet_hdr *h,
                                  const uint8_t *packet, size_t len, uint32_t mtu) MUST_USE;

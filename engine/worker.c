@@ -52,10 +52,9 @@ void worker_ack(struct worker *w, const struct event_ack *ack)
 
 /* ---- the parts of a loop ---- */
 
-/* A command yields at most four acknowledgements (peer removal); packets yield a few more. */
 static bool acks_have_room(struct worker *w)
 {
-    return ack_ring_len(&w->acks) < RING_COMMANDS * 4 - 8 * WORKER_RX_MAX;
+    return ack_ring_len(&w->acks) < w->acks_limit;
 }
 
 static void run_commands(struct worker *w)
@@ -226,12 +225,16 @@ enum err worker_init(struct worker *w, struct engine *e, unsigned index)
             (err = handback_ring_init(&w->handback_in[i], RING_HANDBACK)) != ERR_OK)
             return err;
     }
-    unsigned edges = 1024;
+    unsigned edges = 1024, acks = RING_COMMANDS * 4;
     while (edges < e->config.peers_max * 2)
         edges *= 2;
+    while (acks < e->config.peers_max * 2)
+        acks *= 2;
+    /* A command yields at most four acknowledgements (peer removal); packets one per peer and loop (keys_confirm). */
+    w->acks_limit = acks - e->config.peers_max - 8;
     if ((err = command_ring_init(&w->commands, RING_COMMANDS)) != ERR_OK ||
         (err = edge_ring_init(&w->edges, edges)) != ERR_OK ||
-        (err = ack_ring_init(&w->acks, RING_COMMANDS * 4)) != ERR_OK ||
+        (err = ack_ring_init(&w->acks, acks)) != ERR_OK ||
         (err = handshake_ring_init(&w->handshakes, RING_HANDSHAKES)) != ERR_OK ||
         (err = packet_ring_init(&w->packets, RING_PACKETS)) != ERR_OK ||
         (err = train_pool_init(w)) != ERR_OK ||

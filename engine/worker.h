@@ -174,6 +174,7 @@ struct worker {
     struct command_ring commands;
     struct edge_ring edges;
     struct ack_ring acks;
+    unsigned acks_limit; /* with more in the ring, commands wait */
     struct handshake_ring handshakes;
     struct packet_ring packets;
     struct span_ring *handoff_in;      /* [worker that pushes] */
@@ -248,7 +249,7 @@ enum egress_result {
 };
 /* Routes, splits and appends a TUN frame. LENT: another worker has it. STALLED: try again when trains are free. */
 enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin);
-/* An empty packet, or what is staged. */
+/* An empty packet, or what is staged; without a session control is asked for a handshake. */
 void egress_keepalive(struct worker *w, struct peer *p);
 /* Sends what was staged, if there is a session now. */
 void egress_staged(struct worker *w, struct peer *p);

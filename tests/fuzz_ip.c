@@ -44,6 +44,14 @@ static void check_ce(const struct ip_view *v, const uint8_t *p)
     free(marked);
 }
 
+/* Field by field: a view has padding. */
+static bool same_view(const struct ip_view *a, const struct ip_view *b)
+{
+    return a->version == b->version && a->proto == b->proto && a->ecn == b->ecn &&
+           a->fragment == b->fragment && a->l4_off == b->l4_off && a->total_len == b->total_len &&
+           a->src_port == b->src_port && a->dst_port == b->dst_port;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct ip_view v, again;
@@ -55,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(cut != NULL);
     memcpy(cut, data, v.total_len);
     ASSERT(ip_parse(&again, cut, v.total_len));
-    ASSERT(memcmp(&v, &again, sizeof v) == 0);
+    ASSERT(same_view(&v, &again));
     ASSERT(!ip_parse(&again, cut, v.total_len - 1));
     check_view(&v, cut, v.total_len);
     check_ce(&v, cut);

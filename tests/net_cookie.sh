@@ -50,6 +50,7 @@ for i in "${!honest[@]}"; do
     conf_peer "${honest[i]}" b 172.16.0.2/32 "Endpoint = 192.0.3.2:$PORT_B"
     conf_peer b "${honest[i]}" "172.16.0.1$i/32"
 done
+T_ERRORS[b]='in_(handshake_full|punt_full)'
 pair_up "$impl_a" "$impl_b"
 eventually 5 one_ping a 172.16.0.2 || fail "no tunnel"
 
@@ -101,9 +102,9 @@ done
 
 if [[ $impl_b == ours ]]; then
     counters b
-    expect_counter b in_bad_mac1 -gt 100000
-    expect_counter b in_cookie_sent -gt 0
-    expect_counter b replay_old -eq 0
+    expect_counter b in_bad_mac1 '>' 100000
+    expect_counter b in_cookie_sent '>' 0
+    expect_counter b replay_old == 0
 fi
 eventually 5 one_ping a 172.16.0.2 || fail "the tunnel did not survive the floods"
 tunnel_down b

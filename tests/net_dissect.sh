@@ -17,15 +17,14 @@ CLIENT=$KEYLOG_CLIENT
 
 PATTERN=5a17c0ffee # the ping's payload, repeated
 
-fields() { # FILTER FIELD...: of the decrypted capture
-    local filter=$1 field
+fields() { # FIELD...: of the decrypted capture, all occurrences of each
+    local field
     local -a args=()
-    shift
     for field in "$@"; do
         args+=(-e "$field")
     done
     HOME=$TMP tshark -r "$TMP/capture.pcap" -o "wg.keylog_file:$TMP/keys.sorted" -o ip.check_checksum:TRUE \
-        -o udp.check_checksum:TRUE -d "udp.port==$PORT_A,wg" -d "udp.port==$PORT_B,wg" -Y "$filter" -T fields "${args[@]}" 2>"$TMP/tshark.log"
+        -o udp.check_checksum:TRUE -d "udp.port==$PORT_A,wg" -d "udp.port==$PORT_B,wg" -Y wg -T fields "${args[@]}" 2>"$TMP/tshark.log"
 }
 
 pair_net
@@ -63,28 +62,34 @@ done
 awk '/PRESHARED_KEY/ { psk = $0; next } { line[++n] = $0 } END { for (i = 1; i <= n; i++) { print line[i]; if (line[i] ~ /EPHEMERAL/) print psk } }' \
     "$TMP/keys.log" >"$TMP/keys.sorted"
 
-requests=$(fields "icmp.type == 8 && ip.src == $INNER_A4" data.data)
-answers=$(fields "icmp.type == 0 && ip.dst == $INNER_A4" data.data)
-[[ $(wc -l <<<"$requests") -ge 10 && $(wc -l <<<"$answers") -ge 10 ]] ||
-    fail "the dissector found $(wc -l <<<"$requests") requests, $(wc -l <<<"$answers") answers: $(cat "$TMP/tshark.log")"
-intact=$(grep -c "$PATTERN" <<<"$requests$answers")
-say "inner ICMP packets decrypted: $(wc -l <<<"$requests$answers"), with the payload as sent: $intact"
-[[ $intact -ge 16 ]] || fail "payloads are not what was sent"
-[[ $(fields "icmpv6.type == 128 && ipv6.src == $INNER_A6" frame.number | wc -l) -ge 10 ]] || fail "no inner IPv6"
-[[ -z $(fields "ip.addr == $INNER_A4 && ip.checksum.status == Bad" frame.number) ]] || fail "inner IPv4 checksums are bad"
-[[ -z $(fields "_ws.malformed" frame.number) ]] || fail "malformed packets: $(fields _ws.malformed frame.number | tr '\n' ' ')"
-tcp=$(fields "tcp.dstport == 5201 && tcp.len > 0" frame.number | wc -l)
+# One pass over the capture; of an inner packet's fields the dissector gives the outer value first, then the inner.
+fields frame.number frame.len wg.type udp.length ip.src ipv6.src icmp.type icmpv6.type data.data tcp.dstport tcp.len \
+    ip.checksum.status _ws.malformed >"$TMP/packets"
+[[ -s $TMP/packets ]] || fail "the dissector found nothing: $(cat "$TMP/tshark.log")"
+
+packets() { # AWK_CONDITION: how many; the fields in the order above
+    awk -F'\t' "$1 { n++ } END { print n + 0 }" "$TMP/packets"
+}
+
+ping4=$(packets "\$5 ~ /,10.9.0/ && (\$7 == 8 || \$7 == 0)")
+intact=$(packets "\$5 ~ /,10.9.0/ && (\$7 == 8 || \$7 == 0) && \$9 ~ /$PATTERN/")
+ping6=$(packets "\$6 ~ /^fd09::/ && (\$8 == 128 || \$8 == 129)")
+say "inner ICMP packets decrypted: $ping4, with the payload as sent: $intact; inner ICMPv6: $ping6"
+[[ $ping4 -ge 20 && $intact -ge 20 && $ping6 -ge 20 ]] || fail "inner packets are missing or not what was sent"
+[[ $(packets "\$12 ~ /0/") -eq 0 ]] || fail "IPv4 checksums are bad"
+[[ $(packets "\$13 != \"\"") -eq 0 ]] || fail "malformed packets: $(packets "\$13 != \"\"")"
+tcp=$(packets "\$10 == 5201 && \$11 > 0")
 say "inner TCP segments decrypted: $tcp"
 [[ $tcp -ge 500 ]] || fail "hardly any inner TCP"
 
-# Every data message of the whole capture could be decrypted: its length outside and the inner packet's agree.
-total=$(fields "wg.type == 4 && frame.len > 74" frame.number | wc -l)
-opened=$(fields "wg.type == 4 && frame.len > 74 && (ip.addr == $INNER_A4 || ipv6.addr == $INNER_A6 || ipv6.src == fe80::/10)" frame.number | wc -l)
+# Every data message of the whole capture could be decrypted; 74 bytes are a keepalive.
+total=$(packets "\$3 == 4 && \$2 > 74")
+opened=$(packets "\$3 == 4 && \$2 > 74 && (\$5 ~ /,/ || \$6 != \"\")")
 say "data messages: $total, decrypted: $opened"
 [[ $total -gt 500 && $opened -eq $total ]] || fail "only $opened of $total data messages could be decrypted"
 
-# wireguard pads to 16 bytes, capped at the MTU.
-odd=$(fields "wg.type == 4 && ip.src == $OUTER_A4" udp.length | awk '{ n = $1 - 8 - 32; if (n % 16 && n != 1420) c++ } END { print c + 0 }')
+# Padded to 16 bytes, but never beyond the MTU. The outer UDP header comes first.
+odd=$(awk -F'\t' -v from="$OUTER_A4" '$3 == 4 && index($5, from) == 1 { split($4, u, ","); n = u[1] - 8 - 32; if (n % 16 && n != 1420) c++ } END { print c + 0 }' "$TMP/packets")
 [[ $odd -eq 0 ]] || fail "$odd data messages are not padded"
-[[ $(fields "wg.type == 1" frame.number | wc -l) -ge 1 && $(fields "wg.type == 2" frame.number | wc -l) -ge 1 ]] || fail "no handshake in the capture"
+[[ $(packets "\$3 == 1") -ge 1 && $(packets "\$3 == 2") -ge 1 ]] || fail "no handshake in the capture"
 rig_end

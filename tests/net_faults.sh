@@ -168,6 +168,8 @@ garbage() {
 pair_net
 iperf_server b
 pair_conf 4 ab
+T_ERRORS[a]='out_(path_lost|denied|no_buffer|send_failed|send_too_big|handoff_full)|in_(tun_failed|malformed|bad_tag|truncated|handshake_full)'
+T_ERRORS[b]=${T_ERRORS[a]}
 for backend in $(backends); do
     say "$impl_a - $impl_b, --io $backend"
     counted_before=()

@@ -55,9 +55,9 @@ check_replay() {
     for name in a p1 p2 p3; do
         [[ ${T_IMPL[$name]} == ours ]] || continue
         counters "$name"
-        expect_counter "$name" replay_old -eq 0
-        expect_counter "$name" replay_duplicate -eq 0
-        expect_counter "$name" in_bad_tag -eq 0
+        expect_counter "$name" replay_old == 0
+        expect_counter "$name" replay_duplicate == 0
+        expect_counter "$name" in_bad_tag == 0
     done
 }
 

@@ -25,6 +25,14 @@ static bool parse_exact(struct ip_view *v, const uint8_t *p, size_t len)
     return ok;
 }
 
+/* Field by field: a view has padding. */
+static bool same_view(const struct ip_view *a, const struct ip_view *b)
+{
+    return a->version == b->version && a->proto == b->proto && a->ecn == b->ecn &&
+           a->fragment == b->fragment && a->l4_off == b->l4_off && a->total_len == b->total_len &&
+           a->src_port == b->src_port && a->dst_port == b->dst_port;
+}
+
 static void test_accepts(void **state)
 {
     (void)state;
@@ -83,7 +91,7 @@ static void test_accepts(void **state)
         struct ip_view padded;
         memset(packet + len, 0xee, 16);
         assert_true(parse_exact(&padded, packet, len + 16));
-        assert_memory_equal(&padded, &v, sizeof v);
+        assert_true(same_view(&padded, &v));
         for (size_t cut = 0; cut < len; cut++)
             assert_false(parse_exact(&v, packet, cut));
     }

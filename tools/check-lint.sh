@@ -9,7 +9,7 @@ set -uo pipefail
 flags=$1 pure=$2
 shift 2
 # What these leave out is either a matter of taste or wrong too often in C that counts bytes.
-readonly CHECKS='-*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result,-bugprone-branch-clone,-bugprone-macro-parentheses,-bugprone-assignment-in-if-condition,-bugprone-suspicious-include,cert-err34-c,cert-flp30-c,cert-pos44-c,misc-redundant-expression'
+readonly CHECKS='-*,clang-analyzer-*,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling,-clang-analyzer-valist.Uninitialized,bugprone-*,-bugprone-sizeof-expression,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-narrowing-conversions,-bugprone-implicit-widening-of-multiplication-result,-bugprone-branch-clone,-bugprone-macro-parentheses,-bugprone-assignment-in-if-condition,-bugprone-suspicious-include,cert-flp30-c,cert-pos44-c,misc-redundant-expression'
 
 [[ $# -gt 0 ]] || exit 0
 bad=0

@@ -77,7 +77,7 @@ ticks() { # ROW: of both ends
 
 # measure ROW [--reverse]: one TCP stream, with pings beside it in the forward direction
 measure() {
-    local row=$1 pinger= before got
+    local row=$1 pinger='' before got
     shift
     if [[ $# -eq 0 ]]; then
         (
@@ -100,19 +100,25 @@ median_of() { # FILE
     sort -g "$1" 2>/dev/null | awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)]; else print 0 }'
 }
 
+# ratio ROW: to the last row, the median over both ways of each round, so that a noisy minute hits both
+ratio() {
+    paste <(cat "$TMP/forward$1" "$TMP/--reverse$1") <(cat "$TMP/forward3" "$TMP/--reverse3") |
+        awk '$2 > 0 { print $1 / $2 }' >"$TMP/ratio"
+    median_of "$TMP/ratio"
+}
+
 table() {
-    local row base
-    base=$(median_of "$TMP/forward3")
+    local row
     printf '\n%-30s %9s %9s %10s %10s %11s %9s\n' '' 'TCP' 'back' 'RTT idle' 'loaded' 'CPU cores' 'against'
     printf '%-30s %9s %9s %10s %10s %11s %9s\n' 'tunnel' 'Gbit/s' 'Gbit/s' 'ms (p50)' 'ms (p50)' 'per Gbit/s' 'wg-go'
     for row in "${rows[@]}"; do
         printf '%s|%s|%s|%s|%s|%s|%s\n' "$(title "$row")" "$(median_of "$TMP/forward$row")" \
             "$(median_of "$TMP/--reverse$row")" "$(median_of "$TMP/idle$row")" "$(median_of "$TMP/loaded$row")" \
-            "$(median_of "$TMP/cpu$row")" "$base" |
-            awk -F'|' '{ printf "%-30s %9.2f %9.2f %10.2f %10.2f %11.2f %8.2fx\n", $1, $2 / 1000, $3 / 1000, $4, $5, $6, ($7 > 0 ? $2 / $7 : 0) }'
+            "$(median_of "$TMP/cpu$row")" "$(ratio "$row")" |
+            awk -F'|' '{ printf "%-30s %9.2f %9.2f %10.2f %10.2f %11.2f %8.2fx\n", $1, $2 / 1000, $3 / 1000, $4, $5, $6, $7 }'
     done
     printf '\n%s\n' "Medians of $ROUNDS rounds, the rows interleaved; one TCP stream of $SECONDS_EACH s each way, tunnel MTU 1420, link MTU 1500." \
-        "CPU: both ends of the tunnel, without the kernel's and iperf3's share. $(nproc) CPUs carry everything: both ends and the traffic."
+        "CPU: user and system time of the two tunnel processes. $(nproc) CPUs carry everything: both ends and the traffic."
 }
 
 rig_begin 280

@@ -22,8 +22,13 @@ struct sleeper {
 /* ThreadSanitizer does not model fences: there the flag itself is accessed with seq_cst read-modify-writes. */
 static inline void sleeper_prepare(struct sleeper *s)
 {
-    __atomic_exchange_n(&s->asleep, 1,
-                        __ATOMIC_SEQ_CST); /* a full barrier on every target we build for */
+#if defined(__SANITIZE_THREAD__)
+    __atomic_exchange_n(&s->asleep, 1, __ATOMIC_SEQ_CST);
+#else
+    /* A fence of its own: on AArch64 an exchange does not keep later loads behind it. */
+    __atomic_store_n(&s->asleep, 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+#endif
 }
 
 static inline void sleeper_awake(struct sleeper *s)

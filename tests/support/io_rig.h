@@ -14,6 +14,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -148,6 +149,49 @@ static inline int rig_device(const char *name, short kind, const char *address)
     rig_set_ipv4(name, address, "255.255.255.0");
     rig_set_up(name, true);
     return fd;
+}
+
+static inline void rig_sleep_ms(unsigned ms)
+{
+    struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&ts, NULL);
+}
+
+/* A datagram of `len` bytes. */
+static inline struct io_send rig_send(uint8_t *data, uint32_t len, const struct sock_addr *to)
+{
+    return (struct io_send){.data = data,
+                            .len = len,
+                            .segment_size = (uint16_t)(len ? len : 1),
+                            .result = 99,
+                            .to = *to};
+}
+
+/* The next record; fails the test if there is none in time. */
+static inline struct io_rx rig_receive(struct io *io)
+{
+    struct io_rx rx;
+    time_ns limit = rig_limit();
+    while (io_wait(io, &rx, 1, limit) == 0)
+        if (clock_now() >= limit)
+            fail_msg("nothing received");
+    return rx;
+}
+
+/* True if the kernel lists the port as in use. */
+static inline bool rig_port_is_bound(unsigned family, uint16_t port)
+{
+    char line[512], text[8];
+    FILE *f = fopen(family == ADDR_V4 ? "/proc/self/net/udp" : "/proc/self/net/udp6", "r");
+    bool found = false;
+    snprintf(text, sizeof text, ":%04X ", port);
+    assert_non_null(f);
+    while (!found && fgets(line, sizeof line, f)) {
+        const char *at = strstr(line, text);
+        found = at && at < strchr(line, ':') + 48; /* in the local column */
+    }
+    fclose(f);
+    return found;
 }
 
 #endif
