@@ -21,6 +21,7 @@ void routes_free(struct routes *r);
 /* The last failure as one clear sentence. */
 const char *routes_why(const struct routes *r);
 
+/* Also limits super-packets to the 256 segments that the engine splits. */
 enum err routes_link_mtu(struct routes *r, uint32_t mtu) MUST_USE;
 enum err routes_link_up(struct routes *r) MUST_USE;
 enum err routes_addr_add(struct routes *r, const struct ip_prefix *addr) MUST_USE;

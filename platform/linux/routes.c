@@ -101,6 +101,11 @@ static void remember(struct routes *r, const struct change *c)
 
 /* ---- messages ---- */
 
+/* The engine refuses frames of more than 256 segments, which a connection with a tiny MSS would otherwise make. */
+enum {
+    GSO_SEGMENTS_MAX = 256
+};
+
 static int set_link(struct routes *r, unsigned flags, unsigned flags_mask, uint32_t mtu)
 {
     struct netlink_buf b;
@@ -113,6 +118,20 @@ static int set_link(struct routes *r, unsigned flags, unsigned flags_mask, uint3
     if (mtu != 0)
         mnl_attr_put_u32(h, IFLA_MTU, mtu);
     return netlink_ack(&r->netlink, h);
+}
+
+/* The stack builds super-packets of at most this many segments for the TUN. Where the kernel refuses: its default. */
+static void set_gso_segments(struct routes *r, uint32_t segments)
+{
+    struct netlink_buf b;
+    struct nlmsghdr *h = netlink_begin(&b, RTM_NEWLINK, 0);
+    struct ifinfomsg *link = mnl_nlmsg_put_extra_header(h, sizeof *link);
+
+    link->ifi_index = (int)r->ifindex;
+    mnl_attr_put_u32(h, IFLA_GSO_MAX_SEGS, segments);
+    if (netlink_ack(&r->netlink, h) != 0)
+        log_debug("routes", "segments per super-packet of %s stay at the kernel's default",
+                  r->name);
 }
 
 static int change_addr(struct routes *r, uint16_t type, const struct ip_prefix *addr)
@@ -241,6 +260,7 @@ enum err routes_link_mtu(struct routes *r, uint32_t mtu)
     struct link_state now;
     int e = link_read(&r->netlink, r->ifindex, &now);
 
+    set_gso_segments(r, GSO_SEGMENTS_MAX);
     if (e == 0 && now.mtu == mtu)
         return ERR_OK;
     if (e == 0)
