@@ -10,6 +10,7 @@
 
 /* The session to seal with, or NULL; asks control for a handshake where one is due. */
 static struct session *session_for_sending(struct worker *w, struct peer *p)
+    REQUIRES_ROLE(role_worker)
 {
     struct session *s = p->current;
     if (s && session_can_send(s, w->now))
@@ -20,6 +21,7 @@ static struct session *session_for_sending(struct worker *w, struct peer *p)
 
 /* No session yet: the packets wait, the newest PEER_STAGED_MAX of them. */
 static void stage_plan(struct worker *w, struct peer *p, const struct segment_plan *plan)
+    REQUIRES_ROLE(role_worker)
 {
     unsigned first = plan->n > PEER_STAGED_MAX ? plan->n - PEER_STAGED_MAX : 0;
 
@@ -56,14 +58,14 @@ static enum verdict verdict_of(enum segment_status status)
     return VERDICT_OUT_MALFORMED;
 }
 
-static enum egress_result drop(struct worker *w, enum verdict v)
+static enum egress_result drop(struct worker *w, enum verdict v) REQUIRES_ROLE(role_worker)
 {
     count(w, v, 1);
     return EGRESS_DONE;
 }
 
 static enum egress_result egress_to_peer(struct worker *w, struct peer *p, const struct io_rx *rx,
-                                         uint8_t ecn)
+                                         uint8_t ecn) REQUIRES_ROLE(role_worker)
 {
     struct segment_plan plan;
     struct vnet_hdr header;

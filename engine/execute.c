@@ -7,7 +7,7 @@
 #include "platform/base/log.h"
 
 static void set_endpoint(struct worker *w, struct peer *p, const struct sock_addr *to,
-                         const struct ip_source *from)
+                         const struct ip_source *from) REQUIRES_ROLE(role_worker)
 {
     train_flush_peer(w, p);
     p->endpoint = *to;
@@ -18,7 +18,7 @@ static void set_endpoint(struct worker *w, struct peer *p, const struct sock_add
     egress_staged(w, p);
 }
 
-static void peer_remove(struct worker *w, uint32_t slot)
+static void peer_remove(struct worker *w, uint32_t slot) REQUIRES_ROLE(role_worker)
 {
     struct peer *p = w->peers[slot];
     if (!p)
@@ -30,6 +30,7 @@ static void peer_remove(struct worker *w, uint32_t slot)
 }
 
 static void session_add(struct worker *w, struct peer *p, struct session *s)
+    REQUIRES_ROLE(role_worker)
 {
     if (!p) { /* removed meanwhile */
         worker_ack(w, &(struct event_ack){.kind = ACK_SESSION_GONE, .session = s});
@@ -39,7 +40,7 @@ static void session_add(struct worker *w, struct peer *p, struct session *s)
     egress_staged(w, p);
 }
 
-static void handshake_failed(struct worker *w, struct peer *p)
+static void handshake_failed(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker)
 {
     stage_purge(w, p, VERDICT_OUT_STAGE_PURGED);
     counter_set(&p->shared.unanswered_since, 0);
@@ -47,7 +48,7 @@ static void handshake_failed(struct worker *w, struct peer *p)
 }
 
 /* Everything that was framed leaves, or is dropped, before the sockets do. */
-static void sockets_drop(struct worker *w)
+static void sockets_drop(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     train_flush(w);
     train_drop_parked(w);
@@ -61,7 +62,7 @@ static void sockets_drop(struct worker *w)
     worker_ack(w, &(struct event_ack){.kind = ACK_SOCKETS_DROPPED});
 }
 
-static void socket_attach(struct worker *w, unsigned family, int fd)
+static void socket_attach(struct worker *w, unsigned family, int fd) REQUIRES_ROLE(role_worker)
 {
     if (fd >= 0 && io_attach_udp(w->io, family, fd) != ERR_OK)
         log_error("worker", "%u: cannot use its IPv%u socket", w->index, family);

@@ -21,7 +21,7 @@ enum {
 };
 
 /* Whether this message counts beyond what passes without a cookie. */
-static bool under_load(struct worker *w)
+static bool under_load(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     if (time_since(w->now, w->load_window_start) >= NS_PER_SEC || w->load_window_start == 0) {
         w->load_window_start = w->now;
@@ -34,7 +34,7 @@ static bool under_load(struct worker *w)
     return w->load_until > w->now;
 }
 
-static void nonce_next(struct worker *w, uint8_t nonce[WG_NONCE_LEN])
+static void nonce_next(struct worker *w, uint8_t nonce[WG_NONCE_LEN]) REQUIRES_ROLE(role_worker)
 {
     if (w->entropy_left < WG_NONCE_LEN) {
         random_bytes(w->entropy, sizeof w->entropy);
@@ -45,7 +45,7 @@ static void nonce_next(struct worker *w, uint8_t nonce[WG_NONCE_LEN])
 }
 
 static void send_cookie(struct worker *w, const struct cookie_gate *gate, const struct io_rx *rx,
-                        const uint8_t *msg, uint32_t len)
+                        const uint8_t *msg, uint32_t len) REQUIRES_ROLE(role_worker)
 {
     uint8_t nonce[WG_NONCE_LEN], reply[WG_COOKIE_REPLY_LEN];
 
@@ -64,6 +64,7 @@ static void send_cookie(struct worker *w, const struct cookie_gate *gate, const 
 }
 
 static void pass(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
+    REQUIRES_ROLE(role_worker)
 {
     struct event_handshake e = {
         .from = rx->from, .to = rx->to, .worker = (uint8_t)w->index, .len = (uint8_t)len};

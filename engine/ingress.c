@@ -10,7 +10,7 @@
 #include "engine/wire/wg.h"
 #include "engine/worker.h"
 
-static void tun_write(struct worker *w)
+static void tun_write(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     struct coalesce *c = &w->coalesce;
     struct io_frame frames[COALESCE_ITEMS_MAX];
@@ -37,7 +37,7 @@ static void tun_write(struct worker *w)
 
 /* An authentic, non-empty plaintext of `len` bytes. Returns whether it was a packet of the peer. */
 static void deliver(struct worker *w, struct peer *p, uint8_t *packet, uint32_t len,
-                    uint8_t outer_ecn)
+                    uint8_t outer_ecn) REQUIRES_ROLE(role_worker)
 {
     struct ip_view v;
 
@@ -63,6 +63,7 @@ static void deliver(struct worker *w, struct peer *p, uint8_t *packet, uint32_t 
 
 /* The peer is where its last authentic packet came from (roaming, WireGuard paper section 2.1). */
 static void note_endpoint(struct worker *w, struct peer *p, const struct io_rx *rx)
+    REQUIRES_ROLE(role_worker)
 {
     struct ip_source to = rx->to;
 
@@ -78,7 +79,7 @@ static void note_endpoint(struct worker *w, struct peer *p, const struct io_rx *
 
 /* What the peer's timers learn from authentic packets. */
 static void note_received(struct worker *w, struct peer *p, const struct session *s, uint64_t bytes,
-                          bool data)
+                          bool data) REQUIRES_ROLE(role_worker)
 {
     struct peer_shared *shared = &p->shared;
 
@@ -96,6 +97,7 @@ static void note_received(struct worker *w, struct peer *p, const struct session
 }
 
 static bool commit_replay(struct worker *w, struct session *s, const struct crypt_packet *packet)
+    REQUIRES_ROLE(role_worker)
 {
     if (!packet->ok) {
         count(w, VERDICT_IN_BAD_TAG, 1);
@@ -116,7 +118,7 @@ static bool commit_replay(struct worker *w, struct session *s, const struct cryp
 }
 
 /* Opens the pending batch and delivers what is authentic, in the order it came. */
-static void open_flush(struct worker *w)
+static void open_flush(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     struct open_batch *b = &w->open;
     struct session *s = b->session;
@@ -161,7 +163,7 @@ void ingress_flush(struct worker *w)
     tun_write(w);
 }
 
-static struct session *session_find(struct worker *w, uint32_t index)
+static struct session *session_find(struct worker *w, uint32_t index) REQUIRES_ROLE(role_worker)
 {
     struct session *s = w->sessions[index & (SESSION_TABLE - 1)];
     return s && s->local_index == index ? s : NULL;
@@ -169,6 +171,7 @@ static struct session *session_find(struct worker *w, uint32_t index)
 
 /* A data message for a session of this worker. */
 static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg, uint32_t len)
+    REQUIRES_ROLE(role_worker)
 {
     struct open_batch *b = &w->open;
     uint32_t index = load_le32(msg + WG_DATA_RECEIVER);
@@ -206,6 +209,7 @@ static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg,
 
 /* Owner of the datagram at `msg`: data belongs to the worker that its receiver index names. */
 static unsigned datagram_owner(const struct worker *w, const uint8_t *msg, uint32_t len)
+    REQUIRES_ROLE(role_worker)
 {
     if (wg_message_kind(msg, len) != WG_KIND_DATA)
         return w->index;
@@ -215,6 +219,7 @@ static unsigned datagram_owner(const struct worker *w, const uint8_t *msg, uint3
 
 /* Lends all consecutive datagrams from `at` on that belong to `owner`. Returns where they end. */
 static uint32_t lend_run(struct worker *w, const struct io_rx *rx, uint32_t at, unsigned owner)
+    REQUIRES_ROLE(role_worker)
 {
     struct io_rx part = *rx;
     uint32_t end = at, n = 0;

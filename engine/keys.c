@@ -6,7 +6,7 @@
 #include "engine/worker.h"
 
 /* No open train holds the session any more: see train_flush_peer in the callers. */
-static void session_give_back(struct worker *w, struct session **slot)
+static void session_give_back(struct worker *w, struct session **slot) REQUIRES_ROLE(role_worker)
 {
     struct session *s = *slot;
     if (!s)

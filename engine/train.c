@@ -46,14 +46,14 @@ void train_pool_fini(struct worker *w)
     free(w->smalls_block);
 }
 
-static void train_give_back(struct worker *w, struct train *t)
+static void train_give_back(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
 {
     t->next = w->trains_free;
     w->trains_free = t;
     w->trains_free_n++;
 }
 
-static void small_give_back(struct worker *w, struct small_send *s)
+static void small_give_back(struct worker *w, struct small_send *s) REQUIRES_ROLE(role_worker)
 {
     s->next = w->smalls_free;
     w->smalls_free = s;
@@ -65,13 +65,14 @@ static unsigned send_packets(const struct io_send *s)
 }
 
 /* All packets of a train end with `v`. */
-static void train_drop(struct worker *w, struct train *t, enum verdict v)
+static void train_drop(struct worker *w, struct train *t, enum verdict v) REQUIRES_ROLE(role_worker)
 {
     count(w, v, t->packets_n);
     train_give_back(w, t);
 }
 
 static void train_enqueue(struct worker *w, struct train *t, const struct ip_source *source)
+    REQUIRES_ROLE(role_worker)
 {
     t->sends_out = t->sends_n;
     tally(w, TALLY_UDP_SENDS, t->sends_n);
@@ -82,6 +83,7 @@ static void train_enqueue(struct worker *w, struct train *t, const struct ip_sou
 }
 
 static void small_enqueue(struct worker *w, struct small_send *s, const struct ip_source *source)
+    REQUIRES_ROLE(role_worker)
 {
     s->send.from = *source;
     tally(w, TALLY_UDP_SENDS, 1);
@@ -93,7 +95,7 @@ static void small_enqueue(struct worker *w, struct small_send *s, const struct i
  * datagrams with a source of their own ask the cache, so that they cannot overtake what waits for the same destination.
  */
 static bool source_for(struct worker *w, const struct sock_addr *to, void *datagram,
-                       struct ip_source *source, enum verdict *drop)
+                       struct ip_source *source, enum verdict *drop) REQUIRES_ROLE(role_worker)
 {
     *drop = VERDICT_N;
     if (!w->engine->config.source_resolve ||
@@ -119,7 +121,7 @@ static bool source_for(struct worker *w, const struct sock_addr *to, void *datag
 }
 
 /* Parked trains are missing elsewhere: beyond a share of the pool only destinations with an answer are served. */
-static bool parking_refused(struct worker *w, const struct peer *p)
+static bool parking_refused(struct worker *w, const struct peer *p) REQUIRES_ROLE(role_worker)
 {
     struct ip_source answer;
     return w->engine->config.source_resolve && w->trains_parked_n >= WORKER_TRAINS_PARKED &&
@@ -128,6 +130,7 @@ static bool parking_refused(struct worker *w, const struct peer *p)
 
 /* What the peer's timers learn from a sent train. */
 static void note_sent(struct worker *w, struct peer *p, const struct train *t)
+    REQUIRES_ROLE(role_worker)
 {
     struct peer_shared *s = &p->shared;
     bool data = t->packets_n > 1 || t->packets[0].len > 0;
@@ -145,7 +148,7 @@ static void note_sent(struct worker *w, struct peer *p, const struct train *t)
         worker_raise(w, p, EDGE_WANT_HANDSHAKE);
 }
 
-static void train_close(struct worker *w, struct train *t)
+static void train_close(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
 {
     struct peer *p = t->peer;
     struct ip_source source = p->source;
@@ -192,6 +195,7 @@ void train_flush_peer(struct worker *w, struct peer *p)
 }
 
 static struct train *train_start(struct worker *w, struct peer *p, struct session *s)
+    REQUIRES_ROLE(role_worker)
 {
     struct train *t = w->trains_free;
     struct train **end = &w->trains_open;
@@ -285,7 +289,7 @@ static enum verdict verdict_of(enum io_result result)
 }
 
 /* A vanished source address or route: the next datagram goes out without the learned source, and control hears. */
-static void note_path_lost(struct worker *w, uint32_t slot)
+static void note_path_lost(struct worker *w, uint32_t slot) REQUIRES_ROLE(role_worker)
 {
     struct peer *p = w->peers[slot];
     if (!p)
@@ -314,7 +318,7 @@ void train_collect(struct worker *w)
     }
 }
 
-static void parked_drop(struct worker *w, void *datagram)
+static void parked_drop(struct worker *w, void *datagram) REQUIRES_ROLE(role_worker)
 {
     if (*(uint8_t *)datagram == TX_TRAIN) {
         w->trains_parked_n--;

@@ -52,12 +52,12 @@ void worker_ack(struct worker *w, const struct event_ack *ack)
 
 /* ---- the parts of a loop ---- */
 
-static bool acks_have_room(struct worker *w)
+static bool acks_have_room(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     return ack_ring_len(&w->acks) < w->acks_limit;
 }
 
-static void run_commands(struct worker *w)
+static void run_commands(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     struct command c;
     unsigned n = 0;
@@ -71,6 +71,7 @@ static void run_commands(struct worker *w)
 }
 
 static void defer(struct worker *w, const struct io_rx *rx, unsigned origin)
+    REQUIRES_ROLE(role_worker)
 {
     ASSERT(w->deferred_n < ARRAY_LEN(w->deferred));
     w->deferred[w->deferred_n] = *rx;
@@ -79,6 +80,7 @@ static void defer(struct worker *w, const struct io_rx *rx, unsigned origin)
 
 /* A TUN frame; order is kept behind frames that wait already. */
 static void run_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
+    REQUIRES_ROLE(role_worker)
 {
     if (w->deferred_n > 0) {
         defer(w, rx, origin);
@@ -96,7 +98,7 @@ static void run_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
     }
 }
 
-static void run_deferred(struct worker *w)
+static void run_deferred(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     unsigned done = 0;
     for (; done < w->deferred_n; done++) {
@@ -112,7 +114,7 @@ static void run_deferred(struct worker *w)
     memmove(w->deferred_origin, w->deferred_origin + done, w->deferred_n);
 }
 
-static void run_staged(struct worker *w)
+static void run_staged(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     w->staged_blocked = false;
     for (uint32_t i = 0; i < w->engine->config.peers_max && !w->staged_blocked; i++) {
@@ -122,6 +124,7 @@ static void run_staged(struct worker *w)
 }
 
 static void run_record(struct worker *w, const struct io_rx *rx, unsigned origin)
+    REQUIRES_ROLE(role_worker)
 {
     if (rx->kind == IO_RX_TUN) {
         tally(w, TALLY_TUN_FRAMES_READ, 1);
@@ -134,6 +137,7 @@ static void run_record(struct worker *w, const struct io_rx *rx, unsigned origin
 
 /* Receive buffers are free once the TUN has what was in them. */
 static void release_records(struct worker *w, unsigned rx_n, unsigned spans_n)
+    REQUIRES_ROLE(role_worker)
 {
     for (unsigned i = 0; i < spans_n; i++) {
         if (w->spans[i].rx.kind == IO_RX_UDP)
@@ -145,7 +149,7 @@ static void release_records(struct worker *w, unsigned rx_n, unsigned spans_n)
     }
 }
 
-static void wake_others(struct worker *w)
+static void wake_others(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     static const uint64_t one = 1;
     handoff_wake(w);
@@ -158,7 +162,7 @@ static void wake_others(struct worker *w)
 }
 
 /* How long io_wait may block: 0 if there is work that no descriptor announces. */
-static time_ns sleep_until(struct worker *w)
+static time_ns sleep_until(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     if ((w->deferred_n > 0 || w->staged_blocked) && w->trains_free_n > WORKER_TRAINS / 2)
         return 0;
@@ -169,7 +173,7 @@ static time_ns sleep_until(struct worker *w)
     return source_parking_poll_timeout(&w->parking);
 }
 
-static void loop_once(struct worker *w)
+static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     time_ns until = sleep_until(w);
     snapshot_reader_offline(w->domain, w->index);

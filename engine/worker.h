@@ -26,6 +26,7 @@
 #include "engine/route.h"
 #include "engine/session.h"
 #include "engine/source_cache.h"
+#include "platform/base/role.h"
 #include "platform/base/sleeper.h"
 #include "platform/base/snapshot.h"
 #include "platform/io.h"
@@ -231,15 +232,15 @@ static inline uint32_t slot_of(uint32_t value)
 void *worker_main(void *arg);
 enum err worker_init(struct worker *w, struct engine *e, unsigned index) MUST_USE;
 void worker_fini(struct worker *w);
-void worker_raise(struct worker *w, struct peer *p, uint32_t edge_bits);
-void worker_ask_source(struct worker *w, const struct ip_addr *dst);
-void worker_ack(struct worker *w, const struct event_ack *ack);
+void worker_raise(struct worker *w, struct peer *p, uint32_t edge_bits) REQUIRES_ROLE(role_worker);
+void worker_ask_source(struct worker *w, const struct ip_addr *dst) REQUIRES_ROLE(role_worker);
+void worker_ack(struct worker *w, const struct event_ack *ack) REQUIRES_ROLE(role_worker);
 
 /* engine.c: start_result is set; returns when all workers' are, so that each may wake the others. */
-void engine_worker_started(struct worker *w);
+void engine_worker_started(struct worker *w) REQUIRES_ROLE(role_worker);
 
 /* execute.c: one command. */
-void worker_execute(struct worker *w, const struct command *c);
+void worker_execute(struct worker *w, const struct command *c) REQUIRES_ROLE(role_worker);
 
 /* egress.c */
 enum egress_result {
@@ -248,66 +249,72 @@ enum egress_result {
     EGRESS_STALLED
 };
 /* Routes, splits and appends a TUN frame. LENT: another worker has it. STALLED: try again when trains are free. */
-enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin);
+enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
+    REQUIRES_ROLE(role_worker);
 /* An empty packet, or what is staged; without a session control is asked for a handshake. */
-void egress_keepalive(struct worker *w, struct peer *p);
+void egress_keepalive(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 /* Sends what was staged, if there is a session now. */
-void egress_staged(struct worker *w, struct peer *p);
+void egress_staged(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 
 /* train.c */
 enum err train_pool_init(struct worker *w) MUST_USE;
 void train_pool_fini(struct worker *w);
 /* Room for a packet of `len` bytes (at most `padded` after padding) at the end of the peer's train; NULL: no train. */
 uint8_t *train_append(struct worker *w, struct peer *p, struct session *s, uint32_t len,
-                      uint8_t ecn);
+                      uint8_t ecn) REQUIRES_ROLE(role_worker);
 /* Seals and sends all open trains. */
-void train_flush(struct worker *w);
-void train_flush_peer(struct worker *w, struct peer *p);
+void train_flush(struct worker *w) REQUIRES_ROLE(role_worker);
+void train_flush_peer(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 /* Takes back finished sends, counts their results. */
-void train_collect(struct worker *w);
+void train_collect(struct worker *w) REQUIRES_ROLE(role_worker);
 /* Sends, or drops, what waited for a source address. */
-void train_release_parked(struct worker *w);
-void train_drop_parked(struct worker *w);
+void train_release_parked(struct worker *w) REQUIRES_ROLE(role_worker);
+void train_drop_parked(struct worker *w) REQUIRES_ROLE(role_worker);
 /* A datagram of its own. False: no buffer. */
 bool train_send_small(struct worker *w, const struct sock_addr *to, const struct ip_source *from,
-                      const uint8_t *bytes, size_t len);
+                      const uint8_t *bytes, size_t len) REQUIRES_ROLE(role_worker);
 
 /* stage.c */
 enum err stage_init(struct stage_pool *s, uint32_t packet_max) MUST_USE;
 void stage_fini(struct stage_pool *s);
 /* Room for a staged packet; the peer's oldest one is dropped (counted) if need be. NULL: none. */
-uint8_t *stage_push(struct worker *w, struct peer *p, uint32_t len);
+uint8_t *stage_push(struct worker *w, struct peer *p, uint32_t len) REQUIRES_ROLE(role_worker);
 /* The oldest staged packet, which stays in place until stage_pop. */
-uint8_t *stage_peek(struct worker *w, struct peer *p, uint32_t *len);
-void stage_pop(struct worker *w, struct peer *p);
-void stage_purge(struct worker *w, struct peer *p, enum verdict reason);
+uint8_t *stage_peek(struct worker *w, struct peer *p, uint32_t *len) REQUIRES_ROLE(role_worker);
+void stage_pop(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
+void stage_purge(struct worker *w, struct peer *p, enum verdict reason) REQUIRES_ROLE(role_worker);
 
 /* ingress.c */
-void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin);
+void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin)
+    REQUIRES_ROLE(role_worker);
 /* Opens the pending batch and writes everything to the TUN. After it no receive buffer is referenced. */
-void ingress_flush(struct worker *w);
+void ingress_flush(struct worker *w) REQUIRES_ROLE(role_worker);
 
 /* handshake_gate.c: handshake messages and other datagrams that are not transport data. */
-void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len);
-void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len);
+void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
+    REQUIRES_ROLE(role_worker);
+void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
+    REQUIRES_ROLE(role_worker);
 
 /* handoff.c */
 /* Lends `rx` (read by this worker) to `target`. False: its ring is full, the caller drops and counts. */
-bool handoff_lend(struct worker *w, unsigned target, const struct io_rx *rx);
+bool handoff_lend(struct worker *w, unsigned target, const struct io_rx *rx)
+    REQUIRES_ROLE(role_worker);
 /* A buffer is no longer used by this worker: back to the backend, or to the worker that read it. */
-void handoff_release(struct worker *w, unsigned origin, unsigned kind, uint16_t buffer);
+void handoff_release(struct worker *w, unsigned origin, unsigned kind, uint16_t buffer)
+    REQUIRES_ROLE(role_worker);
 /* Buffers that other workers are done with. */
-void handoff_collect(struct worker *w);
+void handoff_collect(struct worker *w) REQUIRES_ROLE(role_worker);
 /* Up to WORKER_SPANS_MAX records from other workers into w->spans. */
-unsigned handoff_take(struct worker *w);
-bool handoff_pending(const struct worker *w);
+unsigned handoff_take(struct worker *w) REQUIRES_ROLE(role_worker);
+bool handoff_pending(const struct worker *w) REQUIRES_ROLE(role_worker);
 /* Wakes the workers, and control, that got something in this loop. */
-void handoff_wake(struct worker *w);
+void handoff_wake(struct worker *w) REQUIRES_ROLE(role_worker);
 
 /* keys.c: the three key slots. */
-void keys_install(struct worker *w, struct peer *p, struct session *s);
+void keys_install(struct worker *w, struct peer *p, struct session *s) REQUIRES_ROLE(role_worker);
 /* An authentic packet came on `s`: promotes next to current. True if it did. */
-bool keys_confirm(struct worker *w, struct peer *p, struct session *s);
-void keys_drop_all(struct worker *w, struct peer *p);
+bool keys_confirm(struct worker *w, struct peer *p, struct session *s) REQUIRES_ROLE(role_worker);
+void keys_drop_all(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 
 #endif

@@ -232,7 +232,7 @@ build_native_liburing() {
     make -C src install prefix="$PREFIX" libdir="$PREFIX/lib" includedir="$PREFIX/include" ENABLE_SHARED=0
 }
 
-pin boringssl android-platform-external-boringssl/bookworm-backports \
+pin boringssl android-platform-external-boringssl/trixie \
     android-platform-external-boringssl_14.0.0+r45.orig.tar.xz \
     f9223e8c15ad5d9e3f1cd50861f4c272658864661e2332bea5d60952aa0930cd
 build_native_boringssl() {
