@@ -20,9 +20,13 @@ check_both_ways() {
 
 # check_traffic SECONDS
 check_traffic() {
-    check_tcp a "$INNER_B4" "$1"
-    check_tcp a "$INNER_B6" "$1" --reverse
     local lost
+    if [[ $outer -eq 4 ]]; then
+        check_tcp a "$INNER_B4" "$1"
+        check_tcp a "$INNER_B6" "$1" --reverse
+    else
+        check_tcp a "$INNER_B6" "$1"
+    fi
     mbits a "$INNER_B4" "$1" --udp --bitrate 50M --length 1200 >/dev/null
     lost=$(awk '/receiver/ { gsub(/[()%]/, ""); print int($NF) }' "$TMP/iperf.out")
     [[ $lost -le 5 ]] || fail "UDP at 50 Mbit/s lost $lost %"
@@ -49,7 +53,7 @@ while read -r impl_a impl_b; do
         pair_conf "$outer" "$side" 1420 ${with_psk:+"$psk"}
         pair_up "$impl_a" "$impl_b"
         handshake_by "$side"
-        [[ $side == b ]] || check_traffic 1
+        [[ $variant != '4 a' && $variant != '6 b psk' ]] || check_traffic 1
         pair_down
     done
 done < <(pairs 'ours wireguard-go' 'wireguard-go ours' 'ours ours')

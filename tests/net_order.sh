@@ -26,13 +26,13 @@ for i in "${peers[@]}"; do
 done
 iperf_server b
 
-# run_flows TEXT FROM TO ADDRESSES OPTION...: one and a half seconds of numbered packets. Loss is permitted (the senders
+# run_flows TEXT FROM TO ADDRESSES OPTION...: a good second of numbered packets. Loss is permitted (the senders
 # are faster than two cores may be), disorder is not.
 run_flows() {
     local text=$1 from=$2 to=$3 addresses=$4 sent received
     shift 4
     flow_receiver receiver "$to" 7000 -t 20 -i 400
-    flow_sender sender "$from" 7000 "$addresses" -t 1.5 "$@"
+    flow_sender sender "$from" 7000 "$addresses" -t 1.2 "$@"
     flow_end sender 10
     flow_end receiver 10
     sent=$(word sent "$TMP/sender.log") received=$(word received "$TMP/receiver.log")
@@ -80,8 +80,8 @@ for backend in $(backends); do
         run_flows "segmented, out" a b 10.9.1.2,10.9.2.2,10.9.3.2 -f 24 -r 60000 -s 1200 -g 20
         run_flows "single packets, in" b a 10.9.1.1,10.9.2.1,10.9.3.1 -f 48 -r 60000 -s 200
         run_flows "segmented, in" b a 10.9.1.1,10.9.2.1,10.9.3.1 -f 24 -r 60000 -s 1200 -g 20
-        check_tcp a 10.9.1.2 2 --parallel 4
-        check_tcp a 10.9.2.2 2 --parallel 4 --reverse
+        check_tcp a 10.9.1.2 1 --parallel 4
+        check_tcp a 10.9.2.2 1 --parallel 4 --reverse
         check_replay
         [[ $impl_a != ours || $(workers_used a) -ge 2 ]] || fail "only $(workers_used a) workers were used"
         for name in a p1 p2 p3; do

@@ -33,6 +33,7 @@ RUN_DIR=/var/run/wireguard
 
 RIG_TEST=$(basename "$0" .sh)
 RIG_OWNER=$BASHPID
+RIG_WHY=
 TMP=
 declare -a RIG_NS=() RIG_PIDS=() RIG_SOCKETS=()
 declare -A T_PID=() T_NS=() T_IMPL=() T_TUN=() T_LOG=() T_CONF=() T_WARN=() T_ERRORS=()
@@ -43,7 +44,8 @@ say() {
 }
 
 fail() {
-    printf '%s: FAIL: %s\n' "$RIG_TEST" "$*" >&2
+    RIG_WHY="$RIG_TEST: FAIL: $*"
+    printf '%s\n' "$RIG_WHY" >&2
     exit 1
 }
 
@@ -157,8 +159,9 @@ rig_cleanup() {
         for name in "$TMP"/*.log; do
             [[ -s $name ]] || continue
             printf -- '--- %s (last lines)\n' "$(basename "$name")" >&2
-            grep -v '[│┌└]' "$name" | tail -n 25 >&2
+            grep -vE '[│┌└]| counter ' "$name" | tail -n 12 >&2
         done
+        printf '%s\n' "${RIG_WHY:-}" >&2
     fi
     if [[ -n ${FZ_KEEP:-} ]]; then
         say "kept $TMP"
