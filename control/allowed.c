@@ -2,9 +2,13 @@
 /* Open addressing with linear probing and tombstones; grows at two thirds. */
 #include "control/allowed.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "platform/base/bytes.h"
+#include "platform/base/mem.h"
+
+#define NONE UINT32_MAX
 
 enum {
     STATE_FREE,
@@ -20,6 +24,7 @@ void allowed_init(struct allowed *a)
 void allowed_fini(struct allowed *a)
 {
     free(a->entries);
+    free(a->heads);
     memset(a, 0, sizeof *a);
 }
 
@@ -53,6 +58,37 @@ static struct allowed_entry *find(const struct allowed *a, const struct ip_prefi
     }
 }
 
+/* ---- the lists of the owners ---- */
+
+static void link_entry(struct allowed *a, struct allowed_entry *e)
+{
+    if (e->owner >= a->heads_n) {
+        size_t n = size_max((size_t)e->owner + 1, 2 * a->heads_n);
+        a->heads = mem_check(realloc(a->heads, n * sizeof *a->heads));
+        for (size_t i = a->heads_n; i < n; i++)
+            a->heads[i] = NONE;
+        a->heads_n = n;
+    }
+    uint32_t at = (uint32_t)(e - a->entries), first = a->heads[e->owner];
+    e->prev = NONE;
+    e->next = first;
+    if (first != NONE)
+        a->entries[first].prev = at;
+    a->heads[e->owner] = at;
+}
+
+static void unlink_entry(struct allowed *a, const struct allowed_entry *e)
+{
+    if (e->prev != NONE)
+        a->entries[e->prev].next = e->next;
+    else
+        a->heads[e->owner] = e->next;
+    if (e->next != NONE)
+        a->entries[e->next].prev = e->prev;
+}
+
+/* ---- the table ---- */
+
 static void grow(struct allowed *a)
 {
     struct allowed old = *a;
@@ -62,13 +98,14 @@ static void grow(struct allowed *a)
     a->capacity = 64;
     while (a->capacity < old.used * 4)
         a->capacity *= 2;
-    a->entries = calloc(a->capacity, sizeof *a->entries);
-    if (!a->entries) {
-        fprintf(stderr, "out of memory\n");
-        abort();
+    a->entries = mem_zalloc(a->capacity, sizeof *a->entries);
+    for (size_t i = 0; i < a->heads_n; i++)
+        a->heads[i] = NONE;
+    while ((e = allowed_next(&old, &cursor)) != NULL) {
+        struct allowed_entry *moved = find(a, &e->prefix);
+        *moved = *e;
+        link_entry(a, moved);
     }
-    while ((e = allowed_next(&old, &cursor)) != NULL)
-        *find(a, &e->prefix) = *e;
     a->filled = a->used;
     free(old.entries);
 }
@@ -82,15 +119,26 @@ bool allowed_set(struct allowed *a, const struct ip_prefix *prefix, uint32_t own
         grow(a);
     struct allowed_entry *e = find(a, &p);
     if (e->state == STATE_USED) {
-        bool changed = e->owner != owner;
+        if (e->owner == owner)
+            return false;
+        unlink_entry(a, e);
         e->owner = owner;
-        return changed;
+        link_entry(a, e);
+        return true;
     }
     if (e->state == STATE_FREE)
         a->filled++;
     a->used++;
     *e = (struct allowed_entry){.prefix = p, .owner = owner, .state = STATE_USED};
+    link_entry(a, e);
     return true;
+}
+
+static void remove_entry(struct allowed *a, struct allowed_entry *e)
+{
+    unlink_entry(a, e);
+    e->state = STATE_REMOVED;
+    a->used--;
 }
 
 bool allowed_remove(struct allowed *a, const struct ip_prefix *prefix, uint32_t owner)
@@ -103,8 +151,17 @@ bool allowed_remove(struct allowed *a, const struct ip_prefix *prefix, uint32_t 
     struct allowed_entry *e = find(a, &p);
     if (e->state != STATE_USED || e->owner != owner)
         return false;
-    e->state = STATE_REMOVED;
-    a->used--;
+    remove_entry(a, e);
+    return true;
+}
+
+bool allowed_take(struct allowed *a, uint32_t owner, struct ip_prefix *prefix)
+{
+    if (owner >= a->heads_n || a->heads[owner] == NONE)
+        return false;
+    struct allowed_entry *e = &a->entries[a->heads[owner]];
+    *prefix = e->prefix;
+    remove_entry(a, e);
     return true;
 }
 

@@ -207,6 +207,7 @@ static enum err engine_up(struct tunnel *t, unsigned workers, char *why, unsigne
                                    .mtu = t->mtu,
                                    .peers_max = TUNNEL_PEERS_MAX,
                                    .pad = true,
+                                   .gate = true,
                                    .source_resolve = t->options.source_resolve};
     struct engine_tun tun = {.queues = tun_queues(t->tun), .offloads = tun_offloads(t->tun)};
     enum err err = engine_new(&t->engine, &config, why, why_size);
@@ -281,7 +282,7 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
     allowed_init(&t->allowed);
     index_init(&t->indices);
     loop_timer_init(&t->overflow_timer, on_overflow, t);
-    workers = workers > ENGINE_WORKERS_MAX ? ENGINE_WORKERS_MAX : workers;
+    workers = workers < ENGINE_WORKERS_MAX ? workers : ENGINE_WORKERS_MAX - 1; /* and the gate */
 
     if ((err = device_up(t, workers, why, why_size)) != ERR_OK)
         goto out;
@@ -484,7 +485,7 @@ static const char *const outcome_names[WG_OUTCOME_COUNT] = {
 void tunnel_log_counters(const struct tunnel *t)
 {
     uint64_t sum;
-    unsigned workers = engine_workers(t->engine);
+    unsigned workers = engine_threads(t->engine);
 
     for (unsigned v = 0; v < VERDICT_N; v++) {
         sum = 0;

@@ -187,7 +187,8 @@ enum err tunnel_sockets_open(struct tunnel *t, uint16_t port, struct udp_group *
                              struct udp_group *v6, char *why, unsigned why_size)
 {
     struct udp_config config = {.port = port,
-                                .sockets = engine_workers(t->engine),
+                                .sockets = engine_threads(t->engine),
+                                .gate = true,
                                 .mark = t->mark,
                                 .steering = t->options.steering,
                                 .offloads = t->options.offloads};
@@ -218,7 +219,7 @@ enum err tunnel_sockets_open(struct tunnel *t, uint16_t port, struct udp_group *
 
 void tunnel_sockets_hand_out(struct tunnel *t)
 {
-    for (unsigned i = 0; i < engine_workers(t->engine); i++) {
+    for (unsigned i = 0; i < engine_threads(t->engine); i++) {
         struct command c = {.kind = COMMAND_SOCKETS_SET};
         c.sockets.v4 = t->v4.n > 0 ? t->v4.fds[i] : -1;
         c.sockets.v6 = t->v6.n > 0 ? t->v6.fds[i] : -1;
@@ -233,8 +234,8 @@ void tunnel_roam_begin(struct tunnel *t)
         t->roam.again = true;
         return;
     }
-    t->roam.acks_missing = engine_workers(t->engine);
-    for (unsigned i = 0; i < engine_workers(t->engine); i++)
+    t->roam.acks_missing = engine_threads(t->engine);
+    for (unsigned i = 0; i < engine_threads(t->engine); i++)
         tunnel_command(t, i, &(struct command){.kind = COMMAND_SOCKETS_DROP});
 }
 

@@ -26,7 +26,7 @@ enum err engine_new(struct engine **out, const struct engine_config *config, cha
 {
     struct crypt probe;
 
-    ASSERT(config->workers >= 1 && config->workers <= ENGINE_WORKERS_MAX);
+    ASSERT(config->workers >= 1 && config->workers + config->gate <= ENGINE_WORKERS_MAX);
     ASSERT(config->peers_max >= 1 && config->peers_max <= ENGINE_PEERS_MAX);
     *out = NULL;
     if (crypt_init(&probe, config->crypto) != ERR_OK) {
@@ -41,13 +41,13 @@ enum err engine_new(struct engine **out, const struct engine_config *config, cha
     e->event_fd = -1;
     e->config = *config;
     e->config.mtu = (uint32_t)size_min(config->mtu, IO_GSO_BYTES_MAX - WG_DATA_OVERHEAD);
-    e->workers_n = config->workers;
-    snapshot_domain_init(&e->domain, config->workers);
-    e->counters = aligned_alloc(CACHE_LINE, sizeof *e->counters * config->workers);
+    e->workers_n = config->workers + (config->gate ? 1 : 0);
+    snapshot_domain_init(&e->domain, e->workers_n);
+    e->counters = aligned_alloc(CACHE_LINE, sizeof *e->counters * e->workers_n);
     e->sources = source_cache_new((uint64_t)random_u32() << 32 | random_u32());
     if (!e->counters || !e->sources)
         goto no_memory;
-    memset(e->counters, 0, sizeof *e->counters * config->workers);
+    memset(e->counters, 0, sizeof *e->counters * e->workers_n);
     e->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (e->event_fd < 0) {
         snprintf(why, why_size, "cannot make an event descriptor: too many open files?");
@@ -55,7 +55,7 @@ enum err engine_new(struct engine **out, const struct engine_config *config, cha
         return ERR_IO;
     }
     sleeper_prepare(&e->control);
-    for (unsigned i = 0; i < config->workers; i++) {
+    for (unsigned i = 0; i < e->workers_n; i++) {
         struct worker *w = aligned_alloc(CACHE_LINE, ALIGN_UP(sizeof *w, CACHE_LINE));
         if (!w)
             goto no_memory;
@@ -93,8 +93,8 @@ enum err engine_start(struct engine *e, const struct engine_tun *tun, char *why,
     pthread_barrier_init(&e->started, NULL, e->workers_n + 1);
     for (unsigned i = 0; i < e->workers_n; i++) {
         char name[16];
-        snprintf(name, sizeof name, "fz-worker-%u", i);
-        int cpu = e->config.pin ? thread_cpu_nth(i) : -1;
+        snprintf(name, sizeof name, i < e->config.workers ? "fz-worker-%u" : "fz-gate-%u", i);
+        int cpu = e->config.pin && i < e->config.workers ? thread_cpu_nth(i) : -1;
         /* A thread that cannot be started would leave the others at the barrier: fatal, like out of memory. */
         if (thread_start(&e->workers[i]->thread, name, cpu, worker_main, e->workers[i]) != ERR_OK) {
             fprintf(stderr, "cannot start worker thread %u of %u\n", i, e->workers_n);
@@ -229,6 +229,11 @@ void engine_free(struct engine *e)
 /* ---- looking ---- */
 
 unsigned engine_workers(const struct engine *e)
+{
+    return e->config.workers;
+}
+
+unsigned engine_threads(const struct engine *e)
 {
     return e->workers_n;
 }

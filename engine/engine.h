@@ -46,6 +46,7 @@ struct engine_config {
     uint32_t peers_max;  /* slots, <= ENGINE_PEERS_MAX */
     bool pad;            /* pad plaintext to 16 bytes (plain WireGuard); Firezone mode does not */
     bool source_resolve; /* datagrams without a source go through the source cache */
+    bool gate;           /* one thread more, which owns no peers and gets all handshake messages */
     bool pin;            /* worker i runs on the i-th usable CPU only */
 };
 
@@ -65,7 +66,10 @@ enum err engine_start(struct engine *e, const struct engine_tun *tun, char *why,
 /* Stops and joins the workers (they let go of all descriptors first), frees everything. Accepts NULL. */
 void engine_free(struct engine *e);
 
+/* Workers that own peers. */
 unsigned engine_workers(const struct engine *e);
+/* With the gate: how many sockets a group needs, and whom roams and counters concern. */
+unsigned engine_threads(const struct engine *e);
 const char *engine_io_name(const struct engine *e);
 const char *engine_crypto_name(const struct engine *e);
 const struct counters *engine_counters(const struct engine *e, unsigned worker);

@@ -27,7 +27,10 @@ static bool under_load(struct worker *w) REQUIRES_ROLE(role_worker)
         w->load_window_start = w->now;
         w->load_window_count = 0;
     }
-    unsigned share = HANDSHAKES_PER_SECOND / w->engine->workers_n;
+    /* With a gate nearly all of them come there; the others see what steering let pass. */
+    unsigned share = HANDSHAKES_PER_SECOND;
+    if (!worker_is_gate(w))
+        share /= w->engine->config.workers;
     if (w->load_window_count >= size_max(share, 10) ||
         handshake_ring_len(&w->handshakes) >= QUEUE_LOADED)
         w->load_until = w->now + NS_PER_SEC;

@@ -280,7 +280,7 @@ static enum err io_start(struct worker *w)
                                .udp_buffers = WORKER_UDP_BUFFERS};
     bool own_queue = w->index < tun->queues;
     enum err err = io_new(&w->io, &config);
-    if (err != ERR_OK)
+    if (err != ERR_OK || worker_is_gate(w))
         return err;
     err = io_attach_tun(w->io, tun->fds[own_queue ? w->index : 0], own_queue);
     if (err != ERR_OK) {

@@ -218,6 +218,15 @@ static inline void tally(struct worker *w, enum tally t, uint64_t n)
     counter_add(&w->counters->tallies[t], n);
 }
 
+/*
+ * The gate is a worker without peers and TUN. All handshake messages come to its socket, whose short queue a flood
+ * fills without taking room, or time, from data: the kernel's scheduler divides the CPUs between it and the others.
+ */
+static inline bool worker_is_gate(const struct worker *w)
+{
+    return w->index >= w->engine->config.workers;
+}
+
 static inline unsigned owner_of(uint32_t value)
 {
     return value >> ENGINE_OWNER_SHIFT;

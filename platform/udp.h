@@ -27,6 +27,7 @@ struct udp_config {
     uint32_t mark;       /* SO_MARK, 0: none */
     uint32_t send_bytes; /* SO_SNDBUF(FORCE), 0: default 2 MiB */
     uint32_t recv_bytes; /* SO_RCVBUF(FORCE), 0: default 16 MiB */
+    bool gate;           /* the last socket gets all handshake messages, and a shorter queue */
     bool steering;       /* false: no BPF program (tests) */
     bool offloads;       /* false: neither GSO nor GRO (tests) */
 };

@@ -308,6 +308,63 @@ static void test_timer_cannot_hold_the_loop(void **state)
     loop_free(l);
 }
 
+enum {
+    SLOW_TIMERS = 3
+};
+
+/* Timers that take their time, and a descriptor that the first one makes readable. */
+struct slow {
+    struct loop_timer timers[SLOW_TIMERS];
+    struct pipe_watch watch;
+    unsigned fired;
+};
+
+static void slow_fire(void *arg)
+{
+    struct slow *s = arg;
+    time_ns end = clock_now() + LOOP_TIMERS_US * NS_PER_US;
+
+    assert_false(loop_timer_armed(&s->timers[s->fired])); /* in order */
+    assert_int_equal(s->watch.calls, s->fired > 0);       /* had its turn after the first */
+    if (s->fired++ == 0)
+        assert_int_equal(write(s->watch.fds[1], "x", 1), 1);
+    while (clock_now() < end)
+        ;
+    if (s->fired == SLOW_TIMERS)
+        loop_stop(s->watch.loop);
+}
+
+static void slow_ready(void *arg, unsigned events)
+{
+    struct slow *s = arg;
+    char byte;
+    (void)events;
+    s->watch.calls++;
+    assert_int_equal(s->fired, 1);
+    assert_int_equal(read(s->watch.fds[0], &byte, 1), 1);
+}
+
+/* Many timers that are due at once must not hold the loop either. */
+static void test_timers_leave_room_for_descriptors(void **state)
+{
+    struct loop *l = new_loop();
+    struct slow s = {.fired = 0};
+
+    (void)state;
+    watch_open(&s.watch, l, false);
+    l->fds[s.watch.fds[0]].cb = slow_ready;
+    l->fds[s.watch.fds[0]].arg = &s;
+    for (unsigned i = SLOW_TIMERS; i-- > 0;) {
+        loop_timer_init(&s.timers[i], slow_fire, &s);
+        loop_timer_set(l, &s.timers[i], l->now + 1 + i);
+    }
+    assert_int_equal(loop_run(l), ERR_OK);
+    assert_int_equal(s.fired, SLOW_TIMERS);
+    assert_int_equal(s.watch.calls, 1);
+    watch_close(&s.watch);
+    loop_free(l);
+}
+
 struct killer {
     struct loop_timer timer;
     struct loop *loop;
@@ -463,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_fd_number_reused_within_batch),
         cmocka_unit_test(test_timers_fire_in_order),
         cmocka_unit_test(test_timer_cannot_hold_the_loop),
+        cmocka_unit_test(test_timers_leave_room_for_descriptors),
         cmocka_unit_test(test_timer_cleared_within_batch),
         cmocka_unit_test(test_idle_is_disarmed),
         cmocka_unit_test(test_signals),

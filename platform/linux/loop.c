@@ -22,7 +22,8 @@
 
 enum {
     LOOP_BATCH = 64,
-    LOOP_SIGNALS = 65
+    LOOP_SIGNALS = 65,
+    LOOP_TIMERS_US = 2000 /* per iteration, then descriptors have their turn */
 };
 
 struct fd_entry {
@@ -223,12 +224,17 @@ static enum err timers_arm(struct loop *l)
     return ERR_OK;
 }
 
+/* The earliest first; what does not fit into this iteration is due in the next, before all that became due since. */
 static void timers_fire(struct loop *l)
 {
-    while (!l->stop && l->heap_n > 0 && l->heap[0]->deadline <= l->now) {
+    time_ns end = l->now + LOOP_TIMERS_US * NS_PER_US;
+    time_ns now = l->now;
+
+    while (now < end && !l->stop && l->heap_n > 0 && l->heap[0]->deadline <= l->now) {
         struct loop_timer *t = l->heap[0];
         loop_timer_clear(l, t);
         t->fire(t->arg);
+        now = clock_now();
     }
 }
 

@@ -32,7 +32,10 @@
 
 enum {
     SEND_BYTES_DEFAULT = 2 << 20,
-    RECV_BYTES_DEFAULT = 16 << 20
+    RECV_BYTES_DEFAULT = 16 << 20,
+    /* At 100,000 handshake messages per second some 100 ms: longer than a thread is kept from its CPU, far shorter
+     * than a handshake's retry. */
+    GATE_RECV_BYTES = 8 << 20
 };
 
 static const char *family_text(unsigned family)
@@ -99,8 +102,9 @@ static enum err set_options(struct udp_group *g, const struct udp_config *config
                         family_text(g->family), strerror(e));
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF,
                config->send_bytes ? config->send_bytes : SEND_BYTES_DEFAULT);
-    set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF,
-               config->recv_bytes ? config->recv_bytes : RECV_BYTES_DEFAULT);
+    bool gate = config->gate && g->n == config->sockets; /* the last one */
+    uint32_t recv_bytes = config->recv_bytes ? config->recv_bytes : RECV_BYTES_DEFAULT;
+    set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, gate ? GATE_RECV_BYTES : recv_bytes);
     /* An offload counts only if every socket of the group has it. */
     g->gso = g->gso && set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
     g->gro = g->gro && set_int(fd, IPPROTO_UDP, UDP_GRO, 1) == 0;
@@ -194,9 +198,9 @@ static enum err open_next(struct udp_group *g, const struct udp_config *config, 
     return ERR_OK;
 }
 
-static void steer(struct udp_group *g)
+static void steer(struct udp_group *g, bool gate)
 {
-    int e = udp_steer_attach(g->fds[0]);
+    int e = udp_steer_attach(g->fds[0], gate ? (int)g->n - 1 : -1);
     g->steered = e == 0;
     if (e != 0)
         log_info(MODULE,
@@ -225,7 +229,7 @@ enum err udp_group_open(struct udp_group *g, const struct udp_config *config, ch
         }
     }
     if (config->steering && g->n > 1)
-        steer(g);
+        steer(g, config->gate);
     accept_all(g);
     return ERR_OK;
 }

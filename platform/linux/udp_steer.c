@@ -35,7 +35,7 @@ _Static_assert(UDP_GROUP_MAX <= 1u << (32 - UDP_OWNER_SHIFT), "every socket need
 #define WG_TYPE(t) ((uint32_t)(t) << 24)
 
 /* clang-format off */
-static struct sock_filter program[] = {
+static const struct sock_filter by_owner[] = {
     /* 0: too short: hash */
     BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
     BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, WG_LEN_MIN, 0, 14),
@@ -61,11 +61,45 @@ static struct sock_filter program[] = {
     /* 16: hash */
     BPF_STMT(BPF_RET | BPF_K, TO_HASH),
 };
-/* clang-format on */
 
-int udp_steer_attach(int fd)
+/* The same, with a socket of their own for handshake messages. */
+enum { GATE_RETURN = 15 };
+static const struct sock_filter with_gate[] = {
+    /* 0: too short: hash */
+    BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, WG_LEN_MIN, 0, 14),
+    /* 2: X = where the WireGuard message starts */
+    BPF_STMT(BPF_LDX | BPF_IMM, 0),
+    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0),
+    BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xf0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x40, 0, 1),
+    BPF_STMT(BPF_LDX | BPF_IMM, CHANNEL_DATA_LEN),
+    /* 7: which message? */
+    BPF_STMT(BPF_LD | BPF_W | BPF_IND, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WG_TYPE(4), 3, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WG_TYPE(1), 5, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WG_TYPE(2), 4, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, WG_TYPE(3), 3, 4),
+    /* 12: data: the owner */
+    BPF_STMT(BPF_LD | BPF_B | BPF_IND, INDEX_LAST_BYTE_DATA),
+    BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, OWNER_SHIFT_IN_BYTE),
+    BPF_STMT(BPF_RET | BPF_A, 0),
+    /* 15: handshake; the number is filled in */
+    BPF_STMT(BPF_RET | BPF_K, 0),
+    /* 16: hash */
+    BPF_STMT(BPF_RET | BPF_K, TO_HASH),
+};
+/* clang-format on */
+_Static_assert(sizeof with_gate == sizeof by_owner, "one buffer fits both");
+
+int udp_steer_attach(int fd, int gate)
 {
+    struct sock_filter program[ARRAY_LEN(with_gate)];
     struct sock_fprog prog = {.len = ARRAY_LEN(program), .filter = program};
+
+    memcpy(program, gate < 0 ? by_owner : with_gate, sizeof program);
+    if (gate >= 0)
+        program[GATE_RETURN].k = (uint32_t)gate;
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof prog) == 0 ? 0
                                                                                          : errno;
 }

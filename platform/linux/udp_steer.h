@@ -9,7 +9,11 @@
 #ifndef FZ_LINUX_UDP_STEER_H
 #define FZ_LINUX_UDP_STEER_H
 
-/* Installs the program for the group `fd` belongs to. Returns 0 or a positive errno. */
-int udp_steer_attach(int fd);
+/*
+ * Installs the program for the group `fd` belongs to. gate: the number of the socket that gets all handshake messages
+ * (initiation, response, cookie reply), or a negative number: responses and cookie replies go to the owner of their index,
+ * initiations by the 4-tuple. Returns 0 or a positive errno.
+ */
+int udp_steer_attach(int fd, int gate);
 
 #endif

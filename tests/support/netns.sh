@@ -243,10 +243,10 @@ spawn() {
 
 # finish PID SECONDS: waits for a spawned process and returns its exit code
 finish() {
-    local pid=$1 tenths=$(($2 * 10))
-    while kill -0 "$pid" 2>/dev/null && [[ $tenths -gt 0 ]]; do
-        sleep 0.1
-        tenths=$((tenths - 1))
+    local pid=$1 tries=$(($2 * 25))
+    while kill -0 "$pid" 2>/dev/null && [[ $tries -gt 0 ]]; do
+        sleep 0.04
+        tries=$((tries - 1))
     done
     if kill -0 "$pid" 2>/dev/null; then
         say "process $pid did not end within $2 s"
@@ -261,7 +261,7 @@ eventually() {
     shift
     until "$@" >/dev/null 2>&1; do
         [[ $SECONDS -lt $end ]] || return 1
-        sleep 0.1
+        sleep 0.05
     done
 }
 
@@ -380,10 +380,10 @@ tunnel_answers() { # NAME
 # tunnel_wait NAME: at most 10 s
 tunnel_wait() {
     local name=$1 it device where
-    for _ in {1..100}; do
+    for _ in {1..250}; do
         tunnel_answers "$name" >/dev/null 2>&1 && break
         kill -0 "${T_PID[$name]}" 2>/dev/null || return 1
-        sleep 0.1
+        sleep 0.04
     done
     tunnel_answers "$name" >/dev/null || return 1
     [[ ${T_IMPL[$name]} != ours ]] || {
