@@ -92,10 +92,15 @@ static enum err add_signals(struct app *app)
 
 /* The userspace API */
 
-static enum err api_apply(void *ctx, const struct device_update *update)
+static void api_applied(void *arg, enum err err)
+{
+    uapi_server_applied(arg, err);
+}
+
+static void api_apply(void *ctx, struct device_update *update, struct uapi_pending *pending)
 {
     struct app *app = ctx;
-    return tunnel_apply(app->tunnel, update);
+    tunnel_apply_give(app->tunnel, update, api_applied, pending);
 }
 
 static void api_status(void *ctx, struct device_status *out)
@@ -107,7 +112,7 @@ static void api_status(void *ctx, struct device_status *out)
 /* False: another process serves this name. Without the right to create the socket the tunnel runs without it. */
 static bool api_start(struct app *app, char *why, unsigned why_size)
 {
-    const struct uapi_server_ops ops = {.apply = api_apply, .status = api_status, .ctx = app};
+    const struct uapi_server_ops ops = {.apply_give = api_apply, .status = api_status, .ctx = app};
     enum err err = uapi_server_new(&app->uapi, app->loop, UAPI_SERVER_DIR, tunnel_name(app->tunnel),
                                    &ops, why, why_size);
 

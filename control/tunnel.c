@@ -245,10 +245,10 @@ static enum err control_up(struct tunnel *t, const struct config *config, char *
     err = loop_add_fd(t->loop, engine_event_fd(t->engine), LOOP_READ, tunnel_on_events, t);
     if (err != ERR_OK)
         return fail(why, why_size, err, "cannot watch the workers", err_text(err));
-    noise_identity_init(&t->identity, config->device.private_key);
-    keylog_identity(t->identity.private_key);
+    noise_identity_init(t->identity, config->device.private_key);
+    keylog_identity(t->identity->private_key);
     tunnel_gate_publish(t, false);
-    err = tunnel_peers_update(t, &config->device);
+    err = tunnel_update_now(t, &config->device);
     return err == ERR_OK ? ERR_OK : fail(why, why_size, err, "cannot add the peers", err_text(err));
 }
 
@@ -282,6 +282,8 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
     allowed_init(&t->allowed);
     index_init(&t->indices);
     loop_timer_init(&t->overflow_timer, on_overflow, t);
+    tunnel_updates_init(t);
+    tunnel_roam_init(t);
     workers = workers < ENGINE_WORKERS_MAX ? workers : ENGINE_WORKERS_MAX - 1; /* and the gate */
 
     if ((err = device_up(t, workers, why, why_size)) != ERR_OK)
@@ -315,8 +317,9 @@ void tunnel_free(struct tunnel *t)
         routes_free(t->host);
     if (t->engine)
         loop_del_fd(t->loop, engine_event_fd(t->engine));
-    tunnel_peers_free(t);
+    tunnel_updates_fini(t);
     loop_timer_clear(t->loop, &t->overflow_timer);
+    loop_timer_clear(t->loop, &t->roam.retry);
     if (t->resolve)
         resolve_free(t->resolve);
     engine_free(t->engine);
@@ -334,8 +337,7 @@ void tunnel_free(struct tunnel *t)
         tun_free(t->tun);
     index_fini(&t->indices);
     allowed_fini(&t->allowed);
-    noise_identity_wipe(&t->identity);
-    secure_wipe(t, sizeof *t);
+    secure_wipe(t, sizeof *t); /* the private key, too */
     free(t);
 }
 
@@ -385,24 +387,15 @@ static enum err mark_change(struct tunnel *t, uint32_t mark)
     return err;
 }
 
-enum err tunnel_apply(struct tunnel *t, const struct device_update *u)
+enum err tunnel_settings_apply(struct tunnel *t, const struct device_update *u)
 {
     enum err err = ERR_OK;
 
-    if (u->has_listen_port && (err = port_change(t, u->listen_port)) != ERR_OK)
-        return err;
-    if (u->has_fwmark && (err = mark_change(t, u->fwmark)) != ERR_OK)
-        return err;
-    if (u->has_private_key) {
-        struct noise_identity next;
-        noise_identity_init(&next, u->private_key);
-        bool changed = !ct_equal(&next, &t->identity, sizeof next);
-        t->identity = next;
-        noise_identity_wipe(&next);
-        if (changed)
-            tunnel_identity_changed(t);
-    }
-    return tunnel_peers_update(t, u);
+    if (u->has_listen_port)
+        err = port_change(t, u->listen_port);
+    if (err == ERR_OK && u->has_fwmark)
+        err = mark_change(t, u->fwmark);
+    return err;
 }
 
 enum err tunnel_roam(struct tunnel *t)
@@ -457,7 +450,7 @@ void tunnel_status(struct tunnel *t, struct device_status *out)
     struct device_peer_status **by_slot;
 
     memset(out, 0, sizeof *out);
-    memcpy(out->private_key, t->identity.private_key, sizeof out->private_key);
+    memcpy(out->private_key, t->identity->private_key, sizeof out->private_key);
     out->listen_port = t->port;
     out->fwmark = t->mark;
     if (t->peers_n == 0)

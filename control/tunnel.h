@@ -41,8 +41,15 @@ const char *tunnel_name(const struct tunnel *t);
 /* One line for the log: name, port, workers, backend, crypto, offloads. */
 const char *tunnel_summary(const struct tunnel *t);
 
-/* Applies an update of the userspace API. ERR_IN_USE: the listen port is taken; the old one stays. */
-enum err tunnel_apply(struct tunnel *t, const struct device_update *update) MUST_USE;
+/* The update is over. ERR_CLOSED: the tunnel went down before. */
+typedef void (*tunnel_applied)(void *arg, enum err err);
+/*
+ * Applies an update of the userspace API and then calls `done`: before it returns if that takes no time, else later
+ * from the loop. Takes what *update holds. Updates come one after the other; tunnel_status shows what is done so far.
+ * ERR_IN_USE: the listen port is taken, nothing changed. ERR_FULL: too many peers; those before have been added.
+ */
+void tunnel_apply_give(struct tunnel *t, struct device_update *update, tunnel_applied done,
+                       void *arg);
 /* Fills `out` (device_status_fini it). */
 void tunnel_status(struct tunnel *t, struct device_status *out);
 /* Network change or SIGHUP: new sockets on the same port, source addresses asked anew. */

@@ -14,8 +14,12 @@ enum {
     EDGES_PER_STEP = 512,     /* and no longer than */
     EDGES_STEP_US = 2000,     /* this, because some start a handshake */
     PACKETS_PER_STEP = 256,
+    ACKS_PER_LOOK = 16, /* at the clock */
+    ACKS_STEP_US = 1000,
     PORT_TRIES = 16
 };
+
+static const time_ns roam_retry_min_ns = 100 * NS_PER_MS, roam_retry_max_ns = 5 * NS_PER_SEC;
 
 /* ---- edges ---- */
 
@@ -25,6 +29,7 @@ static void peer_edges(struct tunnel *t, struct tunnel_peer *p)
     struct peer_activity a;
     time_ns now = clock_now();
 
+    tunnel_peer_refresh(p);
     engine_peer_activity(p->engine_peer, &a);
     if (edges & EDGE_ENDPOINT)
         wg_peer_set_endpoint(&p->wg, &a.endpoint);
@@ -88,7 +93,7 @@ static struct tunnel_peer *handle_initiation(struct tunnel *t, const struct even
     struct noise_opened opened;
     struct tunnel_peer *p;
 
-    if (!noise_initiation_open(&opened, &t->identity, e->bytes)) {
+    if (!noise_initiation_open(&opened, t->identity, e->bytes)) {
         *outcome = WG_OUTCOME_UNAUTHENTIC;
         return NULL;
     }
@@ -103,6 +108,7 @@ static struct tunnel_peer *handle_initiation(struct tunnel *t, const struct even
         noise_opened_wipe(&opened);
         return NULL;
     }
+    tunnel_peer_refresh(p);
     p->heard_from = e->from;
     p->heard_at = e->to;
     struct wg_fresh fresh = tunnel_fresh(t, p);
@@ -230,6 +236,7 @@ void tunnel_sockets_hand_out(struct tunnel *t)
 void tunnel_roam_begin(struct tunnel *t)
 {
     engine_sources_invalidate(t->engine);
+    loop_timer_clear(t->loop, &t->roam.retry);
     if (t->roam.acks_missing > 0) {
         t->roam.again = true;
         return;
@@ -237,6 +244,28 @@ void tunnel_roam_begin(struct tunnel *t)
     t->roam.acks_missing = engine_threads(t->engine);
     for (unsigned i = 0; i < engine_threads(t->engine); i++)
         tunnel_command(t, i, &(struct command){.kind = COMMAND_SOCKETS_DROP});
+}
+
+static void on_roam_retry(void *arg)
+{
+    tunnel_roam_begin(arg);
+}
+
+void tunnel_roam_init(struct tunnel *t)
+{
+    loop_timer_init(&t->roam.retry, on_roam_retry, t);
+}
+
+/* The port was taken in the gap, or there are no descriptors: without sockets the tunnel is dead, so it goes on trying. */
+static void roam_failed(struct tunnel *t, const char *why)
+{
+    struct tunnel_roam *r = &t->roam;
+    if (r->retry_after == 0)
+        log_error("tunnel", "no sockets after a change of network, trying again: %s", why);
+    r->retry_after = r->retry_after ? 2 * r->retry_after : roam_retry_min_ns;
+    if (r->retry_after > roam_retry_max_ns)
+        r->retry_after = roam_retry_max_ns;
+    loop_timer_set(t->loop, &r->retry, clock_now() + r->retry_after);
 }
 
 static void peers_forget_sources(struct tunnel *t)
@@ -265,31 +294,38 @@ static void roam_finish(struct tunnel *t)
         t->v6 = r->next_v6;
         r->have_next = false;
     } else if (tunnel_sockets_open(t, t->port, &t->v4, &t->v6, why, sizeof why) != ERR_OK) {
-        log_error("tunnel", "roam: %s", why);
+        roam_failed(t, why);
     }
-    if (t->v4.n > 0 || t->v6.n > 0)
+    if (t->v4.n > 0 || t->v6.n > 0) {
         t->port = t->v4.n > 0 ? t->v4.port : t->v6.port;
+        if (r->retry_after)
+            log_info("tunnel", "the sockets are open again, port %u", t->port);
+        r->retry_after = 0;
+        log_debug("tunnel", "sockets replaced, port %u", t->port);
+    }
     tunnel_sockets_hand_out(t);
     if (t->resolve)
         resolve_retry_now(t->resolve);
-    log_debug("tunnel", "sockets replaced, port %u", t->port);
     if (r->again) {
         r->again = false;
         tunnel_roam_begin(t);
     }
 }
 
-static void acks_step(struct tunnel *t)
+static bool acks_step(struct tunnel *t)
 {
     struct event_ack a;
-    while (engine_pop_ack(t->engine, &a)) {
+    unsigned n = 0;
+    time_ns end = clock_now() + ACKS_STEP_US * NS_PER_US;
+    while (++n % ACKS_PER_LOOK != 0 || clock_now() < end) {
+        if (!engine_pop_ack(t->engine, &a))
+            return false;
         switch ((enum ack_kind)a.kind) {
         case ACK_SESSION_GONE:
             tunnel_session_gone(t, a.session, engine_session_index(a.session));
             break;
         case ACK_PEER_GONE:
-            t->slot_leaving[engine_peer_value(a.peer) & ((1u << ENGINE_OWNER_SHIFT) - 1)] = false;
-            engine_peer_free(a.peer);
+            tunnel_peer_gone(t, a.peer);
             break;
         case ACK_SOCKETS_DROPPED:
             if (--t->roam.acks_missing == 0)
@@ -299,6 +335,7 @@ static void acks_step(struct tunnel *t)
             break;
         }
     }
+    return true;
 }
 
 void tunnel_on_events(void *arg, unsigned events)
@@ -307,8 +344,8 @@ void tunnel_on_events(void *arg, unsigned events)
     (void)events;
 
     engine_events_begin(t->engine);
-    acks_step(t);
-    bool more = edges_step(t);
+    bool more = acks_step(t);
+    more = edges_step(t) || more;
     more = handshakes_step(t) || more;
     more = packets_step(t) || more;
     if (more)

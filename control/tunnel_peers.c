@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Peers of the tunnel: adding and removing, AllowedIPs, and carrying out what each peer's handshake machine asks for. */
-#include <stdio.h>
-#include <stdlib.h>
+/* Peers of the tunnel at work: their receiver indices, and carrying out what each handshake machine asks for. */
 #include <string.h>
 
 #include "control/keylog.h"
@@ -18,21 +16,6 @@ void tunnel_command(struct tunnel *t, unsigned worker, const struct command *c)
     engine_command(t->engine, worker, c);
     if (!loop_timer_armed(&t->overflow_timer) && !engine_commands_flush(t->engine))
         loop_timer_set(t->loop, &t->overflow_timer, clock_now() + overflow_retry_ns);
-}
-
-/* ---- by public key ---- */
-
-static struct tunnel_peer **key_bucket(struct tunnel *t, const uint8_t *key)
-{
-    return &t->by_key[load_le32(key) % ARRAY_LEN(t->by_key)];
-}
-
-struct tunnel_peer *tunnel_peer_find(struct tunnel *t, const uint8_t public_key[WG_KEY_LEN])
-{
-    struct tunnel_peer *p = *key_bucket(t, public_key);
-    while (p && memcmp(p->wg.remote.public_key, public_key, WG_KEY_LEN) != 0)
-        p = p->hash_next;
-    return p;
 }
 
 /* ---- receiver indices ---- */
@@ -243,8 +226,9 @@ static void on_timer(void *arg)
 {
     struct tunnel_peer *p = arg;
     struct peer_activity a;
-    struct wg_fresh fresh = tunnel_fresh(p->tunnel, p);
 
+    tunnel_peer_refresh(p);
+    struct wg_fresh fresh = tunnel_fresh(p->tunnel, p);
     engine_peer_activity(p->engine_peer, &a);
     struct wg_activity activity = {.unanswered_since = a.unanswered_since,
                                    .unacked_since = a.unacked_since,
@@ -255,220 +239,18 @@ static void on_timer(void *arg)
     tunnel_peer_drive(p);
 }
 
-/* ---- adding and removing ---- */
-
-static bool slot_find(const struct tunnel *t, uint32_t *slot)
+void tunnel_peer_timer_init(struct tunnel_peer *p)
 {
-    for (uint32_t i = 0; i < TUNNEL_PEERS_MAX; i++) {
-        if (!t->peers[i] && !t->slot_leaving[i]) {
-            *slot = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static unsigned least_loaded_worker(const struct tunnel *t)
-{
-    unsigned best = 0;
-    for (unsigned i = 1; i < engine_workers(t->engine); i++) {
-        if (t->worker_load[i] < t->worker_load[best])
-            best = i;
-    }
-    return best;
-}
-
-static struct tunnel_peer *peer_add(struct tunnel *t, const struct device_peer_update *u)
-{
-    struct wg_peer_config config = {.identity = &t->identity, .timing = WG_TIMING_DEFAULT};
-    uint32_t slot;
-
-    if (!slot_find(t, &slot)) {
-        log_warn("tunnel", "too many peers: at most %d", TUNNEL_PEERS_MAX);
-        return NULL;
-    }
-    struct tunnel_peer *p = calloc(1, sizeof *p);
-    if (!p) {
-        fprintf(stderr, "out of memory\n");
-        abort();
-    }
-    memcpy(config.public_key, u->public_key, WG_KEY_LEN);
-    p->tunnel = t;
-    p->slot = slot;
-    p->owner = least_loaded_worker(t);
-    p->engine_peer = engine_peer_new(slot, p->owner);
-    wg_peer_init(&p->wg, &config, random_u32(), clock_now());
-    secure_wipe(&config, sizeof config);
     loop_timer_init(&p->timer, on_timer, p);
-    t->peers[slot] = p;
-    t->peers_n++;
-    t->worker_load[p->owner]++;
-    if (slot >= t->slots_used)
-        t->slots_used = slot + 1;
-    struct tunnel_peer **bucket = key_bucket(t, u->public_key);
-    p->hash_next = *bucket;
-    *bucket = p;
-    tunnel_command(
-        t, p->owner,
-        &(struct command){.kind = COMMAND_PEER_ADD, .slot = slot, .peer = p->engine_peer});
-    return p;
 }
 
-static void steer(struct tunnel *t, const struct ip_prefix *prefix, const struct tunnel_peer *owner)
-{
-    enum err err;
-    if (!tun_steered(t->tun))
-        return;
-    err = owner ? tun_steer_set(t->tun, prefix, owner->owner) : tun_steer_clear(t->tun, prefix);
-    if (err != ERR_OK && err != ERR_NOT_FOUND)
-        log_debug("tunnel", "steering map: %s; packets reach their worker by rings", err_text(err));
-}
-
-/* The peer's record in the engine is freed when the worker let go of it (ACK_PEER_GONE). */
-static void peer_forget(struct tunnel *t, struct tunnel_peer *p)
-{
-    struct tunnel_peer **link = key_bucket(t, p->wg.remote.public_key);
-    while (*link != p)
-        link = &(*link)->hash_next;
-    *link = p->hash_next;
-    for (unsigned i = 0; i < TUNNEL_INDICES_MAX; i++) {
-        if (p->indices[i].index == 0)
-            continue;
-        if (p->indices[i].session)
-            index_orphan(&t->indices, p->indices[i].index);
-        else
-            index_release(&t->indices, p->indices[i].index);
-    }
-    loop_timer_clear(t->loop, &p->timer);
-    if (t->resolve)
-        resolve_cancel(t->resolve, p);
-    wg_peer_fini(&p->wg);
-    t->peers[p->slot] = NULL;
-    t->peers_n--;
-    t->worker_load[p->owner]--;
-    secure_wipe(p, sizeof *p);
-    free(p);
-}
-
-static bool allowed_clear(struct tunnel *t, const struct tunnel_peer *p)
-{
-    const struct allowed_entry *e;
-    size_t cursor = 0;
-    bool changed = false;
-
-    while ((e = allowed_next(&t->allowed, &cursor)) != NULL) {
-        if (e->owner != p->slot)
-            continue;
-        struct ip_prefix prefix = e->prefix;
-        changed = allowed_remove(&t->allowed, &prefix, p->slot) || changed;
-        steer(t, &prefix, NULL);
-    }
-    return changed;
-}
-
-static bool peer_remove(struct tunnel *t, struct tunnel_peer *p)
-{
-    bool changed = allowed_clear(t, p);
-    t->slot_leaving[p->slot] = true;
-    plain_command(p, COMMAND_PEER_REMOVE);
-    peer_forget(t, p);
-    return changed;
-}
-
-void tunnel_peers_free(struct tunnel *t)
-{
-    for (uint32_t i = 0; i < t->slots_used; i++) {
-        if (t->peers[i])
-            peer_forget(t, t->peers[i]);
-    }
-}
-
-/* ---- updates ---- */
+/* ---- endpoints ---- */
 
 void tunnel_peer_endpoint(struct tunnel_peer *p, const struct sock_addr *to, bool tell_wg)
 {
     if (tell_wg)
         wg_peer_set_endpoint(&p->wg, to);
     endpoint_command(p, to);
-}
-
-static bool peer_allowed_update(struct tunnel *t, struct tunnel_peer *p,
-                                const struct device_peer_update *u)
-{
-    bool changed = u->replace_allowed && allowed_clear(t, p);
-    for (size_t i = 0; i < u->allowed_n; i++) {
-        const struct device_allowed *a = &u->allowed[i];
-        if (a->remove ? allowed_remove(&t->allowed, &a->prefix, p->slot)
-                      : allowed_set(&t->allowed, &a->prefix, p->slot)) {
-            steer(t, &a->prefix, a->remove ? NULL : p);
-            changed = true;
-        }
-    }
-    return changed;
-}
-
-/* Returns whether the routes changed. */
-static bool peer_update(struct tunnel *t, const struct device_peer_update *u)
-{
-    struct tunnel_peer *p = tunnel_peer_find(t, u->public_key);
-
-    if (memcmp(u->public_key, t->identity.public_key, WG_KEY_LEN) == 0)
-        return false; /* ourselves: WireGuard ignores such a peer */
-    if (u->remove)
-        return p && peer_remove(t, p);
-    if (!p && (u->update_only || !(p = peer_add(t, u))))
-        return false;
-    if (u->has_psk) {
-        wg_peer_set_psk(&p->wg, ct_is_zero(u->psk, sizeof u->psk) ? NULL : u->psk);
-        keylog_psk(u->psk);
-    }
-    keylog_remote(u->public_key);
-    if (u->has_endpoint) {
-        if (t->resolve)
-            resolve_cancel(t->resolve, p);
-        if (u->endpoint_host[0])
-            resolve_add(t->resolve, u->endpoint_host, u->endpoint_port, p);
-        else
-            tunnel_peer_endpoint(p, &u->endpoint, true);
-    }
-    bool routes_changed = peer_allowed_update(t, p, u);
-    if (u->has_keepalive) {
-        p->keepalive_seconds = u->keepalive_seconds;
-        wg_peer_set_keepalive(&p->wg, clock_now(), u->keepalive_seconds * NS_PER_SEC);
-    }
-    tunnel_peer_drive(p);
-    return routes_changed;
-}
-
-static enum err routes_publish(struct tunnel *t)
-{
-    struct engine_route *routes = malloc((t->allowed.used + 1) * sizeof *routes);
-    const struct allowed_entry *e;
-    size_t cursor = 0, n = 0;
-
-    if (!routes)
-        return ERR_NO_MEMORY;
-    while ((e = allowed_next(&t->allowed, &cursor)) != NULL)
-        routes[n++] = (struct engine_route){
-            .prefix = e->prefix, .peer = engine_peer_value(t->peers[e->owner]->engine_peer)};
-    enum err err = engine_set_routes(t->engine, routes, n);
-    free(routes);
-    return err;
-}
-
-enum err tunnel_peers_update(struct tunnel *t, const struct device_update *u)
-{
-    bool routes_changed = false;
-
-    if (u->replace_peers) {
-        for (uint32_t i = 0; i < t->slots_used; i++) {
-            if (t->peers[i])
-                routes_changed = peer_remove(t, t->peers[i]) || routes_changed;
-        }
-    }
-    for (size_t i = 0; i < u->peers_n; i++)
-        routes_changed = peer_update(t, &u->peers[i]) || routes_changed;
-    return routes_changed ? routes_publish(t) : ERR_OK;
 }
 
 void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsigned n)
@@ -502,22 +284,16 @@ void tunnel_gate_publish(struct tunnel *t, bool rotate)
     if (rotate)
         engine_rotate_gate(t->engine, secret);
     else
-        engine_set_gate(t->engine, t->identity.public_key, secret);
+        engine_set_gate(t->engine, t->identity->public_key, secret);
     secure_wipe(secret, sizeof secret);
     t->gate_secret_at = clock_now();
 }
 
-void tunnel_identity_changed(struct tunnel *t)
+bool tunnel_peer_refresh(struct tunnel_peer *p)
 {
-    struct tunnel_peer *own = tunnel_peer_find(t, t->identity.public_key);
-    keylog_identity(t->identity.private_key);
-    if (own && peer_remove(t, own) && routes_publish(t) != ERR_OK)
-        log_error("tunnel", "out of memory");
-    for (uint32_t i = 0; i < t->slots_used; i++) {
-        if (!t->peers[i])
-            continue;
-        wg_peer_set_identity(&t->peers[i]->wg, &t->identity);
-        tunnel_peer_drive(t->peers[i]);
-    }
-    tunnel_gate_publish(t, false);
+    if (p->wg.identity == p->tunnel->identity)
+        return false;
+    wg_peer_set_identity(&p->wg, p->tunnel->identity);
+    tunnel_peer_drive(p);
+    return true;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The tunnel's state, shared by its three files: tunnel.c (bringing up, taking down, host configuration),
- * tunnel_peers.c (peers, their handshakes and AllowedIPs) and tunnel_events.c (what the workers report, roaming).
- * Control role.
+ * The tunnel's state, shared by its files: tunnel.c (bringing up, taking down, host configuration), tunnel_update.c
+ * (updates: adding and removing peers, AllowedIPs), tunnel_peers.c (the peers' handshakes) and tunnel_events.c (what the
+ * workers report, roaming). Control role.
  */
 #ifndef FZ_CONTROL_TUNNEL_PRIVATE_H
 #define FZ_CONTROL_TUNNEL_PRIVATE_H
@@ -60,6 +60,14 @@ struct tunnel_roam {
     bool again;            /* another one was asked for meanwhile */
     bool have_next;        /* `next` is open already (port change) */
     struct udp_group next_v4, next_v6;
+    struct loop_timer retry; /* the sockets could not be opened: tried again */
+    time_ns retry_after;     /* 0: the sockets are open */
+};
+
+/* Why the slot of a removed peer is not free yet. */
+enum slot_leaving {
+    SLOT_HELD_BY_WORKER = 1 << 0, /* it has not confirmed the removal */
+    SLOT_HELD_BY_ROUTES = 1 << 1  /* the published routes may still lead to it */
 };
 
 struct tunnel {
@@ -76,18 +84,31 @@ struct tunnel {
     struct resolve *resolve;
     struct tunnel_roam roam;
 
-    struct noise_identity identity;
+    /* Ours, one of the two; the other one is that of peers which do not know of the change yet. */
+    struct noise_identity *identity, identities[2];
     time_ns gate_secret_at;
     uint64_t fresh_timestamp_ns; /* last handed out */
 
     struct tunnel_peer *peers[TUNNEL_PEERS_MAX]; /* by slot */
     size_t peers_n;
-    uint32_t slots_used;                 /* highest slot ever used + 1 */
-    bool slot_leaving[TUNNEL_PEERS_MAX]; /* removed; the worker has not confirmed */
+    uint32_t slots_used;                    /* highest slot ever used + 1 */
+    uint8_t slot_leaving[TUNNEL_PEERS_MAX]; /* set of enum slot_leaving */
+    uint32_t slots_leaving;                 /* how many are not 0 */
+    uint32_t slot_free_from;                /* no slot below is free */
     unsigned worker_load[ENGINE_WORKERS_MAX];
     struct tunnel_peer *by_key[4096];
     struct allowed allowed;
+    bool routes_dirty,
+        routes_failed; /* what is published is older than `allowed`; and could not be replaced */
+    struct loop_timer routes_timer;
     struct index_table indices;
+
+    /* Updates in the order in which they came; the first one is being worked off. */
+    struct {
+        struct tunnel_job *first, **last;
+        struct loop_timer timer;
+        bool running, waiting; /* waiting: for a free slot */
+    } jobs;
 
     struct loop_timer overflow_timer;
     uint64_t packets_ignored, handshakes[WG_OUTCOME_COUNT], handshakes_unknown_peer;
@@ -97,10 +118,20 @@ struct tunnel {
     char summary[256];
 };
 
-/* tunnel_peers.c */
+/* tunnel_update.c */
+void tunnel_updates_init(struct tunnel *t);
+/* Ends all updates with ERR_CLOSED and frees the peers. */
+void tunnel_updates_fini(struct tunnel *t);
+/* The peers of a first configuration, without pieces: before the loop runs. */
+enum err tunnel_update_now(struct tunnel *t, const struct device_update *update) MUST_USE;
 struct tunnel_peer *tunnel_peer_find(struct tunnel *t, const uint8_t public_key[WG_KEY_LEN]);
-enum err tunnel_peers_update(struct tunnel *t, const struct device_update *u) MUST_USE;
-void tunnel_peers_free(struct tunnel *t);
+/* Its worker let go of it. */
+void tunnel_peer_gone(struct tunnel *t, struct peer *p);
+
+/* tunnel_peers.c */
+void tunnel_peer_timer_init(struct tunnel_peer *p);
+/* True if the peer did not know our present identity; now it does. */
+bool tunnel_peer_refresh(struct tunnel_peer *p);
 /* After any call into p->wg: carries out what it asks for and arms its timer. */
 void tunnel_peer_drive(struct tunnel_peer *p);
 void tunnel_peer_endpoint(struct tunnel_peer *p, const struct sock_addr *to, bool tell_wg);
@@ -110,7 +141,6 @@ struct wg_fresh tunnel_fresh(struct tunnel *t, struct tunnel_peer *p);
 /* After the call that `fresh` was for. */
 void tunnel_fresh_done(struct tunnel *t, struct tunnel_peer *p, struct wg_fresh *fresh);
 void tunnel_session_gone(struct tunnel *t, struct session *s, uint32_t local_index);
-void tunnel_identity_changed(struct tunnel *t);
 void tunnel_gate_publish(struct tunnel *t, bool rotate);
 /* A command; retried from a timer if the worker's queue is full. */
 void tunnel_command(struct tunnel *t, unsigned worker, const struct command *c);
@@ -118,12 +148,15 @@ void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsign
 
 /* tunnel.c: a name was resolved; the default route may be taken once none is missing. */
 void tunnel_default_rules(struct tunnel *t);
+/* Listen port and mark. */
+enum err tunnel_settings_apply(struct tunnel *t, const struct device_update *update) MUST_USE;
 
 /* tunnel_events.c */
 void tunnel_on_events(void *arg, unsigned events);
 enum err tunnel_sockets_open(struct tunnel *t, uint16_t port, struct udp_group *v4,
                              struct udp_group *v6, char *why, unsigned why_size) MUST_USE;
 void tunnel_sockets_hand_out(struct tunnel *t);
+void tunnel_roam_init(struct tunnel *t);
 /* Starts a change of sockets; with have_next those in roam.next_* are taken. */
 void tunnel_roam_begin(struct tunnel *t);
 

@@ -3,6 +3,7 @@
 #include "control/uapi.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -237,33 +238,62 @@ static bool set_line(struct device_update *u, char *line)
     return false;
 }
 
-enum err uapi_parse_set(struct device_update *out, const char *text, size_t len, unsigned *line)
+void uapi_set_init(struct uapi_set *s, struct device_update *out, const char *text, size_t len)
+{
+    *s = (struct uapi_set){.out = out, .text = text, .len = len, .line = 1};
+    device_update_init(out);
+}
+
+/* The next line; false if it is malformed. *end: it was the empty one. */
+static bool set_next_line(struct uapi_set *s, bool *end)
 {
     char buf[UAPI_LINE_MAX];
-    bool ok = uapi_request_op(text, len) == UAPI_SET;
-    const char *end = text + len, *at = ok ? memchr(text, '\n', len) : NULL;
+    const char *start = s->text + s->at;
+    const char *lf = s->at < s->len ? memchr(start, '\n', s->len - s->at) : NULL;
+    size_t n = lf ? (size_t)(lf - start) : 0;
 
-    device_update_init(out);
-    *line = 1;
-    while (ok) {
-        const char *start = at + 1;
-        at = start < end ? memchr(start, '\n', (size_t)(end - start)) : NULL;
-        ++*line;
-        if (at == start)
-            break; /* the empty line */
-        size_t n = at ? (size_t)(at - start) : 0;
-        ok = n > 0 && n < sizeof buf && !memchr(start, '\0', n);
-        if (ok) {
-            memcpy(buf, start, n);
-            buf[n] = '\0';
-            ok = set_line(out, buf);
-        }
+    s->line++;
+    s->at += n + 1;
+    *end = lf == start;
+    if (*end)
+        return true;
+    if (n == 0 || n >= sizeof buf || memchr(start, '\0', n))
+        return false;
+    memcpy(buf, start, n);
+    buf[n] = '\0';
+    bool ok = set_line(s->out, buf);
+    secure_wipe(buf, n);
+    return ok;
+}
+
+enum err uapi_set_next(struct uapi_set *s, unsigned lines)
+{
+    bool ok = true, end = false;
+
+    if (s->at == 0) {
+        ok = uapi_request_op(s->text, s->len) == UAPI_SET;
+        s->at = sizeof "set=1\n" - 1;
     }
-    secure_wipe(buf, sizeof buf);
-    if (ok)
-        return ERR_OK;
-    device_update_fini(out);
-    return ERR_PARSE;
+    for (; ok && !end && lines > 0; lines--)
+        ok = set_next_line(s, &end);
+    if (!ok) {
+        device_update_fini(s->out);
+        return ERR_PARSE;
+    }
+    return end ? ERR_OK : ERR_AGAIN;
+}
+
+enum err uapi_parse_set(struct device_update *out, const char *text, size_t len, unsigned *line)
+{
+    struct uapi_set s;
+    enum err err;
+
+    uapi_set_init(&s, out, text, len);
+    do
+        err = uapi_set_next(&s, UINT_MAX);
+    while (err == ERR_AGAIN);
+    *line = s.line;
+    return err;
 }
 
 /* Replies */

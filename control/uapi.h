@@ -34,6 +34,18 @@ size_t uapi_request_end(const char *text, size_t len, size_t from);
 /* What a whole request asks for. */
 enum uapi_op uapi_request_op(const char *text, size_t len);
 
+/* A whole set request while it is parsed; `text` and `out` are borrowed until the end. */
+struct uapi_set {
+    struct device_update *out;
+    const char *text;
+    size_t len, at; /* at: of the next line */
+    unsigned line;  /* the last one that was looked at, from 1 */
+};
+
+void uapi_set_init(struct uapi_set *s, struct device_update *out, const char *text, size_t len);
+/* Parses up to `lines` more. ERR_AGAIN: there are more. Else the end, as uapi_parse_set. */
+enum err uapi_set_next(struct uapi_set *s, unsigned lines) MUST_USE;
+
 /*
  * Parses a whole set request. All or nothing: on ERR_PARSE `out` is empty and `line` (from 1) is the bad one. Prefixes
  * are masked. An endpoint whose scope is a name comes as endpoint_host. Keys in `out`: device_update_fini wipes them.

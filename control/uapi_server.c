@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client alternates between two states: collecting a request (interest in reading) and sending the reply (interest
- * in writing, nothing is read). What follows a request in the buffer is the next request and is looked at when the
- * reply is out.
+ * A client goes round four states: collecting a request (interest in reading), parsing it (a piece per turn: interest in
+ * writing, which is nearly always possible), waiting until it is carried out (no interest; often over at once), and
+ * sending the reply (interest in writing, nothing is read). What follows a request in the buffer is the next request and
+ * is looked at when the reply is out.
  */
 #include "control/uapi_server.h"
 
@@ -18,7 +19,8 @@
 
 enum {
     IN_FIRST = 4096,
-    OUT_SIZE = 32768
+    OUT_SIZE = 32768,
+    LINES_PER_TURN = 2000 /* about 1 ms */
 };
 
 struct client {
@@ -32,6 +34,16 @@ struct client {
     bool replying, getting;      /* getting: `get` has more pieces */
     struct device_status status; /* while getting */
     struct uapi_get get;
+    bool parsing; /* a set request: its first request_len bytes */
+    size_t request_len;
+    struct uapi_set set;
+    struct device_update update;  /* while parsing */
+    struct uapi_pending *pending; /* being carried out */
+};
+
+struct uapi_pending {
+    struct client *client; /* NULL: gone */
+    bool starting;         /* apply_give has not returned */
 };
 
 struct uapi_server {
@@ -66,6 +78,10 @@ static void client_drop(struct client *c)
     loop_del_fd(s->loop, c->fd);
     local_close(c->fd);
     get_end(c);
+    if (c->parsing)
+        device_update_fini(&c->update);
+    if (c->pending)
+        c->pending->client = NULL;
     secure_wipe(c->in, c->in_size);
     secure_wipe(c->out, OUT_SIZE);
     free(c->in);
@@ -89,46 +105,98 @@ static void client_alive(struct client *c)
 
 /* Requests */
 
-static enum err handle_set(struct client *c, size_t len)
+static void client_watch(struct client *c)
 {
-    struct uapi_server *s = c->server;
-    struct device_update update;
-    unsigned line;
-
-    enum err err = uapi_parse_set(&update, c->in, len, &line);
-    if (err != ERR_OK) {
-        log_warn("uapi", "refused a set request: line %u is malformed", line);
-        return err;
-    }
-    err = s->ops.apply(s->ops.ctx, &update);
-    device_update_fini(&update);
-    if (err != ERR_OK)
-        log_warn("uapi", "a set request failed: %s", err_text(err));
-    return err;
+    unsigned events = c->pending ? 0 : c->parsing || c->replying ? LOOP_WRITE : LOOP_READ;
+    if (loop_mod_fd(c->server->loop, c->fd, events) != ERR_OK)
+        client_drop(c);
 }
 
-/* Starts the reply to the request in the first `len` bytes, which are used up. */
-static void handle_request(struct client *c, size_t len)
+static void reply_short(struct client *c, enum uapi_op op, enum err err)
 {
-    struct uapi_server *s = c->server;
-    enum uapi_op op = uapi_request_op(c->in, len);
-    enum err err = ERR_INVALID;
-
-    if (op == UAPI_GET) {
-        memset(&c->status, 0, sizeof c->status);
-        s->ops.status(s->ops.ctx, &c->status);
-        uapi_get_init(&c->get, &c->status);
-        c->getting = true;
-    } else {
-        if (op == UAPI_SET)
-            err = handle_set(c, len);
-        c->out_len = uapi_reply(c->out, OUT_SIZE, op, err);
-    }
+    c->out_len = uapi_reply(c->out, OUT_SIZE, op, err);
     c->replying = true;
+}
+
+void uapi_server_applied(struct uapi_pending *pending, enum err err)
+{
+    struct client *c = pending->client;
+    bool starting = pending->starting;
+
+    free(pending);
+    if (err != ERR_OK)
+        log_warn("uapi", "a set request failed: %s", err_text(err));
+    if (!c)
+        return;
+    c->pending = NULL;
+    reply_short(c, UAPI_SET, err);
+    client_alive(c);
+    if (!starting)
+        client_watch(c);
+}
+
+/* The first `len` bytes are used up. */
+static void in_consume(struct client *c, size_t len)
+{
     c->in_len -= len;
     memmove(c->in, c->in + len, c->in_len);
     secure_wipe(c->in + c->in_len, len);
     c->in_scanned = 0;
+}
+
+static void set_apply(struct client *c)
+{
+    struct uapi_server *s = c->server;
+
+    loop_timer_clear(s->loop, &c->idle); /* it is we who are slow */
+    c->pending = mem_zalloc(1, sizeof *c->pending);
+    *c->pending = (struct uapi_pending){.client = c, .starting = true};
+    s->ops.apply_give(s->ops.ctx, &c->update, c->pending);
+    if (c->pending)
+        c->pending->starting = false;
+}
+
+/* The next piece of the request; carries it out after the last. */
+static void set_parse(struct client *c)
+{
+    enum err err = uapi_set_next(&c->set, LINES_PER_TURN);
+
+    if (err == ERR_AGAIN)
+        return;
+    c->parsing = false;
+    in_consume(c, c->request_len);
+    if (err == ERR_OK) {
+        set_apply(c);
+        return;
+    }
+    log_warn("uapi", "refused a set request: line %u is malformed", c->set.line);
+    reply_short(c, UAPI_SET, err);
+}
+
+/* The request in the first `len` bytes: its reply is there at once or later. */
+static void handle_request(struct client *c, size_t len)
+{
+    struct uapi_server *s = c->server;
+
+    switch (uapi_request_op(c->in, len)) {
+    case UAPI_GET:
+        memset(&c->status, 0, sizeof c->status);
+        s->ops.status(s->ops.ctx, &c->status);
+        uapi_get_init(&c->get, &c->status);
+        c->getting = c->replying = true;
+        in_consume(c, len);
+        break;
+    case UAPI_SET:
+        uapi_set_init(&c->set, &c->update, c->in, len);
+        c->parsing = true;
+        c->request_len = len;
+        set_parse(c);
+        break;
+    case UAPI_UNKNOWN:
+        reply_short(c, UAPI_UNKNOWN, ERR_INVALID);
+        in_consume(c, len);
+        break;
+    }
 }
 
 static void in_grow(struct client *c)
@@ -218,10 +286,11 @@ static void client_ready(void *arg, unsigned events)
     struct client *c = arg;
 
     (void)events;
-    if (!(c->replying ? client_send(c) : client_receive(c)))
+    if (c->parsing)
+        set_parse(c);
+    else if (!(c->replying ? client_send(c) : client_receive(c)))
         return;
-    if (loop_mod_fd(c->server->loop, c->fd, c->replying ? LOOP_WRITE : LOOP_READ) != ERR_OK)
-        client_drop(c);
+    client_watch(c);
 }
 
 /* Clients */

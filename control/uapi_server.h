@@ -18,8 +18,11 @@ enum {
     UAPI_SERVER_IDLE_S = 30       /* a client that neither sends nor receives is dropped */
 };
 
+struct uapi_pending; /* a set request without its reply */
+
 struct uapi_server_ops {
-    enum err (*apply)(void *ctx, const struct device_update *update);
+    /* Takes what *update holds. Calls uapi_server_applied once, at once or later; until then the client waits. */
+    void (*apply_give)(void *ctx, struct device_update *update, struct uapi_pending *pending);
     /* Fills `out`; the server calls device_status_fini. */
     void (*status)(void *ctx, struct device_status *out);
     void *ctx;
@@ -34,6 +37,8 @@ struct uapi_server;
 enum err uapi_server_new(struct uapi_server **out, struct loop *l, const char *dir,
                          const char *name, const struct uapi_server_ops *ops, char *why,
                          unsigned why_size) MUST_USE;
+/* What became of the request. Also allowed when its client or the server is gone. */
+void uapi_server_applied(struct uapi_pending *pending, enum err err);
 /* Drops all clients and removes the socket. */
 void uapi_server_free(struct uapi_server *s);
 

@@ -18,6 +18,7 @@ struct session;
 enum {
     COMMAND_DATAGRAM_MAX = 192
 };
+#define COMMAND_NO_PEER UINT32_MAX
 
 enum command_kind {
     COMMAND_PEER_ADD,    /* peer */
@@ -27,7 +28,8 @@ enum command_kind {
     COMMAND_SESSIONS_DROP, /* slot: all sessions of the peer end */
     COMMAND_STAGE_PURGE,   /* slot: no session came to be */
     COMMAND_KEEPALIVE,     /* slot: staged packets or else an empty one */
-    COMMAND_DATAGRAM,      /* send these bytes (handshake, STUN) */
+    COMMAND_DATAGRAM, /* send these bytes (handshake, STUN); slot: the peer whose tx_bytes they are,
+                              COMMAND_NO_PEER: nobody's */
     COMMAND_SOCKETS_DROP,  /* let go of the UDP sockets; answered by ACK_SOCKETS_DROPPED */
     COMMAND_SOCKETS_SET,   /* use these */
     COMMAND_SOURCE_ANSWER, /* the source cache has news: look at what is parked */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Verdicts and counters. Every packet that a worker reads ends in exactly one of these: forwarded, handed to control,
- * or one named drop reason. The list is the only place where they are named.
+ * or one named drop reason; nothing else counts as one. The list is the only place where they are named.
  * One block per worker, written by that worker, read by anyone.
  */
 #ifndef FZ_COUNTERS_H
@@ -12,7 +12,10 @@
 #include "platform/base/bytes.h"
 #include "platform/base/counter.h"
 
-/* out: packets read from the TUN (after segmentation). in: datagrams received. */
+/*
+ * out: packets read from the TUN (after segmentation; a frame that cannot be split is one). in: datagrams that the
+ * backend delivered (what it discards is in its own statistics, platform/io.h).
+ */
 #define VERDICT_LIST(X)                                                                            \
     X(OUT_FORWARDED, "out_forwarded")         /* sealed and given to the socket */                 \
     X(OUT_MALFORMED, "out_malformed")         /* no IP packet, or broken offload header */         \
@@ -26,13 +29,14 @@
     X(OUT_STAGE_PURGED, "out_stage_purged")   /* staged, but no session came to be */              \
     X(OUT_NO_SOURCE, "out_no_source")         /* no source address outside our own TUN */          \
     X(OUT_SOURCE_FULL, "out_source_full")     /* too many datagrams wait for a source address */   \
-    X(OUT_HANDOFF_FULL, "out_handoff_full")   /* the owner's ring was full */                      \
+    X(OUT_HANDOFF_FULL, "out_handoff_full")   /* the owner stands still, its share is used up */   \
     X(OUT_PATH_LOST, "out_path_lost")         /* unreachable network or vanished source address */ \
     X(OUT_SEND_TOO_BIG, "out_send_too_big")   /* EMSGSIZE */                                       \
     X(OUT_NO_BUFFER, "out_no_buffer")         /* ENOBUFS */                                        \
     X(OUT_DENIED, "out_denied")               /* EPERM: a local firewall */                        \
     X(OUT_NO_SOCKET, "out_no_socket")         /* no socket of that family, or a roam */            \
     X(OUT_SEND_FAILED, "out_send_failed")     /* other socket errors */                            \
+    X(OUT_STOPPED, "out_stopped")             /* still waiting when the engine ended */            \
     X(IN_FORWARDED, "in_forwarded")           /* written to the TUN */                             \
     X(IN_KEEPALIVE, "in_keepalive")           /* authenticated, empty */                           \
     X(IN_PUNTED, "in_punted")                 /* STUN and the like, given to control */            \
@@ -44,7 +48,6 @@
     X(IN_COOKIE_BUDGET, "in_cookie_budget")     /* under load: no buffer for a cookie reply */     \
     X(IN_BAD_MAC1, "in_bad_mac1")               /* handshake message not meant for us */           \
     X(IN_MALFORMED, "in_malformed")             /* not a message we know */                        \
-    X(IN_TRUNCATED, "in_truncated")             /* larger than any buffer */                       \
     X(IN_NO_SESSION, "in_no_session")           /* unknown receiver index */                       \
     X(IN_SESSION_EXPIRED, "in_session_expired") /* key older than REJECT_AFTER_TIME */             \
     X(IN_REPLAY_OLD, "replay_old")              /* counter behind the replay window */             \
@@ -52,7 +55,8 @@
     X(IN_BAD_TAG, "in_bad_tag")                 /* authentication failed */                        \
     X(IN_BAD_PACKET, "in_bad_packet")           /* authentic, but not an IP packet */              \
     X(IN_BAD_SOURCE, "in_bad_source")     /* authentic, but not from the peer's AllowedIPs */      \
-    X(IN_HANDOFF_FULL, "in_handoff_full") /* the owner's ring was full */                          \
+    X(IN_HANDOFF_FULL, "in_handoff_full") /* the owner stands still, its share is used up */       \
+    X(IN_STOPPED, "in_stopped")           /* still waiting when the engine ended */                \
     X(IN_TUN_FAILED, "in_tun_failed")     /* the TUN refused the write */
 
 enum verdict {
@@ -62,7 +66,7 @@ enum verdict {
     VERDICT_N
 };
 
-/* Work done, beside the fate of packets. */
+/* Work done, beside the fate of packets; what the tunnel itself sends has no verdict. */
 #define TALLY_LIST(X)                                                                              \
     X(LOOPS, "loops")                                                                              \
     X(TUN_FRAMES_READ, "tun_frames_read")                                                          \
@@ -74,8 +78,13 @@ enum verdict {
     X(OUT_BYTES, "out_bytes")                                                                      \
     X(IN_BYTES, "in_bytes")                                                                        \
     X(OUT_STAGED, "out_staged")                                                                    \
+    X(KEEPALIVES_SENT, "keepalives_sent")                                                          \
+    X(KEEPALIVES_FAILED, "keepalives_failed")                                                      \
+    X(CONTROL_SENT, "control_sent")     /* handshake messages, cookie replies and the like */      \
+    X(CONTROL_FAILED, "control_failed") /* no buffer, no source address, or a socket error */      \
     X(HANDOFFS_OUT, "handoffs_out")                                                                \
     X(HANDOFFS_IN, "handoffs_in")                                                                  \
+    X(HANDOFFS_WAITED, "handoffs_waited") /* the owner had its share of buffers already */         \
     X(COMMANDS, "commands")                                                                        \
     X(SOURCE_MISSES, "source_misses")                                                              \
     X(COALESCE_OFF, "coalesce_off") /* the TUN refused a merged packet: no more merging */         \

@@ -58,9 +58,25 @@ static enum verdict verdict_of(enum segment_status status)
     return VERDICT_OUT_MALFORMED;
 }
 
-static enum egress_result drop(struct worker *w, enum verdict v) REQUIRES_ROLE(role_worker)
+static enum segment_status plan_frame(const struct worker *w, const struct io_rx *rx,
+                                      struct segment_plan *plan) REQUIRES_ROLE(role_worker)
 {
-    count(w, v, 1);
+    struct vnet_hdr header;
+    memcpy(&header, rx->data, sizeof header);
+    return segment_plan(plan, &header, rx->data + IO_VNET_LEN, rx->len - IO_VNET_LEN,
+                        w->engine->config.mtu);
+}
+
+uint32_t egress_packets(const struct worker *w, const struct io_rx *rx)
+{
+    struct segment_plan plan;
+    return rx->len > IO_VNET_LEN && plan_frame(w, rx, &plan) == SEGMENT_OK ? plan.n : 1;
+}
+
+static enum egress_result drop(struct worker *w, const struct io_rx *rx, enum verdict v)
+    REQUIRES_ROLE(role_worker)
+{
+    count(w, v, egress_packets(w, rx));
     return EGRESS_DONE;
 }
 
@@ -68,13 +84,12 @@ static enum egress_result egress_to_peer(struct worker *w, struct peer *p, const
                                          uint8_t ecn) REQUIRES_ROLE(role_worker)
 {
     struct segment_plan plan;
-    struct vnet_hdr header;
 
-    memcpy(&header, rx->data, sizeof header);
-    enum segment_status status = segment_plan(&plan, &header, rx->data + IO_VNET_LEN,
-                                              rx->len - IO_VNET_LEN, w->engine->config.mtu);
-    if (status != SEGMENT_OK)
-        return drop(w, verdict_of(status));
+    enum segment_status status = plan_frame(w, rx, &plan);
+    if (status != SEGMENT_OK) {
+        count(w, verdict_of(status), 1);
+        return EGRESS_DONE;
+    }
     if (p->endpoint.ip.family == ADDR_NONE) {
         count(w, VERDICT_OUT_NO_ENDPOINT, plan.n);
         return EGRESS_DONE;
@@ -104,20 +119,20 @@ enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsign
     struct ip_view v;
 
     if (rx->len <= IO_VNET_LEN || !ip_parse(&v, packet, rx->len - IO_VNET_LEN))
-        return drop(w, VERDICT_OUT_MALFORMED);
+        return drop(w, rx, VERDICT_OUT_MALFORMED);
     uint32_t value =
         w->routes ? route_lookup(w->routes, v.version, ip_dst_ptr(packet, v.version)) : ROUTE_NONE;
     if (value == ROUTE_NONE)
-        return drop(w, VERDICT_OUT_NO_ROUTE);
+        return drop(w, rx, VERDICT_OUT_NO_ROUTE);
     unsigned owner = owner_of(value);
     if (owner != w->index) {
         if (origin == w->index && handoff_lend(w, owner, rx))
             return EGRESS_LENT;
-        return drop(w, VERDICT_OUT_HANDOFF_FULL);
+        return drop(w, rx, VERDICT_OUT_HANDOFF_FULL);
     }
     struct peer *p = w->peers[slot_of(value)];
     if (!p)
-        return drop(w, VERDICT_OUT_NO_PEER);
+        return drop(w, rx, VERDICT_OUT_NO_PEER);
     return egress_to_peer(w, p, rx, v.ecn);
 }
 
@@ -149,6 +164,6 @@ void egress_keepalive(struct worker *w, struct peer *p)
     if (p->endpoint.ip.family == ADDR_NONE)
         return;
     struct session *s = session_for_sending(w, p);
-    if (s)
-        (void)train_append(w, p, s, 0, ECN_NOT_ECT);
+    if (s && !train_append(w, p, s, 0, ECN_NOT_ECT))
+        tally(w, TALLY_KEEPALIVES_FAILED, 1);
 }

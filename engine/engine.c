@@ -72,23 +72,29 @@ no_memory:
     return ERR_NO_MEMORY;
 }
 
-void engine_worker_started(struct worker *w)
+/* All results are there, and nobody writes them any more. */
+static enum err first_failure(const struct engine *e)
 {
-    pthread_barrier_wait(&w->engine->started);
-    /* Nobody may be woken before its backend exists, and nobody stays when another one failed. */
-    for (unsigned i = 0; i < w->engine->workers_n; i++) {
-        if (w->engine->workers[i]->start_result != ERR_OK && w->start_result == ERR_OK) {
-            io_detach_tun(w->io);
-            w->start_result = w->engine->workers[i]->start_result;
-        }
+    for (unsigned i = 0; i < e->workers_n; i++) {
+        if (e->workers[i]->start_result != ERR_OK)
+            return e->workers[i]->start_result;
     }
+    return ERR_OK;
+}
+
+bool engine_worker_started(struct worker *w)
+{
+    /* Nobody may be woken before its backend exists, and nobody stays when another one failed. */
     pthread_barrier_wait(&w->engine->started);
+    if (first_failure(w->engine) == ERR_OK)
+        return true;
+    if (w->start_result == ERR_OK)
+        io_detach_tun(w->io);
+    return false;
 }
 
 enum err engine_start(struct engine *e, const struct engine_tun *tun, char *why, unsigned why_size)
 {
-    enum err err = ERR_OK;
-
     e->tun = *tun;
     pthread_barrier_init(&e->started, NULL, e->workers_n + 1);
     for (unsigned i = 0; i < e->workers_n; i++) {
@@ -103,11 +109,8 @@ enum err engine_start(struct engine *e, const struct engine_tun *tun, char *why,
         e->workers[i]->started = true;
     }
     pthread_barrier_wait(&e->started);
-    pthread_barrier_wait(&e->started);
-    for (unsigned i = 0; i < e->workers_n; i++) {
-        if (e->workers[i]->start_result != ERR_OK)
-            err = e->workers[i]->start_result;
-    }
+    enum err err = first_failure(e);
+    e->running = err == ERR_OK;
     if (err != ERR_OK)
         snprintf(why, why_size, "cannot start the %s I/O backend: %s",
                  e->config.io == IO_URING ? "io_uring" : "chosen", err_text(err));
@@ -173,11 +176,6 @@ static void gate_free(void *gate)
     free(gate);
 }
 
-static bool worker_runs(const struct worker *w)
-{
-    return w && w->started && w->start_result == ERR_OK;
-}
-
 /* True: every worker has taken all its commands, which wait while nobody takes the acknowledgements. */
 static bool commands_taken(struct engine *e)
 {
@@ -192,18 +190,16 @@ static bool commands_taken(struct engine *e)
 
 void engine_free(struct engine *e)
 {
-    bool started = false, runs = false;
+    bool started = false;
 
     if (!e)
         return;
     for (unsigned i = 0; i < e->workers_n; i++) {
         started = started || (e->workers[i] && e->workers[i]->started);
-        if (worker_runs(e->workers[i])) {
-            runs = true;
+        if (e->running)
             engine_command(e, i, &(struct command){.kind = COMMAND_STOP});
-        }
     }
-    while (runs && !commands_taken(e))
+    while (e->running && !commands_taken(e))
         usleep(1000);
     for (unsigned i = 0; i < e->workers_n; i++) {
         if (e->workers[i] && e->workers[i]->started)

@@ -136,7 +136,7 @@ struct peer_activity {
     time_ns unacked_since;    /* first data received with nothing sent since */
     time_ns last_sent;        /* authenticated traversal */
     time_ns last_received;
-    uint64_t rx_bytes, tx_bytes; /* datagrams, as `wg show` counts */
+    uint64_t rx_bytes, tx_bytes; /* authentic datagrams, handshakes included, as `wg show` counts */
     uint32_t current_index;      /* local index of the session in use for sending, 0: none */
     struct sock_addr endpoint;   /* family ADDR_NONE: not known */
 };

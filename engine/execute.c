@@ -55,6 +55,7 @@ static void sockets_drop(struct worker *w) REQUIRES_ROLE(role_worker)
     io_flush(w->io);
     io_detach_udp(w->io);
     train_collect(w);
+    w->sockets_epoch++;
     for (uint32_t i = 0; i < w->engine->config.peers_max; i++) {
         if (w->peers[i])
             memset(&w->peers[i]->source, 0, sizeof w->peers[i]->source);
@@ -109,9 +110,10 @@ void worker_execute(struct worker *w, const struct command *c)
             egress_keepalive(w, p);
         break;
     case COMMAND_DATAGRAM:
-        if (!train_send_small(w, &c->datagram.to, &c->datagram.from, c->datagram.bytes,
-                              c->datagram.len))
-            count(w, VERDICT_OUT_NO_BUFFER, 1);
+        if (train_send_small(w, &c->datagram.to, &c->datagram.from, c->datagram.bytes,
+                             c->datagram.len) &&
+            p)
+            counter_add(&p->shared.tx_bytes, c->datagram.len);
         break;
     case COMMAND_SOCKETS_DROP:
         sockets_drop(w);

@@ -74,7 +74,8 @@ static void note_endpoint(struct worker *w, struct peer *p, const struct io_rx *
         seqlock_write(&p->shared.endpoint, &p->endpoint, sizeof p->endpoint);
         worker_raise(w, p, EDGE_ENDPOINT);
     }
-    p->source = to;
+    if (to.ip.family != ADDR_NONE) /* else the socket it came by is gone */
+        p->source = to;
 }
 
 /* What the peer's timers learn from authentic packets. */

@@ -26,6 +26,8 @@ static void publish_current(struct peer *p)
 void keys_install(struct worker *w, struct peer *p, struct session *s)
 {
     train_flush_peer(w, p);
+    /* Each authentic initiation or response leads to one session: its bytes are counted here. */
+    counter_add(&p->shared.rx_bytes, s->initiator ? WG_RESPONSE_LEN : WG_INITIATION_LEN);
     /* The handshake was an authentic packet each way: nothing is unanswered. */
     counter_set(&p->shared.unanswered_since, 0);
     counter_set(&p->shared.unacked_since, 0);

@@ -47,9 +47,11 @@ struct peer {
     struct ip_source source;
 
     struct train *train; /* open in this batch, or NULL */
-    time_ns asked_at;    /* last EDGE_WANT_HANDSHAKE */
+    time_ns asked_at;    /* last EDGE_WANT_HANDSHAKE, 0: none */
+    time_ns lost_at;     /* last EDGE_PATH_LOST, 0: none */
 
-    /* Staged packets: a FIFO of entries of the worker's stage pool. */
+    /* Staged packets: a FIFO of entries of the worker's stage pool. The links belong to stage.c. */
+    struct peer *staged_next, **staged_link;
     uint16_t staged[PEER_STAGED_MAX];
     uint16_t staged_head, staged_n;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Staging: packets to a peer without a session wait here, in order, in a fixed pool of the worker. Each peer keeps
- * its latest PEER_STAGED_MAX packets.
+ * its latest PEER_STAGED_MAX packets. When the pool is empty the peer that has most gives its oldest, so that many dead
+ * peers cannot keep the others' first packets out; `holders` finds it at once.
  */
 #include <stdlib.h>
 
@@ -34,21 +35,45 @@ static uint8_t *entry_bytes(struct stage_pool *s, uint16_t entry)
     return s->bytes + (size_t)entry * s->slot_size;
 }
 
+/*
+ * The peer has `n` packets from now on, one more or one less than before. `largest` follows: nobody has more than the
+ * one that just got one more; and when the last peer of the largest loses one it is the largest still.
+ */
+static void set_staged(struct stage_pool *s, struct peer *p, uint16_t n)
+{
+    struct peer **list = &s->holders[n];
+
+    if (p->staged_n > 0) {
+        *p->staged_link = p->staged_next;
+        if (p->staged_next)
+            p->staged_next->staged_link = p->staged_link;
+    }
+    if (n > 0) {
+        p->staged_next = *list;
+        p->staged_link = list;
+        if (*list)
+            (*list)->staged_link = &p->staged_next;
+        *list = p;
+    }
+    if (n > s->largest || (p->staged_n == s->largest && !s->holders[s->largest]))
+        s->largest = n;
+    p->staged_n = n;
+}
+
 uint8_t *stage_push(struct worker *w, struct peer *p, uint32_t len)
 {
     struct stage_pool *s = &w->stage;
 
     if (len > s->slot_size)
         return NULL;
-    if (p->staged_n == PEER_STAGED_MAX || (s->free_n == 0 && p->staged_n > 0)) {
-        stage_pop(w, p);
+    if (p->staged_n == PEER_STAGED_MAX || s->free_n == 0) {
+        stage_pop(w, p->staged_n == s->largest ? p : s->holders[s->largest]);
         count(w, VERDICT_OUT_STAGE_FULL, 1);
     }
-    if (s->free_n == 0)
-        return NULL;
     uint16_t entry = s->free_list[--s->free_n];
     s->lens[entry] = (uint16_t)len;
-    p->staged[(p->staged_head + p->staged_n++) % PEER_STAGED_MAX] = entry;
+    p->staged[(p->staged_head + p->staged_n) % PEER_STAGED_MAX] = entry;
+    set_staged(s, p, p->staged_n + 1);
     tally(w, TALLY_OUT_STAGED, 1);
     return entry_bytes(s, entry);
 }
@@ -66,7 +91,7 @@ void stage_pop(struct worker *w, struct peer *p)
 {
     w->stage.free_list[w->stage.free_n++] = p->staged[p->staged_head];
     p->staged_head = (uint16_t)((p->staged_head + 1) % PEER_STAGED_MAX);
-    p->staged_n--;
+    set_staged(&w->stage, p, p->staged_n - 1);
 }
 
 void stage_purge(struct worker *w, struct peer *p, enum verdict reason)

@@ -59,16 +59,34 @@ static void small_give_back(struct worker *w, struct small_send *s) REQUIRES_ROL
     w->smalls_free = s;
 }
 
-static unsigned send_packets(const struct io_send *s)
+/* Counts the datagrams of a run, which end with `v`. Keepalives are no packets that were read. */
+static void count_run(struct worker *w, const struct io_send *s, enum verdict v)
+    REQUIRES_ROLE(role_worker)
 {
-    return s->segment_size >= s->len ? 1 : (s->len + s->segment_size - 1) / s->segment_size;
+    unsigned n = s->segment_size >= s->len ? 1 : (s->len + s->segment_size - 1) / s->segment_size;
+    unsigned keepalives = 0;
+
+    /* Nothing is shorter, so only the last one can be one, or all are. */
+    if (UNLIKELY(s->len - (n - 1) * s->segment_size == WG_DATA_LEN_MIN)) {
+        keepalives = s->segment_size == WG_DATA_LEN_MIN ? n : 1;
+        tally(w, v == VERDICT_OUT_FORWARDED ? TALLY_KEEPALIVES_SENT : TALLY_KEEPALIVES_FAILED,
+              keepalives);
+    }
+    count(w, v, n - keepalives);
 }
 
 /* All packets of a train end with `v`. */
 static void train_drop(struct worker *w, struct train *t, enum verdict v) REQUIRES_ROLE(role_worker)
 {
-    count(w, v, t->packets_n);
+    for (unsigned i = 0; i < t->sends_n; i++)
+        count_run(w, &t->sends[i], v);
     train_give_back(w, t);
+}
+
+static void small_drop(struct worker *w, struct small_send *s) REQUIRES_ROLE(role_worker)
+{
+    tally(w, TALLY_CONTROL_FAILED, 1);
+    small_give_back(w, s);
 }
 
 static void train_enqueue(struct worker *w, struct train *t, const struct ip_source *source)
@@ -304,14 +322,15 @@ void train_collect(struct worker *w)
     while (s) {
         struct io_send *next = s->next;
         uint8_t kind = *(uint8_t *)s->owner;
-        count(w, verdict_of((enum io_result)s->result), kind == TX_TRAIN ? send_packets(s) : 0);
         if (kind == TX_TRAIN) {
             struct train *t = s->owner;
+            count_run(w, s, verdict_of((enum io_result)s->result));
             if (s->result == IO_PATH_LOST)
                 note_path_lost(w, t->slot);
             if (--t->sends_out == 0)
                 train_give_back(w, t);
         } else {
+            tally(w, s->result == IO_SENT ? TALLY_CONTROL_SENT : TALLY_CONTROL_FAILED, 1);
             small_give_back(w, s->owner);
         }
         s = next;
@@ -324,8 +343,7 @@ static void parked_drop(struct worker *w, void *datagram) REQUIRES_ROLE(role_wor
         w->trains_parked_n--;
         train_drop(w, datagram, VERDICT_OUT_NO_SOURCE);
     } else {
-        count(w, VERDICT_OUT_NO_SOURCE, 1);
-        small_give_back(w, datagram);
+        small_drop(w, datagram);
     }
 }
 
@@ -366,8 +384,10 @@ bool train_send_small(struct worker *w, const struct sock_addr *to, const struct
     struct ip_source source = *from;
     enum verdict drop;
 
-    if (!s || len > sizeof s->bytes)
+    if (!s || len > sizeof s->bytes) {
+        tally(w, TALLY_CONTROL_FAILED, 1);
         return false;
+    }
     w->smalls_free = s->next;
     memcpy(s->bytes, bytes, len);
     s->send = (struct io_send){.data = s->bytes,
@@ -375,11 +395,9 @@ bool train_send_small(struct worker *w, const struct sock_addr *to, const struct
                                .segment_size = (uint16_t)len,
                                .to = *to,
                                .owner = s};
-    if (source_for(w, to, s, &source, &drop)) {
+    if (source_for(w, to, s, &source, &drop))
         small_enqueue(w, s, &source);
-    } else if (drop != VERDICT_N) {
-        count(w, drop, 1);
-        small_give_back(w, s);
-    }
+    else if (drop != VERDICT_N)
+        small_drop(w, s);
     return true;
 }

@@ -12,17 +12,24 @@
 #include "platform/random.h"
 
 enum {
-    ASK_AGAIN_MS = 1000
+    RAISE_AGAIN_MS = 1000
 };
+
+/* What recurs while its cause lasts is said once a second. */
+static bool raised_lately(const struct worker *w, time_ns *last) REQUIRES_ROLE(role_worker)
+{
+    if (*last != 0 && time_since(w->now, *last) < RAISE_AGAIN_MS * NS_PER_MS)
+        return true;
+    *last = w->now;
+    return false;
+}
 
 void worker_raise(struct worker *w, struct peer *p, uint32_t bits)
 {
-    if (bits & EDGE_WANT_HANDSHAKE) {
-        if (p->asked_at != 0 && time_since(w->now, p->asked_at) < ASK_AGAIN_MS * NS_PER_MS)
-            bits &= ~(uint32_t)EDGE_WANT_HANDSHAKE;
-        else
-            p->asked_at = w->now;
-    }
+    if ((bits & EDGE_WANT_HANDSHAKE) && raised_lately(w, &p->asked_at))
+        bits &= ~(uint32_t)EDGE_WANT_HANDSHAKE;
+    if ((bits & EDGE_PATH_LOST) && raised_lately(w, &p->lost_at))
+        bits &= ~(uint32_t)EDGE_PATH_LOST;
     if (bits == 0 || !edge_raise(&p->shared.edges, bits))
         return;
     struct event_edge e = {.kind = EVENT_EDGE_PEER, .worker = (uint8_t)w->index, .slot = p->slot};
@@ -123,7 +130,7 @@ static void run_staged(struct worker *w) REQUIRES_ROLE(role_worker)
     }
 }
 
-static void run_record(struct worker *w, const struct io_rx *rx, unsigned origin)
+static void run_record(struct worker *w, struct io_rx *rx, unsigned origin, uint8_t epoch)
     REQUIRES_ROLE(role_worker)
 {
     if (rx->kind == IO_RX_TUN) {
@@ -131,6 +138,8 @@ static void run_record(struct worker *w, const struct io_rx *rx, unsigned origin
         run_frame(w, rx, origin);
     } else {
         tally(w, TALLY_UDP_READS, 1);
+        if (UNLIKELY(epoch != w->sockets_epoch)) /* its address may be gone with the socket */
+            memset(&rx->to, 0, sizeof rx->to);
         ingress_datagrams(w, rx, origin);
     }
 }
@@ -168,9 +177,9 @@ static time_ns sleep_until(struct worker *w) REQUIRES_ROLE(role_worker)
         return 0;
     sleeper_prepare(&w->sleeper);
     if ((command_ring_len(&w->commands) > 0 && acks_have_room(w)) ||
-        (w->deferred_n == 0 && handoff_pending(w)))
+        handoff_pending(w, w->deferred_n == 0))
         return 0;
-    return source_parking_poll_timeout(&w->parking);
+    return time_min(source_parking_poll_timeout(&w->parking), handoff_deadline(w));
 }
 
 static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
@@ -182,6 +191,7 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
 
     snapshot_reader_quiescent(w->domain, w->index);
     w->now = clock_now();
+    w->rx_epoch = w->sockets_epoch;
     w->routes = snapshot_read(&w->engine->routes);
     tally(w, TALLY_LOOPS, 1);
 
@@ -195,9 +205,9 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
     run_deferred(w);
     unsigned spans_n = w->deferred_n > 0 ? 0 : handoff_take(w);
     for (unsigned i = 0; i < spans_n; i++)
-        run_record(w, &w->spans[i].rx, w->spans[i].origin);
+        run_record(w, &w->spans[i].rx, w->spans[i].origin, w->spans[i].epoch);
     for (unsigned i = 0; i < rx_n; i++)
-        run_record(w, &w->rx[i], w->index);
+        run_record(w, &w->rx[i], w->index, w->rx_epoch);
 
     ingress_flush(w);
     train_flush(w);
@@ -225,8 +235,8 @@ enum err worker_init(struct worker *w, struct engine *e, unsigned index)
     if (!w->peers || !w->sessions || !w->handoff_in || !w->handback_in)
         return ERR_NO_MEMORY;
     for (unsigned i = 0; i < n && n > 1; i++) {
-        if ((err = span_ring_init(&w->handoff_in[i], RING_HANDOFF)) != ERR_OK ||
-            (err = handback_ring_init(&w->handback_in[i], RING_HANDBACK)) != ERR_OK)
+        if ((err = span_ring_init(&w->handoff_in[i], RING_SPANS)) != ERR_OK ||
+            (err = handback_ring_init(&w->handback_in[i], RING_SPANS)) != ERR_OK)
             return err;
     }
     unsigned edges = 1024, acks = RING_COMMANDS * 4;
@@ -292,24 +302,37 @@ static enum err io_start(struct worker *w)
     return ERR_OK;
 }
 
+/* Lets go of the descriptors; whatever still waits gets its verdict. */
+static void worker_stop(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    train_flush(w);
+    io_flush(w->io);
+    io_detach_udp(w->io);
+    io_detach_tun(w->io);
+    train_drop_parked(w);
+    train_collect(w);
+    for (unsigned i = 0; i < w->deferred_n; i++)
+        count(w, VERDICT_OUT_STOPPED, egress_packets(w, &w->deferred[i]));
+    w->deferred_n = 0;
+    handoff_stop(w);
+    for (uint32_t i = 0; i < w->engine->config.peers_max; i++) {
+        if (w->peers[i])
+            stage_purge(w, w->peers[i], VERDICT_OUT_STOPPED);
+    }
+    snapshot_reader_offline(w->domain, w->index);
+}
+
 void *worker_main(void *arg)
 {
     struct worker *w = arg;
 
     role_enter(&role_worker);
     w->start_result = io_start(w);
-    engine_worker_started(w);
-    if (w->start_result == ERR_OK) {
+    if (engine_worker_started(w)) {
         w->running = true;
         while (w->running)
             loop_once(w);
-        train_flush(w);
-        io_flush(w->io);
-        io_detach_udp(w->io);
-        io_detach_tun(w->io);
-        train_drop_parked(w);
-        train_collect(w);
-        snapshot_reader_offline(w->domain, w->index);
+        worker_stop(w);
     }
     role_leave(&role_worker);
     return NULL;

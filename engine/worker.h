@@ -42,9 +42,11 @@ enum {
     WORKER_STAGE_BYTES = 4 << 20,
     WORKER_COMMANDS_MAX = 64, /* executed per loop, so that packets are not starved */
 
+    WORKER_LENT_WAITING = 256, /* spans that wait here for room at their worker */
+
     RING_COMMANDS = 1024,
-    RING_HANDOFF = 1024,
-    RING_HANDBACK = 16384, /* more than can be outstanding: buffers x datagrams per buffer */
+    RING_SPANS = 256,                      /* both ways between two workers */
+    WORKER_SPANS_OUT_MAX = RING_SPANS - 1, /* lent to one worker and not returned: fits in either */
     RING_HANDSHAKES = 512,
     RING_PACKETS = 256,
 
@@ -86,10 +88,14 @@ struct small_send {
     uint8_t bytes[COMMAND_DATAGRAM_MAX];
 };
 
-/* A received record that another worker processes. The buffer stays the origin's; it comes back as a `handback`. */
+/*
+ * A received record, or a part of one, that another worker processes. The buffer stays the origin's; it comes back as
+ * a `handback`.
+ */
 struct span {
     struct io_rx rx;
     uint8_t origin;
+    uint8_t epoch; /* of the sockets it came by: worker.sockets_epoch */
 };
 
 struct handback {
@@ -99,6 +105,22 @@ struct handback {
 
 RING_DEFINE(span, struct span)
 RING_DEFINE(handback, struct handback)
+
+/* What is lent to other workers; see handoff.c for the rules. Arrays by enum io_kind, buffer, worker. */
+struct lending {
+    uint16_t spans[2][WORKER_UDP_BUFFERS]; /* of a buffer, lent or waiting: it is free at 0 */
+    uint16_t at[2][WORKER_UDP_BUFFERS][ENGINE_WORKERS_MAX]; /* of a buffer, lent to a worker */
+    uint16_t held[2][ENGINE_WORKERS_MAX];                   /* buffers that a worker has spans of */
+    uint16_t held_all[2];                                   /* sum of `held` */
+    uint16_t out[ENGINE_WORKERS_MAX];                       /* spans lent to a worker */
+    uint16_t waits[ENGINE_WORKERS_MAX];                     /* spans in `waiting` for it */
+    time_ns progress[ENGINE_WORKERS_MAX]; /* it returned something, or had nothing */
+    unsigned waiting_n;
+    struct lend_waiting {
+        struct span span;
+        uint8_t target;
+    } waiting[WORKER_LENT_WAITING]; /* oldest first */
+};
 
 /* Packets of one session, to be opened in one call. */
 struct open_batch {
@@ -116,6 +138,8 @@ struct stage_pool {
     uint16_t *lens;
     uint16_t *free_list;
     uint16_t free_n;
+    uint16_t largest;                          /* most packets that any peer has staged */
+    struct peer *holders[PEER_STAGED_MAX + 1]; /* by number of staged packets, from 1 on */
 };
 
 struct worker {
@@ -123,7 +147,7 @@ struct worker {
     unsigned index;
     pthread_t thread;
     bool started, running;
-    enum err start_result;
+    enum err start_result; /* written before the first barrier of engine_start, never again */
 
     struct io *io;
     struct snapshot_domain *domain;
@@ -156,8 +180,13 @@ struct worker {
     uint8_t entropy[1536]; /* for cookie nonces */
     unsigned entropy_left;
 
-    /* Buffers lent to other workers: spans outstanding per buffer. */
-    uint16_t lent[2][WORKER_UDP_BUFFERS];
+    /*
+     * Times the sockets were dropped, modulo 256: all workers drop theirs before any gets new ones, so a record of
+     * another epoch came by sockets that are gone. rx_epoch: of the records in `rx`.
+     */
+    uint8_t sockets_epoch, rx_epoch;
+
+    struct lending lending;
     bool wake_worker[ENGINE_WORKERS_MAX]; /* something was pushed to it in this loop */
     bool wake_control;
 
@@ -189,6 +218,7 @@ struct engine {
     struct engine_tun tun;
     unsigned workers_n;
     pthread_barrier_t started;
+    bool running; /* engine_start succeeded */
     struct worker *workers[ENGINE_WORKERS_MAX];
     struct counters *counters; /* [worker] */
 
@@ -245,8 +275,8 @@ void worker_raise(struct worker *w, struct peer *p, uint32_t edge_bits) REQUIRES
 void worker_ask_source(struct worker *w, const struct ip_addr *dst) REQUIRES_ROLE(role_worker);
 void worker_ack(struct worker *w, const struct event_ack *ack) REQUIRES_ROLE(role_worker);
 
-/* engine.c: start_result is set; returns when all workers' are, so that each may wake the others. */
-void engine_worker_started(struct worker *w) REQUIRES_ROLE(role_worker);
+/* engine.c: start_result is set; returns when all workers' are, so that each may wake the others. False: some failed. */
+bool engine_worker_started(struct worker *w) MUST_USE REQUIRES_ROLE(role_worker);
 
 /* execute.c: one command. */
 void worker_execute(struct worker *w, const struct command *c) REQUIRES_ROLE(role_worker);
@@ -260,6 +290,8 @@ enum egress_result {
 /* Routes, splits and appends a TUN frame. LENT: another worker has it. STALLED: try again when trains are free. */
 enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
     REQUIRES_ROLE(role_worker);
+/* How many packets a TUN frame is (counts). */
+uint32_t egress_packets(const struct worker *w, const struct io_rx *rx) REQUIRES_ROLE(role_worker);
 /* An empty packet, or what is staged; without a session control is asked for a handshake. */
 void egress_keepalive(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 /* Sends what was staged, if there is a session now. */
@@ -279,14 +311,17 @@ void train_collect(struct worker *w) REQUIRES_ROLE(role_worker);
 /* Sends, or drops, what waited for a source address. */
 void train_release_parked(struct worker *w) REQUIRES_ROLE(role_worker);
 void train_drop_parked(struct worker *w) REQUIRES_ROLE(role_worker);
-/* A datagram of its own. False: no buffer. */
+/* A datagram of its own. False: no buffer. Counts what becomes of it. */
 bool train_send_small(struct worker *w, const struct sock_addr *to, const struct ip_source *from,
                       const uint8_t *bytes, size_t len) REQUIRES_ROLE(role_worker);
 
 /* stage.c */
 enum err stage_init(struct stage_pool *s, uint32_t packet_max) MUST_USE;
 void stage_fini(struct stage_pool *s);
-/* Room for a staged packet; the peer's oldest one is dropped (counted) if need be. NULL: none. */
+/*
+ * Room for a staged packet. If need be the oldest one of the peer, or of the peer with the most, is dropped (counted).
+ * NULL: it is too long.
+ */
 uint8_t *stage_push(struct worker *w, struct peer *p, uint32_t len) REQUIRES_ROLE(role_worker);
 /* The oldest staged packet, which stays in place until stage_pop. */
 uint8_t *stage_peek(struct worker *w, struct peer *p, uint32_t *len) REQUIRES_ROLE(role_worker);
@@ -306,17 +341,25 @@ void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, ui
     REQUIRES_ROLE(role_worker);
 
 /* handoff.c */
-/* Lends `rx` (read by this worker) to `target`. False: its ring is full, the caller drops and counts. */
+/*
+ * Lends `rx` (read by this worker) to `target`, now or when `target` has returned some. False: it stands still and
+ * holds its share, the caller drops and counts.
+ */
 bool handoff_lend(struct worker *w, unsigned target, const struct io_rx *rx)
     REQUIRES_ROLE(role_worker);
 /* A buffer is no longer used by this worker: back to the backend, or to the worker that read it. */
 void handoff_release(struct worker *w, unsigned origin, unsigned kind, uint16_t buffer)
     REQUIRES_ROLE(role_worker);
-/* Buffers that other workers are done with. */
+/* Buffers that other workers are done with; then lends, or drops, what waited for that. */
 void handoff_collect(struct worker *w) REQUIRES_ROLE(role_worker);
+/* When handoff_collect has to run although nothing came back. */
+time_ns handoff_deadline(const struct worker *w) REQUIRES_ROLE(role_worker);
 /* Up to WORKER_SPANS_MAX records from other workers into w->spans. */
 unsigned handoff_take(struct worker *w) REQUIRES_ROLE(role_worker);
-bool handoff_pending(const struct worker *w) REQUIRES_ROLE(role_worker);
+/* There is something to collect or, if `spans`, to take. */
+bool handoff_pending(const struct worker *w, bool spans) REQUIRES_ROLE(role_worker);
+/* The worker ends: counts what it did not take, or lend, any more. */
+void handoff_stop(struct worker *w) REQUIRES_ROLE(role_worker);
 /* Wakes the workers, and control, that got something in this loop. */
 void handoff_wake(struct worker *w) REQUIRES_ROLE(role_worker);
 

@@ -55,26 +55,31 @@ pair_up "$impl_a" "$impl_b"
 eventually 5 one_ping a 172.16.0.2 || fail "no tunnel"
 
 say "throughput of $impl_a -> $impl_b, Mbit/s, while $RATE datagrams per second come in"
-declare -A rates=()
-for round in 1 2 3; do
+# Each round compares neighbours in time, since other work on the machine comes and goes: the verdict is the median of the
+# rounds' ratios, in percent; after three rounds that are close, two more.
+declare -A got=() ratios=()
+close=
+for round in 1 2 3 4 5; do
+    [[ $round -le 3 || -n $close ]] || break
     for kind in junk garbage mac1; do
         start_flood "$kind" 20
         sleep 0.3
-        got=$(mbits a 172.16.0.2 2)
+        got[$kind]=$(mbits a 172.16.0.2 2)
         end_flood
-        rates[$kind]+=" $got"
-        say "  round $round, $kind: $got ($(cat "$TMP/flood.log"))"
-        reached=$(word rate "$TMP/flood.log")
-        [[ $reached -ge $((RATE * 6 / 10)) ]] || say "  this machine floods with $reached per second only"
+        say "  round $round, $kind: ${got[$kind]} ($(cat "$TMP/flood.log"))"
+    done
+    close=
+    for kind in garbage mac1; do
+        ratios[$kind]+=" $((got[$kind] * 100 / (got[junk] + 1)))"
+        # shellcheck disable=SC2086
+        [[ $(median ${ratios[$kind]}) -ge 65 ]] || close=yes
     done
 done
-# shellcheck disable=SC2086
-base=$(median ${rates[junk]})
 for kind in garbage mac1; do
     # shellcheck disable=SC2086
-    got=$(median ${rates[$kind]})
-    say "  $kind: $got of $base Mbit/s"
-    [[ $impl_b != ours || $((got * 2)) -ge $base ]] || fail "$kind flood: $got Mbit/s, with junk $base"
+    percent=$(median ${ratios[$kind]})
+    say "  $kind: $percent % of what junk on another port leaves"
+    [[ $impl_b != ours || $percent -ge 50 ]] || fail "$kind flood: $percent % of what junk leaves, in rounds${ratios[$kind]}"
 done
 
 i=0
@@ -113,13 +118,20 @@ tunnel_down b
 say "$impl_a initiates to a wireguard-go under load"
 tunnel_down a
 tunnel_up b b wireguard-go
-start_flood mac1 40 60000
+count_messages a
+# At a rate that it can answer: beyond that it drops honest messages with the others. It is under load most of the time
+# then, so that the cookie may not come at the first attempt.
+start_flood mac1 100 30000
 sleep 1
-tunnel_up a a "$impl_a"
-replies=$(messages b out_3)
-eventually 20 one_ping a 172.16.0.2 || fail "$impl_a gets no session from a wireguard-go under load"
+for attempt in 1 2 3 4; do
+    tunnel_up a a "$impl_a"
+    eventually 30 one_ping a 172.16.0.2 || fail "$impl_a gets no session from a wireguard-go under load"
+    [[ $(messages a in_3) -eq 0 ]] || break
+    [[ $attempt -lt 4 ]] || fail "wireguard-go was not under load"
+    tunnel_down a
+done
 end_flood
-say "  cookie replies sent by wireguard-go: $(($(messages b out_3) - replies))"
-[[ $(messages b out_3) -gt $replies ]] || fail "wireguard-go was not under load"
+say "  attempt $attempt: $(messages a out_1) initiations, $(messages a in_3) cookie replies, then a session"
+[[ $(messages a out_1) -gt 1 ]] || fail "a session without a second initiation"
 check_ping b 172.16.0.1
 rig_end

@@ -141,6 +141,147 @@ static void test_empty_datagram(void **state)
     pair_stop(&p);
 }
 
+static uint64_t tallied(const struct pair_side *s, enum tally t)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < engine_workers(s->engine); i++)
+        sum += counter_read(&engine_counters(s->engine, i)->tallies[t]);
+    return sum;
+}
+
+static uint64_t verdicts(const struct pair_side *s, enum verdict first, enum verdict last)
+{
+    uint64_t sum = 0;
+    for (unsigned v = first; v <= (unsigned)last; v++)
+        sum += pair_count(s, (enum verdict)v);
+    return sum;
+}
+
+static uint64_t out_verdicts(const struct pair_side *s)
+{
+    return verdicts(s, VERDICT_OUT_FORWARDED, VERDICT_OUT_STOPPED);
+}
+
+static uint64_t in_verdicts(const struct pair_side *s)
+{
+    return verdicts(s, VERDICT_IN_FORWARDED, VERDICT_IN_TUN_FAILED);
+}
+
+static uint64_t datagrams_sent(const struct pair_side *s)
+{
+    return pair_count(s, VERDICT_OUT_FORWARDED) + tallied(s, TALLY_KEEPALIVES_SENT) +
+           tallied(s, TALLY_CONTROL_SENT);
+}
+
+/* Patient: until `a` and `b` are equal. */
+#define WAIT_EQUAL(a, b)                                                                           \
+    for (int waited_ = 0; waited_ < PATIENCE_MS && (a) != (b); waited_++)                          \
+    usleep(1000)
+
+/* Data, keepalives, datagrams of control, and what is no packet at all. Returns the packets written to a's TUN. */
+static unsigned mixed_traffic(struct pair *p, unsigned peers, unsigned strays, int stray_fd)
+{
+    static uint8_t frame[70000];
+    uint8_t packet[1420], junk[100] = {4};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    unsigned written = 0;
+
+    to.sin_port = htons(p->b.udp.port);
+    for (unsigned i = 0; i < 60; i++) {
+        for (unsigned peer = 0; peer < peers + 1; peer++, written++) /* the last has no route */
+            assert_true(pair_write(&p->a, peer, packet,
+                                   pair_packet(packet, true, peer, 0, i, 100 + i % 2 * 900)));
+        assert_true(pair_write(&p->a, i, junk, 1 + i)); /* no IP packet */
+        written++;
+        if (i < strays) {
+            uint8_t stray[64] = {(uint8_t)(1 + i % 5)};
+            sendto(stray_fd, stray, i, 0, (struct sockaddr *)&to, sizeof to);
+        }
+        for (unsigned peer = 0; peer < peers; peer++) {
+            unsigned owner = peer % p->config.workers;
+            struct command c = {.kind = COMMAND_DATAGRAM, .slot = peer};
+            engine_command(p->a.engine, owner,
+                           &(struct command){.kind = COMMAND_KEEPALIVE, .slot = peer});
+            assert_int_equal(sock_addr_parse(&c.datagram.to, "127.0.0.1:1"), ERR_OK);
+            c.datagram.to.port = p->b.udp.port;
+            c.datagram.len = WG_INITIATION_LEN;
+            c.datagram.bytes[0] = WG_KIND_INITIATION;
+            engine_command(p->a.engine, owner, &c);
+        }
+        while (pair_read(&p->b, frame, sizeof frame, 0) > 0)
+            ;
+        WAIT_EQUAL(out_verdicts(&p->a), written);
+        WAIT_EQUAL(in_verdicts(&p->b), datagrams_sent(&p->a) + (i < strays ? i + 1 : strays));
+    }
+    return written;
+}
+
+/* Every packet that is read has exactly one verdict, and nothing else has. */
+static void test_each_packet_one_verdict(void **state)
+{
+    static const struct {
+        enum io_backend io;
+        bool steering;
+        unsigned workers;
+    } modes[] = {{IO_URING, true, 1}, {IO_URING, true, 3}, {IO_URING, false, 3},
+                 {IO_EPOLL, true, 1}, {IO_EPOLL, true, 3}, {IO_EPOLL, false, 3}};
+    enum {
+        PEERS = 7,
+        STRAYS = 40
+    };
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    (void)state;
+    for (unsigned m = 0; m < ARRAY_LEN(modes); m++) {
+        struct pair p;
+        struct pair_config config = {.workers = modes[m].workers,
+                                     .peers = PEERS,
+                                     .io = modes[m].io,
+                                     .steering = modes[m].steering,
+                                     .sessions = true};
+        pair_start(&p, &config);
+        for (unsigned i = 0; i < config.workers; i++)
+            engine_command(p.b.engine, i, &(struct command){.kind = COMMAND_ECHO});
+        while (pair_wait_acks(&p.b, ACK_ECHO, config.workers, PATIENCE_MS) == 0)
+            ;
+        unsigned written = mixed_traffic(&p, PEERS, STRAYS, fd);
+        if (out_verdicts(&p.a) != written || in_verdicts(&p.b) != datagrams_sent(&p.a) + STRAYS)
+            pair_dump(&p);
+        assert_int_equal(out_verdicts(&p.a), written);
+        assert_int_equal(in_verdicts(&p.b), datagrams_sent(&p.a) + STRAYS);
+        assert_int_equal(pair_count(&p.a, VERDICT_OUT_FORWARDED), 60 * PEERS);
+        assert_int_equal(tallied(&p.a, TALLY_KEEPALIVES_SENT), 60 * PEERS);
+        assert_int_equal(tallied(&p.a, TALLY_CONTROL_SENT), 60 * PEERS);
+        pair_stop(&p);
+    }
+    close(fd);
+}
+
+/* One worker of four cannot use its TUN queue: none of them stays, and the engine is freed as ever. */
+static void test_start_fails(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 20; round++) {
+        struct engine_config config = {
+            .workers = 4, .io = IO_EPOLL, .crypto = CRYPT_AUTO, .mtu = 1420, .peers_max = 1};
+        struct engine_tun tun = {.queues = 4};
+        struct engine *e;
+        int fds[4][2];
+        char why[256] = "";
+        for (unsigned i = 0; i < 4; i++) {
+            assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds[i]), 0);
+            tun.fds[i] = i == round % 4 ? -1 : fds[i][1];
+        }
+        assert_int_equal(engine_new(&e, &config, why, sizeof why), ERR_OK);
+        assert_int_equal(engine_start(e, &tun, why, sizeof why), ERR_INVALID);
+        assert_true(why[0] != 0);
+        engine_free(e);
+        for (unsigned i = 0; i < 4; i++) {
+            close(fds[i][0]);
+            close(fds[i][1]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,7 +290,9 @@ int main(void)
         cmocka_unit_test(test_commands_go_on),
         cmocka_unit_test(test_stop_with_acks_full),
         cmocka_unit_test(test_empty_datagram),
+        cmocka_unit_test(test_each_packet_one_verdict),
+        cmocka_unit_test(test_start_fails),
     };
-    alarm(60); /* what hangs has failed */
+    alarm(120); /* what hangs has failed */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

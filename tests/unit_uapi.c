@@ -355,6 +355,31 @@ static void test_reply(void **state)
     }
 }
 
+/* A piece at a time gives what the whole does. */
+static void test_set_in_pieces(void **state)
+{
+    static const char text[] = "set=1\nlisten_port=7\nfwmark=9\nreplace_peers=true\n\n";
+    static const char bad[] = "set=1\nlisten_port=7\nfwmark=x\n\n";
+    struct device_update u;
+    struct uapi_set s;
+
+    (void)state;
+    uapi_set_init(&s, &u, text, sizeof text - 1);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(uapi_set_next(&s, 1), ERR_AGAIN);
+    assert_int_equal(uapi_set_next(&s, 1), ERR_OK);
+    assert_int_equal(u.listen_port, 7);
+    assert_int_equal(u.fwmark, 9);
+    assert_true(u.replace_peers);
+    device_update_fini(&u);
+
+    uapi_set_init(&s, &u, bad, sizeof bad - 1);
+    assert_int_equal(uapi_set_next(&s, 1), ERR_AGAIN);
+    assert_int_equal(uapi_set_next(&s, 1), ERR_PARSE);
+    assert_int_equal(s.line, 3);
+    assert_false(u.has_listen_port); /* nothing is left of it */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_get_empty),
         cmocka_unit_test(test_get_in_pieces),
+        cmocka_unit_test(test_set_in_pieces),
         cmocka_unit_test(test_reply),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,20 +31,46 @@ struct rig {
     void (*clients)(struct rig *rig);
     /* the fake device */
     enum err apply_result;
+    bool slow; /* a set request is carried out later, by a timer */
+    struct loop_timer later;
+    struct uapi_pending *pending;
+    bool drop; /* the client is gone before that */
     unsigned applied, asked;
     size_t applied_peers;
     uint16_t port;
     size_t peers_n;
 };
 
-static enum err fake_apply(void *ctx, const struct device_update *update)
+static void fake_apply(void *ctx, struct device_update *update, struct uapi_pending *pending)
 {
     struct rig *rig = ctx;
     rig->applied++;
     rig->applied_peers = update->peers_n;
     if (rig->apply_result == ERR_OK && update->has_listen_port)
         rig->port = update->listen_port;
-    return rig->apply_result;
+    device_update_fini(update);
+    if (!rig->slow) {
+        uapi_server_applied(pending, rig->apply_result);
+        return;
+    }
+    assert_null(rig->pending);
+    rig->pending = pending;
+    loop_timer_set(rig->loop, &rig->later, loop_now(rig->loop) + 5 * NS_PER_MS);
+}
+
+static void fake_later(void *arg)
+{
+    struct rig *rig = arg;
+    struct uapi_pending *pending = rig->pending;
+
+    rig->pending = NULL;
+    assert_int_equal(pending->client->replying, false);
+    assert_false(loop_timer_armed(&pending->client->idle));
+    if (rig->drop) {
+        client_drop(pending->client);
+        assert_null(pending->client);
+    }
+    uapi_server_applied(pending, rig->apply_result);
 }
 
 static void fake_status(void *ctx, struct device_status *out)
@@ -63,7 +89,8 @@ static void fake_status(void *ctx, struct device_status *out)
 
 static enum err serve(struct rig *rig, struct uapi_server **out, char *why, unsigned why_size)
 {
-    const struct uapi_server_ops ops = {.apply = fake_apply, .status = fake_status, .ctx = rig};
+    const struct uapi_server_ops ops = {
+        .apply_give = fake_apply, .status = fake_status, .ctx = rig};
     return uapi_server_new(out, rig->loop, rig->folder, "fz0", &ops, why, why_size);
 }
 
@@ -82,6 +109,7 @@ static void rig_start(struct rig *rig)
     snprintf(rig->path, sizeof rig->path, "%s/fz0.sock", rig->folder);
     assert_int_equal(loop_new(&rig->loop), ERR_OK);
     assert_int_equal(loop_bell_add(rig->loop, &rig->finished, stop_loop, rig->loop), ERR_OK);
+    loop_timer_init(&rig->later, fake_later, rig);
     if (serve(rig, &rig->server, why, sizeof why) != ERR_OK)
         fail_msg("%s", why);
 }
@@ -228,6 +256,55 @@ static void test_partial_and_pipelined(void **state)
     rig_start(&rig);
     with_clients(&rig, clients_dribble);
     assert_int_equal(rig.applied, 2);
+    rig_stop(&rig);
+}
+
+static void clients_slow(struct rig *rig)
+{
+    int fd = client_connect(rig), other = client_connect(rig);
+    char text[64];
+    /* The second request waits for the reply to the first, another client does not. */
+    client_write(fd, "set=1\nlisten_port=7\n\nset=1\nlisten_port=8\n\nget=1\n\n", 49);
+    expect(fd, "", "errno=0\n\n");
+    client_write(other, "get=1\n\n", 7);
+    ASSERT(client_reply(other, text, sizeof text, sizeof text) == 23);
+    expect(fd, "", "errno=0\n\n");
+    expect(fd, "", "listen_port=8\nerrno=0\n\n");
+    close(other);
+    close(fd);
+}
+
+static void test_carried_out_later(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig);
+    rig.slow = true;
+    with_clients(&rig, clients_slow);
+    assert_int_equal(rig.applied, 2);
+    rig_stop(&rig);
+}
+
+static void clients_dropped(struct rig *rig)
+{
+    char byte;
+    int fd = client_connect(rig);
+    client_write(fd, "set=1\n\n", 7);
+    ASSERT(recv(fd, &byte, 1, 0) == 0); /* no reply */
+    close(fd);
+}
+
+static void test_client_gone_before_it_is_carried_out(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_start(&rig);
+    rig.slow = rig.drop = true;
+    with_clients(&rig, clients_dropped);
+    assert_int_equal(rig.applied, 1);
+    assert_null(rig.pending);
     rig_stop(&rig);
 }
 
@@ -434,6 +511,8 @@ int main(void)
         cmocka_unit_test(test_get_and_set),
         cmocka_unit_test(test_apply_fails),
         cmocka_unit_test(test_partial_and_pipelined),
+        cmocka_unit_test(test_carried_out_later),
+        cmocka_unit_test(test_client_gone_before_it_is_carried_out),
         cmocka_unit_test(test_ten_thousand_peers),
         cmocka_unit_test(test_more_clients_than_slots),
         cmocka_unit_test(test_clients_that_vanish),

@@ -40,9 +40,9 @@ readonly PACKAGES_BUILD="gcc g++ libc6-dev make cmake pkg-config xz-utils ca-cer
 readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang-rt-dev clang-format-14|clang-format
     clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm
     gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64
-    iproute2 iputils-ping nftables ethtool procps util-linux psmisc libcap2-bin
+    iproute2 iputils-ping netbase nftables ethtool procps util-linux psmisc libcap2-bin
     wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd python3"
-readonly PACKAGES_DEMO="iproute2 iputils-ping procps util-linux wireguard-tools iperf3 python3"
+readonly PACKAGES_DEMO="iproute2 iputils-ping netbase procps util-linux wireguard-tools iperf3 python3"
 
 installed() {
     [[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]

@@ -14,7 +14,7 @@
 
 enum {
     REPLAY_INPUT_MAX = 1 << 20,
-    REPLAY_PATH_MAX = 4096
+    REPLAY_PATH_MAX = 2048
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
