@@ -40,9 +40,11 @@ static void side_start(struct pair_side *s, const struct pair_config *config)
                                    .mtu = 1420,
                                    .peers_max = PAIR_PEERS_MAX,
                                    .pad = config->pad,
+                                   .gate = config->gate,
                                    .source_resolve = config->source_resolve};
     struct udp_config udp = {.family = ADDR_V4,
-                             .sockets = config->workers,
+                             .sockets = config->workers + config->gate,
+                             .gate = config->gate,
                              .steering = config->steering,
                              .offloads = true};
     struct engine_tun tun = {0};
@@ -67,7 +69,7 @@ static void side_start(struct pair_side *s, const struct pair_config *config)
         fprintf(stderr, "engine pair: %s\n", why);
         exit(err == ERR_UNSUPPORTED ? 77 : 1);
     }
-    for (unsigned i = 0; i < config->workers; i++) {
+    for (unsigned i = 0; i < engine_threads(s->engine); i++) {
         struct command c = {.kind = COMMAND_SOCKETS_SET};
         c.sockets.v4 = s->udp.fds[i];
         c.sockets.v6 = -1;
@@ -213,14 +215,14 @@ unsigned pair_read(struct pair_side *s, uint8_t *out, unsigned size, int timeout
 uint64_t pair_count(const struct pair_side *s, enum verdict v)
 {
     uint64_t sum = 0;
-    for (unsigned i = 0; i < engine_workers(s->engine); i++)
+    for (unsigned i = 0; i < engine_threads(s->engine); i++)
         sum += counter_read(&engine_counters(s->engine, i)->verdicts[v]);
     return sum;
 }
 
 static void side_dump(const struct pair_side *s, const char *name)
 {
-    for (unsigned i = 0; i < engine_workers(s->engine); i++) {
+    for (unsigned i = 0; i < engine_threads(s->engine); i++) {
         const struct counters *c = engine_counters(s->engine, i);
         for (unsigned v = 0; v < VERDICT_N; v++) {
             if (counter_read(&c->verdicts[v]))

@@ -32,6 +32,7 @@ struct pair_config {
     enum io_backend io;
     bool steering; /* UDP program, and one TUN queue per worker */
     bool pad;
+    bool gate; /* one thread more, for handshake messages */
     bool source_resolve;
     bool sessions; /* install sessions and endpoints on both sides */
 };

@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "engine/segment.h"
@@ -372,6 +374,42 @@ static void test_idle_is_silent(void **state)
     }
 }
 
+/* Handshake messages come to the gate and to no worker that owns peers; what passes reaches control. */
+static void test_gate(void **state)
+{
+    (void)state;
+    struct pair p;
+    struct pair_config config = {
+        .workers = 2, .peers = 2, .io = IO_AUTO, .steering = true, .gate = true, .sessions = true};
+    static const uint16_t lens[] = {148, 92};
+    uint8_t key[32] = {1}, secret[32] = {2}, msg[148];
+
+    pair_start(&p, &config);
+    if (!p.b.udp.steered) {
+        pair_stop(&p);
+        skip();
+    }
+    engine_set_gate(p.b.engine, key, secret);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons(p.b.udp.port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (unsigned i = 0; i < 200; i++) {
+        memset(msg, (int)i, sizeof msg);
+        store_le32(msg, 1 + i % 2);
+        assert_true(sendto(fd, msg, lens[i % 2], 0, (void *)&to, sizeof to) > 0);
+    }
+    close(fd);
+    const struct counter *bad =
+        &engine_counters(p.b.engine, config.workers)->verdicts[VERDICT_IN_BAD_MAC1];
+    for (unsigned i = 0; i < 5000 && counter_read(bad) < 200; i++)
+        usleep(1000);
+    assert_int_equal(counter_read(bad), 200);
+    assert_int_equal(pair_count(&p.b, VERDICT_IN_BAD_MAC1), 200);
+    run_flows(&p, 2, 2, 100); /* data goes on as before */
+    pair_stop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_peer_removal),
         cmocka_unit_test(test_no_lost_wake_up),
         cmocka_unit_test(test_idle_is_silent),
+        cmocka_unit_test(test_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
