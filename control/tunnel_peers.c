@@ -69,6 +69,7 @@ void tunnel_fresh_done(struct tunnel *t, struct tunnel_peer *p, struct wg_fresh 
         uint32_t index = fresh->noise.local_index;
         unsigned i = 0;
         keylog_ephemeral(fresh->noise.ephemeral);
+        keylog_psk(p->wg.remote.psk); /* readers tie it to the ephemeral key before it */
         p->last_timestamp_ns = t->fresh_timestamp_ns;
         indices_sweep(t, p);
         while (i < TUNNEL_INDICES_MAX && p->indices[i].index != 0)

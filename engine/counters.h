@@ -45,6 +45,7 @@
     X(IN_HANDSHAKE_FULL, "in_handshake_full") /* control's handshake queue was full */             \
     X(IN_HANDSHAKE_LIMIT, "in_handshake_limit") /* over the source's rate limit */                 \
     X(IN_COOKIE_SENT, "in_cookie_sent")         /* under load: answered with a cookie reply */     \
+    X(IN_COOKIE_DEFERRED, "in_cookie_deferred") /* under load: replied to when it comes again */   \
     X(IN_COOKIE_BUDGET, "in_cookie_budget")     /* under load: no buffer for a cookie reply */     \
     X(IN_BAD_MAC1, "in_bad_mac1")               /* handshake message not meant for us */           \
     X(IN_MALFORMED, "in_malformed")             /* not a message we know */                        \

@@ -16,6 +16,12 @@ enum {
     HANDSHAKES_PER_SECOND = 100,
     /* mac2-less messages stop passing when this share of the queue is in use. */
     QUEUE_LOADED = RING_HANDSHAKES / 4,
+    /*
+     * Cookie replies per second and thread that any source gets at once; a reply costs some three times what the check
+     * costs. Beyond that only sources that were heard before: an honest peer repeats itself after 5 s.
+     */
+    COOKIES_PER_SECOND = 10000,
+    COOKIES_BURST = 1000,
     STUN_HEADER = 20,
     STUN_MAGIC = 0x2112a442
 };
@@ -37,6 +43,17 @@ static bool under_load(struct worker *w) REQUIRES_ROLE(role_worker)
     return w->load_until > w->now;
 }
 
+/* A token of the bucket, as one time stamp (generic cell rate algorithm). */
+static bool cookie_token(struct worker *w)
+{
+    const time_ns token_ns = NS_PER_SEC / COOKIES_PER_SECOND;
+    time_ns full_at = w->cookies_full_at > w->now ? w->cookies_full_at : w->now;
+    if (full_at - w->now > token_ns * COOKIES_BURST)
+        return false;
+    w->cookies_full_at = full_at + token_ns;
+    return true;
+}
+
 static void nonce_next(struct worker *w, uint8_t nonce[WG_NONCE_LEN]) REQUIRES_ROLE(role_worker)
 {
     if (w->entropy_left < WG_NONCE_LEN) {
@@ -52,6 +69,11 @@ static void send_cookie(struct worker *w, const struct cookie_gate *gate, const 
 {
     uint8_t nonce[WG_NONCE_LEN], reply[WG_COOKIE_REPLY_LEN];
 
+    bool known = source_seen_note(&w->seen, &rx->from, w->now);
+    if (!known && !cookie_token(w)) {
+        count(w, VERDICT_IN_COOKIE_DEFERRED, 1);
+        return;
+    }
     if (!w->smalls_free) {
         io_flush(w->io);
         train_collect(w);

@@ -257,7 +257,8 @@ enum err worker_init(struct worker *w, struct engine *e, unsigned index)
     source_parking_init(&w->parking);
     rate_limit_init(&w->limits, (uint64_t)random_u32() << 32 | random_u32());
     coalesce_init(&w->coalesce, 0);
-    return crypt_init(&w->crypt, e->config.crypto);
+    err = source_seen_init(&w->seen, (uint64_t)random_u32() << 32 | random_u32());
+    return err == ERR_OK ? crypt_init(&w->crypt, e->config.crypto) : err;
 }
 
 void worker_fini(struct worker *w)
@@ -278,6 +279,7 @@ void worker_fini(struct worker *w)
     free(w->handoff_in);
     free(w->handback_in);
     free(w->peers);
+    source_seen_fini(&w->seen);
     free(w->sessions);
 }
 

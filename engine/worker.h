@@ -26,6 +26,7 @@
 #include "engine/route.h"
 #include "engine/session.h"
 #include "engine/source_cache.h"
+#include "engine/source_seen.h"
 #include "platform/base/role.h"
 #include "platform/base/sleeper.h"
 #include "platform/base/snapshot.h"
@@ -174,6 +175,8 @@ struct worker {
     struct open_batch open;
     struct coalesce coalesce;
     struct rate_limit limits; /* handshakes per source, when proven */
+    struct source_seen seen;  /* sources of handshakes while cookie replies are rationed */
+    time_ns cookies_full_at;  /* token bucket of unconditional cookie replies */
     time_ns load_until;       /* under load: handshakes need a cookie */
     time_ns load_window_start;
     unsigned load_window_count;
