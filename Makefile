@@ -187,9 +187,13 @@ fuzz-run: fuzz-build
 	$(Q)$(RUN) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
 fuzz-replay: fuzz-build
 	$(Q)$(RUN) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
+# Waits for real time nearly all the while, so it runs beside the others.
+net_long := $(wildcard tests/net_rekey.sh)
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
 	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
-	$(Q)$(RUN) -s net -t 420 $(wildcard tests/net_*.sh)
+	$(Q)$(RUN) -s net-long -t 420 $(net_long) & long=$$!; \
+	    $(RUN) -s net -t 420 $(filter-out $(net_long),$(wildcard tests/net_*.sh)); status=$$?; \
+	    wait $$long && exit $$status
 windows-check: | $(DEPS)/ready-check ## compile the portable modules with mingw, run their tests under Wine
 	$(Q)$(MAKE) --no-print-directory OS=windows CC=$(MINGW) windows-run
 windows-run: $(O)/libportable.a $(portable_tests:%=$(O)/tests/%$(EXE))
