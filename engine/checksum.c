@@ -126,7 +126,7 @@ ALWAYS_INLINE uint64_t sum_bytes(uint8_t *dst, const uint8_t *src, size_t n, boo
         take(&a, dst, src, i, copy);
         i += 32;
     }
-    uint64_t sum = take_tail(dst + i, src + i, n % 32, copy);
+    uint64_t sum = take_tail(copy ? dst + i : dst, src + i, n % 32, copy);
     vec high = a.high + b.high;
     vec both = a.all + b.all - (high << 32) + high;
     return sum + both[0] + both[1] + both[2] + both[3]; /* exact while n < 2^32 */
