@@ -110,11 +110,13 @@ void pair_install_session(struct pair *p, unsigned peer, unsigned generation)
 
     memset(to_b, (int)(peer + 1 + generation * 7), sizeof to_b);
     memset(to_a, (int)(peer + 101 + generation * 7), sizeof to_a);
-    /* Both as initiator, so that each may send at once. */
-    c.session = engine_session_new(index, index, true, clock_now(), to_b, to_a);
-    engine_command(p->a.engine, worker, &c);
+    /* Both as initiator, so that each may send at once; b is ready before a starts. */
     c.session = engine_session_new(index, index, true, clock_now(), to_a, to_b);
     engine_command(p->b.engine, worker, &c);
+    engine_command(p->b.engine, worker, &(struct command){.kind = COMMAND_ECHO});
+    CHECK(pair_wait_acks(&p->b, ACK_ECHO, 1, 10000) == 1);
+    c.session = engine_session_new(index, index, true, clock_now(), to_b, to_a);
+    engine_command(p->a.engine, worker, &c);
 }
 
 void pair_start(struct pair *p, const struct pair_config *config)
