@@ -18,7 +18,7 @@ peers=(1 2 3)
 ns_add a b
 link a b 2
 # The addresses' own networks are all the routes that are needed.
-conf a 51820 "Address = 10.9.1.1/24, 10.9.2.1/24, 10.9.3.1/24" "MTU = 1420" "Table = off"
+conf a 51820 "Address = 10.9.1.1/24, 10.9.2.1/24, 10.9.3.1/24" "MTU = 1420"
 for i in "${peers[@]}"; do
     conf_peer a "p$i" "10.9.$i.2/32" "Endpoint = 192.0.2.2:5183$i"
     conf "p$i" "5183$i" "Address = 10.9.$i.2/24" "MTU = 1420"
