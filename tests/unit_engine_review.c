@@ -211,6 +211,8 @@ static unsigned mixed_traffic(struct pair *p, unsigned peers, unsigned strays, i
         while (pair_read(&p->b, frame, sizeof frame, 0) > 0)
             ;
         WAIT_EQUAL(out_verdicts(&p->a), written);
+        /* One packet, one keepalive and one datagram of control for each peer and round. */
+        WAIT_EQUAL(datagrams_sent(&p->a), (uint64_t)(i + 1) * peers * 3);
         WAIT_EQUAL(in_verdicts(&p->b), datagrams_sent(&p->a) + (i < strays ? i + 1 : strays));
     }
     return written;
