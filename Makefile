@@ -94,7 +94,8 @@ obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 # ---- what is built ----
 archives := $(if $(filter windows,$(OS)),$(O)/libportable.a,$(O)/libcontrol.a $(O)/libengine.a $(O)/libplatform.a $(O)/libbase.a)
 tool_src := $(wildcard tools/*.c)
-PROGRAMS := $(if $(wildcard control/main.c),firezone-headless-client) $(tool_src:tools/%.c=%)
+bench_src := $(wildcard bench/*.c)
+PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $(tool_src:tools/%.c=%)
 # Test programs: unit_* and diff_* run alone; each tests/support/*.c is a helper program of the net tests.
 unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c))
 fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
@@ -157,6 +158,8 @@ define link # EXTRA: then the archives in any order, then the libraries
 endef
 $(O)/firezone-headless-client$(EXE): $(O)/obj/control/main.o $(archives)
 	$(call link)
+$(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives)
+	$(call link,-ljansson -lm)
 $(tool_src:tools/%.c=$(O)/%$(EXE)): $(O)/%$(EXE): $(O)/obj/tools/%.o $(archives)
 	$(call link)
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)

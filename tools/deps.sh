@@ -36,7 +36,7 @@ trap 'echo "deps: error: tools/deps.sh line $LINENO failed" >&2' ERR
 # ---- packages of the distribution: "a|b" means the first of them that is installed or installable ----
 
 readonly PACKAGES_BUILD="gcc g++ libc6-dev make cmake pkg-config xz-utils ca-certificates file
-    libck-dev libjemalloc-dev libmnl-dev"
+    libck-dev libjansson-dev libjemalloc-dev libmnl-dev"
 readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang-rt-dev clang-format-14|clang-format
     clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm
     gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64
