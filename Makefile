@@ -56,7 +56,7 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
 # PORTABLE sources compile for every system; their tests run under Wine too. PURE ones also touch no clock, socket,
 # thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire and
 # control/wg are in both unless they are named as an exception; engine/ and control/ have them by name.
-engine_portable := allowed checksum coalesce cookie_gate counters crypt rate_limit replay route segment source_cache
+engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 rate_limit replay route segment source_cache
 control_portable := allowed config device index key_text options uapi
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c \
   engine/source_cache.c engine/route.c control/allowed.c control/config.c control/index.c \
@@ -87,6 +87,7 @@ LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl $(if $(SAN
 CMOCKA := -lcmocka
 endif
 
+comma := ,
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -134,6 +135,8 @@ $(DEPS)/ready-%: tools/deps.sh $(wildcard tools/deps/* tools/deps/*/*)
 deps-check: $(DEPS)/ready-check
 
 $(O)/obj/engine/wire/%.o: ALL_CFLAGS += -Wconversion
+# Vectors of 64 bytes live on its stack, which mingw's gcc does not align.
+$(O)/obj/engine/crypt_avx512.o: ALL_CFLAGS += -Wframe-larger-than=9216 $(if $(filter windows,$(OS)),-Wa$(comma)-muse-unaligned-vector-move)
 $(O)/obj/tests/%.o: ALL_CFLAGS += -Wno-missing-prototypes -Wno-frame-larger-than
 $(O)/obj/%.o: %.c Makefile | $(DEPS)/ready-build
 	$(call say,CC,$<)

@@ -29,7 +29,7 @@ static const char wireguard_help[] =
     "                         (default: that of FILE without .conf)\n"
     "      --workers N        worker threads, 1 to 64 (default: one per usable CPU)\n"
     "      --io KIND          auto, uring or epoll (default: auto)\n"
-    "      --crypto KIND      auto or boringssl (default: auto)\n"
+    "      --crypto KIND      auto, avx512 or boringssl (default: auto)\n"
     "      --source-ip KIND   how encrypted packets stay out of the tunnel:\n"
     "                         mark (firewall mark and rules, default) or\n"
     "                         resolve (explicit source address and interface)\n"
@@ -205,7 +205,7 @@ static enum err wireguard_flag(struct options *o, int flag, const char *value,
     case FLAG_CRYPTO:
         return crypt_backend_parse(&o->crypto, value) == ERR_OK
                    ? ERR_OK
-                   : fail(why, "--crypto: '%s' is none of auto, boringssl", value);
+                   : fail(why, "--crypto: '%s' is none of auto, avx512, boringssl", value);
     case FLAG_SOURCE_IP:
         return parse_source_ip(o, value, why);
     case FLAG_NO_STEERING:

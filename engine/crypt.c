@@ -6,6 +6,7 @@
 
 #include <openssl/err.h>
 
+#include "engine/crypt_avx512.h"
 #include "platform/base/bytes.h"
 
 enum {
@@ -28,9 +29,9 @@ static void boringssl_seal(const struct crypt_key *k, struct crypt_packet *p, un
         uint8_t nonce[NONCE_LEN];
         size_t sealed_len;
         nonce_from_counter(nonce, p[i].counter);
-        int done =
-            EVP_AEAD_CTX_seal(&k->aead, p[i].data, &sealed_len, (size_t)p[i].len + CRYPT_TAG_LEN,
-                              nonce, sizeof nonce, p[i].data, p[i].len, NULL, 0);
+        int done = EVP_AEAD_CTX_seal(&k->aead, p[i].data, &sealed_len,
+                                     (size_t)p[i].len + CRYPT_TAG_LEN, nonce, sizeof nonce,
+                                     p[i].from ? p[i].from : p[i].data, p[i].len, NULL, 0);
         ASSERT(done); /* only wrong sizes fail */
     }
 }
@@ -44,7 +45,8 @@ static unsigned boringssl_open(const struct crypt_key *k, struct crypt_packet *p
         nonce_from_counter(nonce, p[i].counter);
         /* On failure the whole output is zeroed. */
         p[i].ok = EVP_AEAD_CTX_open(&k->aead, p[i].data, &opened_len, p[i].len, nonce, sizeof nonce,
-                                    p[i].data, (size_t)p[i].len + CRYPT_TAG_LEN, NULL, 0);
+                                    p[i].from ? p[i].from : p[i].data,
+                                    (size_t)p[i].len + CRYPT_TAG_LEN, NULL, 0);
         ok_count += p[i].ok;
     }
     if (UNLIKELY(ok_count < n))
@@ -52,7 +54,7 @@ static unsigned boringssl_open(const struct crypt_key *k, struct crypt_packet *p
     return ok_count;
 }
 
-static const struct crypt_backend_ops boringssl_ops = {
+const struct crypt_backend_ops crypt_boringssl_ops = {
     .name = "boringssl",
     .seal = boringssl_seal,
     .open = boringssl_open,
@@ -65,7 +67,7 @@ enum err crypt_backend_parse(enum crypt_backend *out, const char *text)
     static const struct {
         const char *text;
         enum crypt_backend backend;
-    } names[] = {{"auto", CRYPT_AUTO}, {"boringssl", CRYPT_BORINGSSL}};
+    } names[] = {{"auto", CRYPT_AUTO}, {"boringssl", CRYPT_BORINGSSL}, {"avx512", CRYPT_AVX512}};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (strcmp(text, names[i].text) == 0) {
@@ -78,11 +80,18 @@ enum err crypt_backend_parse(enum crypt_backend *out, const char *text)
 
 enum err crypt_init(struct crypt *c, enum crypt_backend backend)
 {
+    const struct crypt_backend_ops *avx512 = crypt_avx512_usable() ? &crypt_avx512_ops : NULL;
+
     switch (backend) {
     case CRYPT_AUTO:
-    case CRYPT_BORINGSSL:
-        c->ops = &boringssl_ops;
+        c->ops = avx512 ? avx512 : &crypt_boringssl_ops;
         return ERR_OK;
+    case CRYPT_BORINGSSL:
+        c->ops = &crypt_boringssl_ops;
+        return ERR_OK;
+    case CRYPT_AVX512:
+        c->ops = avx512;
+        return avx512 ? ERR_OK : ERR_UNSUPPORTED;
     }
     return ERR_UNSUPPORTED;
 }

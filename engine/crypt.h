@@ -25,7 +25,8 @@ enum {
 
 enum crypt_backend {
     CRYPT_AUTO, /* the fastest that this CPU runs */
-    CRYPT_BORINGSSL
+    CRYPT_BORINGSSL,
+    CRYPT_AVX512 /* whole batches at once, see crypt_avx512.h */
 };
 
 /* One direction of a session. `raw` is what a backend of our own starts from. */
@@ -34,9 +35,13 @@ struct crypt_key {
     EVP_AEAD_CTX aead;
 };
 
-/* A packet, transformed in place. `data` has `len` bytes and CRYPT_TAG_LEN more behind them for the tag. */
+/*
+ * A packet. The result goes to `data`: `len` bytes and, when sealing, CRYPT_TAG_LEN more behind them. It is made from
+ * what stands there or, if `from` is not NULL, at `from`, which must not overlap `data`; when opening the tag follows it.
+ */
 struct crypt_packet {
     uint8_t *data;
+    const uint8_t *from;
     uint32_t len; /* without the tag */
     uint64_t counter;
     bool ok; /* set by crypt_open */
@@ -53,7 +58,7 @@ struct crypt {
     const struct crypt_backend_ops *ops;
 };
 
-/* "auto" or "boringssl". Returns ERR_OK or ERR_PARSE. */
+/* "auto", "boringssl" or "avx512". Returns ERR_OK or ERR_PARSE. */
 enum err crypt_backend_parse(enum crypt_backend *out, const char *text) MUST_USE;
 
 /* Chooses the backend. Returns ERR_OK, or ERR_UNSUPPORTED if this CPU lacks what it needs. */
@@ -72,7 +77,7 @@ void crypt_key_init(struct crypt_key *k, const uint8_t raw[CRYPT_KEY_LEN]);
 void crypt_key_fini(struct crypt_key *k);
 
 /*
- * Seals n packets (1..CRYPT_BATCH_MAX) in place. nonce: 4 zero bytes and the counter, little-endian; no associated
+ * Seals n packets (1..CRYPT_BATCH_MAX). nonce: 4 zero bytes and the counter, little-endian; no associated
  * data. The counters are usually consecutive, but need not be. Any thread.
  */
 static inline void crypt_seal(const struct crypt *c, const struct crypt_key *k,
@@ -83,8 +88,8 @@ static inline void crypt_seal(const struct crypt *c, const struct crypt_key *k,
 }
 
 /*
- * Opens n packets (1..CRYPT_BATCH_MAX) in place, sets `ok` of each and returns how many are. The data of a packet
- * that is not holds no plaintext afterwards. Any thread.
+ * Opens n packets (1..CRYPT_BATCH_MAX), sets `ok` of each and returns how many are. The data of a packet that is not
+ * holds no plaintext afterwards. Any thread.
  */
 static inline unsigned crypt_open(const struct crypt *c, const struct crypt_key *k,
                                   struct crypt_packet *p, unsigned n)
