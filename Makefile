@@ -100,9 +100,10 @@ PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $
 # Test programs: unit_* and diff_* run alone; each tests/support/*.c is a helper program of the net tests.
 unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c))
 fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
+bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
-NOT_TSAN ?= diff_% $(addprefix unit_,addr blake2s checksum coalesce config cookie_gate crypt device err handshake ip noise \
+NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt device err handshake ip noise \
               options rate_limit replay segment source_rank source_seen timers uapi)
 NOT_WINDOWS ?=
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
@@ -113,7 +114,7 @@ other_stems := $(basename $(notdir $(filter-out $(PORTABLE),$(platform_src) $(en
 portable_tests := $(filter-out $(NOT_WINDOWS) $(other_stems:%=unit_%) $(other_stems:%=diff_%),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s) fuzz_$(s)_%),$(unit_names) $(fuzz_names)))
 
 .PHONY: all programs support unit-build fuzz-build help unit unit-asan unit-tsan fuzz fuzz-run fuzz-replay net windows-check \
-  windows-run headers layers pure keylog-check format format-check lint demo check clean distclean deps-check
+  windows-run headers layers pure keylog-check format format-check lint demo check clean distclean deps-check FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -137,11 +138,18 @@ deps-check: $(DEPS)/ready-check
 $(O)/obj/engine/wire/%.o: ALL_CFLAGS += -Wconversion
 # Vectors of 64 bytes live on its stack, which mingw's gcc does not align.
 $(O)/obj/engine/crypt_avx512.o: ALL_CFLAGS += -Wframe-larger-than=9216 $(if $(filter windows,$(OS)),-Wa$(comma)-muse-unaligned-vector-move)
+$(O)/obj/bench/result.o: ALL_CPPFLAGS += -DFZ_REVISION='"$(revision)"'
+$(O)/obj/bench/result.o: $(O)/revision
 $(O)/obj/tests/%.o: ALL_CFLAGS += -Wno-missing-prototypes -Wno-frame-larger-than
 $(O)/obj/%.o: %.c Makefile | $(DEPS)/ready-build
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# What results say they were measured with; empty outside git. The file changes only when the text does.
+revision = $(if $(wildcard .git),$(shell git describe --always --dirty 2>/dev/null))
+$(O)/revision: FORCE
+	$(Q)mkdir -p $(@D) && echo '$(revision)' | cmp -s - $@ || echo '$(revision)' >$@
 
 define archive # NAME SOURCES
 $(O)/lib$(1).a: $(call obj,$(2))
@@ -153,6 +161,7 @@ $(eval $(call archive,platform,$(platform_src)))
 $(eval $(call archive,engine,$(engine_src)))
 $(eval $(call archive,control,$(control_src)))
 $(eval $(call archive,portable,$(PORTABLE)))
+$(eval $(call archive,bench,$(filter-out bench/fzbench.c,$(bench_src))))
 
 define link # EXTRA: then the archives in any order, then the libraries
 	$(call say,LD,$@)
@@ -167,6 +176,9 @@ $(tool_src:tools/%.c=$(O)/%$(EXE)): $(O)/%$(EXE): $(O)/obj/tools/%.o $(archives)
 	$(call link)
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
 	$(call link)
+$(bench_tests): $(O)/libbench.a
+$(bench_tests): archives += $(O)/libbench.a
+$(bench_tests): LIBS += -ljansson -lm
 $(O)/tests/fuzz_%$(EXE): $(O)/obj/tests/fuzz_%.o $(if $(fuzz_link),,$(O)/obj/tests/support/fuzz_replay.o) $(archives)
 	$(call link,$(fuzz_link))
 $(O)/tests/%$(EXE): $(O)/obj/tests/%.o $(archives) | $(DEPS)/ready-check

@@ -22,7 +22,7 @@ enum result_better {
 
 /* What `fzbench diff` makes of a row. */
 enum result_gate {
-    GATE_NONE,         /* shown; noise can move it, so it fails nothing unless --max-regress says so */
+    GATE_NONE, /* shown; noise can move it, so it fails nothing unless --max-regress says so */
     GATE_INSTRUCTIONS, /* a count: fails above +2 % */
     GATE_SYSCALLS,     /* a count: fails above +10 % */
     GATE_ZERO          /* must be 0 */
@@ -50,10 +50,13 @@ struct result {
 void result_init(struct result *r, const char *command);
 void result_fini(struct result *r);
 
-/* Appends a sample to the row `name`, which is made when it is new; later calls' other arguments must agree. */
+/*
+ * Appends a sample to the row `name`, which is made when it is new; later calls' other arguments must agree. Texts are
+ * UTF-8 of at most 255 bytes without control characters, samples finite and within 1e18; at most 10,000 rows.
+ */
 void result_add(struct result *r, const char *name, const char *unit, enum result_better better,
                 enum result_gate gate, double sample);
-/* NULL: there is none. */
+/* Valid until the next result_add. NULL: there is none. */
 const struct result_row *result_find(const struct result *r, const char *name);
 
 /* Of the samples; 0 for none. min, median and max are what tables show. */
@@ -64,10 +67,9 @@ double result_max(const struct result_row *row);
 /* name, median, spread, unit; rows in the order they were added. */
 void result_print(const struct result *r, FILE *out);
 
-/* Whole or not at all: written to a temporary file beside `path` first. `why`: one clear sentence. */
-enum err result_save(const struct result *r, const char *path, char *why,
-                     size_t why_size) MUST_USE;
-/* Strict about what it needs, tolerant of unknown members. `r` is initialised on success only. */
+/* Whole or not at all, as bench/save.h says. `why`: one clear sentence. */
+enum err result_save(const struct result *r, const char *path, char *why, size_t why_size) MUST_USE;
+/* Strict about what it needs, tolerant of unknown members. `r` is initialised on success only; every row has samples. */
 enum err result_load(struct result *r, const char *path, char *why, size_t why_size) MUST_USE;
 /* The same from memory; `name` is what messages call it. */
 enum err result_parse(struct result *r, const char *name, const char *text, size_t len, char *why,
