@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/usage.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "bench/bench.h"
+
+enum {
+    PROBLEM_MAX = 1024
+};
+
+__attribute__((format(printf, 3, 0))) static void
+complain(const char *command, const char *kind, const char *fmt, va_list ap, const char *hint)
+{
+    char problem[PROBLEM_MAX];
+
+    vsnprintf(problem, sizeof problem, fmt, ap);
+    fprintf(stderr, "fzbench%s%s: %s%s%s\n", command[0] ? " " : "", command, kind, problem, hint);
+}
+
+int usage_fail(const char *command, const char *fmt, ...)
+{
+    char hint[64];
+    va_list ap;
+
+    snprintf(hint, sizeof hint, "; 'fzbench%s%s --help' tells more", command[0] ? " " : "",
+             command);
+    va_start(ap, fmt);
+    complain(command, "", fmt, ap, hint);
+    va_end(ap);
+    return BENCH_USAGE;
+}
+
+int usage_fail_getopt(const char *command, int code, const struct option *flags, char *const *argv)
+{
+    if (code == ':')
+        return usage_fail(command, "option '%s' needs a value", argv[optind - 1]);
+    if (optopt == 0)
+        return usage_fail(command, "unknown option '%s'", argv[optind - 1]);
+    for (; flags->name; flags++) {
+        if (flags->val == optopt)
+            return usage_fail(command, "option '--%s' takes no value", flags->name);
+    }
+    return usage_fail(command, "unknown option '-%c'", optopt);
+}
+
+int usage_fail_run(const char *command, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    complain(command, "", fmt, ap, "");
+    va_end(ap);
+    return BENCH_FAILED;
+}
+
+void usage_warn(const char *command, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    complain(command, "warning: ", fmt, ap, "");
+    va_end(ap);
+}
