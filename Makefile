@@ -137,7 +137,7 @@ deps-check: $(DEPS)/ready-check
 
 $(O)/obj/engine/wire/%.o: ALL_CFLAGS += -Wconversion
 # Vectors of 64 bytes live on its stack, which mingw's gcc does not align.
-$(O)/obj/engine/crypt_avx512.o: ALL_CFLAGS += -Wframe-larger-than=9216 $(if $(filter windows,$(OS)),-Wa$(comma)-muse-unaligned-vector-move)
+$(O)/obj/engine/crypt_avx512.o: ALL_CFLAGS += $(if $(SAN),,-Wframe-larger-than=9216) $(if $(filter windows,$(OS)),-Wa$(comma)-muse-unaligned-vector-move)
 $(O)/obj/bench/result.o: ALL_CPPFLAGS += -DFZ_REVISION='"$(revision)"'
 $(O)/obj/bench/result.o: $(O)/revision
 $(O)/obj/tests/%.o: ALL_CFLAGS += -Wno-missing-prototypes -Wno-frame-larger-than

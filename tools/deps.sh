@@ -38,7 +38,7 @@ trap 'echo "deps: error: tools/deps.sh line $LINENO failed" >&2' ERR
 readonly PACKAGES_BUILD="gcc g++ libc6-dev make cmake pkg-config xz-utils ca-certificates file
     libck-dev libjansson-dev libjemalloc-dev libmnl-dev"
 readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang-rt-dev clang-format-14|clang-format
-    clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm
+    clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm valgrind
     gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64
     iproute2 iputils-ping netbase nftables ethtool procps util-linux psmisc libcap2-bin
     wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd python3"
