@@ -104,7 +104,7 @@ static enum outcome outcome_of(const struct result_row *before, const struct res
 
     if (from == to)
         return OUTCOME_SAME;
-    if (result_min(before) <= result_max(after) && result_min(after) <= result_max(before))
+    if (result_overlap(before, after))
         return OUTCOME_SPREAD;
     if (better == RESULT_NEITHER)
         return OUTCOME_OTHER;

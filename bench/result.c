@@ -236,6 +236,11 @@ double result_max(const struct result_row *row)
     return max;
 }
 
+bool result_overlap(const struct result_row *a, const struct result_row *b)
+{
+    return result_min(a) <= result_max(b) && result_min(b) <= result_max(a);
+}
+
 void result_print(const struct result *r, FILE *out)
 {
     size_t width = sizeof "name" - 1;

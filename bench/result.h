@@ -63,6 +63,8 @@ const struct result_row *result_find(const struct result *r, const char *name);
 double result_median(const struct result_row *row);
 double result_min(const struct result_row *row);
 double result_max(const struct result_row *row);
+/* From min to max they have values in common, so a difference of the medians may be chance. */
+bool result_overlap(const struct result_row *a, const struct result_row *b);
 
 /* name, median, spread, unit; rows in the order they were added. */
 void result_print(const struct result *r, FILE *out);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as a result. What is accepted is within bounds and comes back the same; what is refused says why. */
+/*
+ * Any bytes as a result. What is accepted is within bounds, comes back the same and can be reported; what is refused
+ * says why.
+ */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/report_page.h"
 #include "bench/result.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -18,6 +22,21 @@ static void check_row(const struct result *r, const struct result_row *row)
     ASSERT(min >= -sample_limit && max <= sample_limit);
 }
 
+/* Twice, once without its rows. */
+static void check_page(const struct result *r)
+{
+    struct report_run runs[] = {{.path = "a", .result = *r}, {.path = "<b>", .result = *r}};
+    char *text = NULL;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    ASSERT(out);
+    runs[0].result.n = 0;
+    report_page_write(out, runs, ARRAY_LEN(runs));
+    ASSERT(fclose(out) == 0 && !strstr(text, "<b>"));
+    free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct result a, b;
@@ -29,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < a.n; i++)
         check_row(&a, &a.rows[i]);
+    check_page(&a);
     char *first = result_to_text(&a);
     ASSERT(result_parse(&b, "f", first, strlen(first), why, sizeof why) == ERR_OK);
     char *second = result_to_text(&b);
