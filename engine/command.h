@@ -35,6 +35,7 @@ enum command_kind {
     COMMAND_SOURCE_ANSWER, /* the source cache has news: look at what is parked */
     COMMAND_ECHO,          /* answered by ACK_ECHO with the same token */
     COMMAND_FREEZE,        /* tests: do nothing for `token` nanoseconds */
+    COMMAND_FREEZE_JOB,    /* tests: the same in the middle of the next job for another worker */
     COMMAND_STOP
 };
 

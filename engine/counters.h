@@ -86,6 +86,10 @@ enum verdict {
     X(HANDOFFS_OUT, "handoffs_out")                                                                \
     X(HANDOFFS_IN, "handoffs_in")                                                                  \
     X(HANDOFFS_WAITED, "handoffs_waited") /* the owner had its share of buffers already */         \
+    X(HELP_OFFERED, "help_offered")       /* batches put on offer */                               \
+    X(HELP_GIVEN, "help_given")           /* batches done for other workers */                     \
+    X(HELP_WAKES, "help_wakes")                                                                    \
+    X(HELP_LATE, "help_late") /* batches done again: a helper stood still */                       \
     X(COMMANDS, "commands")                                                                        \
     X(SOURCE_MISSES, "source_misses")                                                              \
     X(COALESCE_OFF, "coalesce_off") /* the TUN refused a merged packet: no more merging */         \

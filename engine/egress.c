@@ -101,6 +101,8 @@ static enum egress_result egress_to_peer(struct worker *w, struct peer *p, const
     }
     if (w->trains_free_n < trains_needed(plan.n)) {
         train_flush(w);
+        if (UNLIKELY(w->help.busy))
+            help_work(w);
         io_flush(w->io);
         train_collect(w);
         if (w->trains_free_n < trains_needed(plan.n)) {

@@ -24,6 +24,7 @@ static void peer_remove(struct worker *w, uint32_t slot) REQUIRES_ROLE(role_work
     if (!p)
         return;
     keys_drop_all(w, p);
+    help_drain(w);
     stage_purge(w, p, VERDICT_OUT_STAGE_PURGED);
     w->peers[slot] = NULL;
     worker_ack(w, &(struct event_ack){.kind = ACK_PEER_GONE, .peer = p});
@@ -51,6 +52,7 @@ static void handshake_failed(struct worker *w, struct peer *p) REQUIRES_ROLE(rol
 static void sockets_drop(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     train_flush(w);
+    help_drain(w);
     train_drop_parked(w);
     io_flush(w->io);
     io_detach_udp(w->io);
@@ -129,6 +131,9 @@ void worker_execute(struct worker *w, const struct command *c)
         break;
     case COMMAND_FREEZE:
         freeze(c->token);
+        break;
+    case COMMAND_FREEZE_JOB:
+        w->freeze_job_ns = c->token;
         break;
     case COMMAND_STOP:
         w->running = false;

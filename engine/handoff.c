@@ -87,7 +87,12 @@ void handoff_release(struct worker *w, unsigned origin, unsigned kind, uint16_t 
     w->wake_worker[origin] = true;
 }
 
-static void span_done(struct worker *w, unsigned kind, uint16_t buffer) REQUIRES_ROLE(role_worker)
+void handoff_hold(struct worker *w, unsigned kind, uint16_t buffer)
+{
+    w->lending.spans[kind][buffer]++;
+}
+
+void handoff_unhold(struct worker *w, unsigned kind, uint16_t buffer)
 {
     DASSERT(w->lending.spans[kind][buffer] > 0);
     if (--w->lending.spans[kind][buffer] == 0)
@@ -105,7 +110,7 @@ static void returned(struct worker *w, unsigned from, const struct handback *bac
         l->held[back->kind][from]--;
         l->held_all[back->kind]--;
     }
-    span_done(w, back->kind, back->buffer);
+    handoff_unhold(w, back->kind, back->buffer);
 }
 
 static void count_span(struct worker *w, const struct io_rx *rx, enum verdict out, enum verdict in)
@@ -132,7 +137,7 @@ static void waiting_go_on(struct worker *w) REQUIRES_ROLE(role_worker)
         } else if (w->now >= patience_end(l, x->target)) {
             l->waits[x->target]--;
             count_span(w, rx, VERDICT_OUT_HANDOFF_FULL, VERDICT_IN_HANDOFF_FULL);
-            span_done(w, rx->kind, rx->buffer);
+            handoff_unhold(w, rx->kind, rx->buffer);
         } else {
             l->waiting[kept++] = *x;
         }

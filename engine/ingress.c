@@ -4,11 +4,54 @@
  * written to the TUN. Everything happens in place, in the receive buffer.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/wire/ip.h"
 #include "engine/wire/wg.h"
 #include "engine/worker.h"
+
+enum err ingress_pool_init(struct worker *w)
+{
+    if (w->engine->config.workers < 2 || worker_is_gate(w))
+        return ERR_OK;
+    w->open_jobs_block = calloc(WORKER_OPEN_JOBS, sizeof *w->open_jobs_block);
+    w->open_jobs_bytes = aligned_alloc(4096, (size_t)WORKER_OPEN_JOB_BYTES * WORKER_OPEN_JOBS);
+    if (!w->open_jobs_block || !w->open_jobs_bytes)
+        return ERR_NO_MEMORY;
+    for (unsigned i = 0; i < WORKER_OPEN_JOBS; i++) {
+        struct open_job *j = &w->open_jobs_block[i];
+        j->bytes = w->open_jobs_bytes + (size_t)WORKER_OPEN_JOB_BYTES * i;
+        j->next = w->open_jobs_free;
+        w->open_jobs_free = j;
+    }
+    return ERR_OK;
+}
+
+void ingress_pool_fini(struct worker *w)
+{
+    free(w->open_jobs_block);
+    free(w->open_jobs_bytes);
+}
+
+static void job_release(struct worker *w, struct open_job *j) REQUIRES_ROLE(role_worker)
+{
+    for (unsigned i = 0; i < j->rx_n; i++)
+        handoff_unhold(w, IO_RX_UDP, j->rx[i].buffer);
+    keys_unhold(w, j->batch.session);
+    j->next = w->open_jobs_free;
+    w->open_jobs_free = j;
+}
+
+void ingress_release(struct worker *w)
+{
+    DASSERT(w->coalesce.n == 0);
+    while (w->open_jobs_delivered) {
+        struct open_job *j = w->open_jobs_delivered;
+        w->open_jobs_delivered = j->next;
+        job_release(w, j);
+    }
+}
 
 static void tun_write(struct worker *w) REQUIRES_ROLE(role_worker)
 {
@@ -118,21 +161,17 @@ static bool commit_replay(struct worker *w, struct session *s, const struct cryp
     return false;
 }
 
-/* Opens the pending batch and delivers what is authentic, in the order it came. */
-static void open_flush(struct worker *w) REQUIRES_ROLE(role_worker)
+/* Delivers what is authentic of an opened batch, in the order it came. */
+static void open_deliver(struct worker *w, const struct open_batch *b) REQUIRES_ROLE(role_worker)
 {
-    struct open_batch *b = &w->open;
     struct session *s = b->session;
     const struct io_rx *last = NULL;
     uint64_t bytes = 0;
     bool data = false;
 
-    if (b->n == 0)
-        return;
-    crypt_open(&w->crypt, &s->receive_key, b->packets, b->n);
     tally(w, TALLY_OPEN_BATCHES, 1);
     for (unsigned i = 0; i < b->n; i++) {
-        struct crypt_packet *packet = &b->packets[i];
+        const struct crypt_packet *packet = &b->packets[i];
         if (!commit_replay(w, s, packet))
             continue;
         last = b->rx[i];
@@ -144,8 +183,6 @@ static void open_flush(struct worker *w) REQUIRES_ROLE(role_worker)
         data = true;
         deliver(w, s->peer, packet->data, packet->len, b->ecn[i]);
     }
-    b->n = 0;
-    b->session = NULL;
     if (!last)
         return;
     struct peer *p = s->peer;
@@ -156,6 +193,182 @@ static void open_flush(struct worker *w) REQUIRES_ROLE(role_worker)
         egress_staged(w, p);
     }
     note_received(w, p, p->current ? p->current : s, bytes, data);
+}
+
+/* ---- batches that helpers may open ---- */
+
+static struct open_job *job_take(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    struct open_job *j = w->open_jobs_free;
+    if (j)
+        w->open_jobs_free = j->next;
+    return j;
+}
+
+/* `batch` into `j`, with the records that it came by. */
+static void job_fill(struct worker *w, struct open_job *j, const struct open_batch *batch)
+    REQUIRES_ROLE(role_worker)
+{
+    const struct io_rx *from = NULL;
+
+    j->batch.session = batch->session;
+    j->batch.n = batch->n;
+    j->batch.borrowed = false;
+    j->rx_n = 0;
+    for (unsigned i = 0; i < batch->n; i++) {
+        const struct crypt_packet *x = &batch->packets[i];
+        /* Not `ok`: a helper that was given up may be writing it. */
+        j->batch.packets[i] = (struct crypt_packet){
+            .data = x->data, .from = x->from, .len = x->len, .counter = x->counter};
+        j->batch.ecn[i] = batch->ecn[i];
+        if (batch->rx[i] != from) {
+            from = batch->rx[i];
+            j->rx[j->rx_n++] = *from;
+            handoff_hold(w, IO_RX_UDP, from->buffer);
+        }
+        j->batch.rx[i] = &j->rx[j->rx_n - 1];
+    }
+    keys_hold(batch->session);
+}
+
+/* Packets of `j` are opened to its own memory, with room before each for a header. False: there is not enough. */
+static bool job_move(struct open_job *j)
+{
+    struct open_batch *b = &j->batch;
+    uint32_t at = 0;
+
+    for (unsigned i = 0; i < b->n; i++)
+        at += ALIGN_UP(WG_DATA_PACKET + b->packets[i].len + WG_TAG_LEN, 64u);
+    if (at > WORKER_OPEN_JOB_BYTES)
+        return false;
+    at = 0;
+    for (unsigned i = 0; i < b->n; i++) {
+        struct crypt_packet *x = &b->packets[i];
+        if (!x->from)
+            x->from = x->data;
+        x->data = j->bytes + at + WG_DATA_PACKET;
+        at += ALIGN_UP(WG_DATA_PACKET + x->len + WG_TAG_LEN, 64u);
+    }
+    return true;
+}
+
+static void batch_open(struct worker *w, struct open_batch *b) REQUIRES_ROLE(role_worker)
+{
+    crypt_open(&w->crypt, &b->session->receive_key, b->packets, b->n);
+}
+
+/* Behind the batches that are queued already, on offer if it is worth it. */
+static void open_queue(struct worker *w, struct open_batch *b) REQUIRES_ROLE(role_worker)
+{
+    struct ticket_queue *q = &w->help.queues[HELP_OPEN];
+    struct open_job *j = NULL;
+
+    /* Buffers of other workers go back at the end of this loop. */
+    if (b->borrowed || ticket_queue_len(q) == TICKET_QUEUE_SIZE)
+        ingress_collect(w, true);
+    else if (ticket_queue_len(q) > 0 || help_wants(w, b->n)) {
+        if (!w->open_jobs_free)
+            ingress_collect(w, true);
+        j = job_take(w);
+    }
+    if (!j) { /* nothing is queued */
+        batch_open(w, b);
+        open_deliver(w, b);
+        return;
+    }
+    job_fill(w, j, b);
+    bool offered = help_wants(w, b->n) && job_move(j);
+    if (!offered)
+        batch_open(w, &j->batch);
+    j->job.kind = HELP_OPEN;
+    j->job.n = (uint16_t)b->n;
+    j->job.key = &b->session->receive_key;
+    j->job.packets = j->batch.packets;
+    help_queue(w, &j->job, offered);
+}
+
+/* A helper stands still with `j`: it is opened once more, in a place of its own. NULL: there is none. */
+static struct open_job *job_again(struct worker *w, struct open_job *j) REQUIRES_ROLE(role_worker)
+{
+    struct open_job *again = job_take(w);
+    if (!again)
+        return NULL;
+    job_fill(w, again, &j->batch);
+    bool moved = job_move(again);
+    ASSERT(moved); /* as it did the first time */
+    batch_open(w, &again->batch);
+    tally(w, TALLY_HELP_LATE, 1);
+    return again;
+}
+
+static void delivered_add(struct worker *w, struct open_job *j) REQUIRES_ROLE(role_worker)
+{
+    j->next = w->open_jobs_delivered;
+    w->open_jobs_delivered = j;
+}
+
+static void jobs_collect_late(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    struct open_job **link = &w->open_jobs_late;
+    while (*link) {
+        struct open_job *j = *link;
+        if (!ticket_is_done(&j->job.ticket)) {
+            link = &j->next;
+            continue;
+        }
+        *link = j->next;
+        w->help.late_n--;
+        delivered_add(w, j);
+    }
+}
+
+void ingress_collect(struct worker *w, bool wait)
+{
+    struct help_job *job;
+
+    jobs_collect_late(w);
+    while ((job = help_first(w, HELP_OPEN)) != NULL) {
+        struct open_job *j = CONTAINER_OF(job, struct open_job, job), *again = NULL;
+        bool late;
+        if (!help_settle(w, job, wait, &late)) {
+            if (!late)
+                break;
+            if (!(again = job_again(w, j))) {
+                if (!wait)
+                    break;
+                continue;
+            }
+        }
+        ticket_pop(&w->help.queues[HELP_OPEN]);
+        if (again) {
+            j->next = w->open_jobs_late;
+            w->open_jobs_late = j;
+            w->help.late_n++;
+            j = again;
+        }
+        open_deliver(w, &j->batch);
+        delivered_add(w, j);
+    }
+    tun_write(w);
+}
+
+/* ---- the pending batch ---- */
+
+static void open_flush(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    struct open_batch *b = &w->open;
+
+    if (b->n == 0)
+        return;
+    if (UNLIKELY(w->help.busy)) {
+        open_queue(w, b);
+    } else {
+        batch_open(w, b);
+        open_deliver(w, b);
+    }
+    b->n = 0;
+    b->session = NULL;
+    b->borrowed = false;
 }
 
 void ingress_flush(struct worker *w)
@@ -171,8 +384,8 @@ static struct session *session_find(struct worker *w, uint32_t index) REQUIRES_R
 }
 
 /* A data message for a session of this worker. */
-static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg, uint32_t len)
-    REQUIRES_ROLE(role_worker)
+static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg, uint32_t len,
+                         bool borrowed) REQUIRES_ROLE(role_worker)
 {
     struct open_batch *b = &w->open;
     uint32_t index = load_le32(msg + WG_DATA_RECEIVER);
@@ -202,6 +415,7 @@ static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg,
         return;
     }
     b->session = s;
+    b->borrowed |= borrowed;
     b->ecn[b->n] = rx->ecn;
     b->rx[b->n] = rx;
     b->packets[b->n++] = (struct crypt_packet){
@@ -253,7 +467,7 @@ void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin
                 len = lend_run(w, rx, at, owner) - at;
                 break;
             }
-            ingress_data(w, rx, msg, len);
+            ingress_data(w, rx, msg, len, origin != w->index);
             break;
         }
         case WG_KIND_INITIATION:

@@ -15,7 +15,20 @@ static void session_give_back(struct worker *w, struct session **slot) REQUIRES_
     struct session **entry = &w->sessions[s->local_index & (SESSION_TABLE - 1)];
     if (*entry == s)
         *entry = NULL;
-    worker_ack(w, &(struct event_ack){.kind = ACK_SESSION_GONE, .session = s});
+    s->given_back = true;
+    if (s->holds == 0)
+        worker_ack(w, &(struct event_ack){.kind = ACK_SESSION_GONE, .session = s});
+}
+
+void keys_hold(struct session *s)
+{
+    s->holds++;
+}
+
+void keys_unhold(struct worker *w, struct session *s)
+{
+    if (--s->holds == 0 && s->given_back)
+        worker_ack(w, &(struct event_ack){.kind = ACK_SESSION_GONE, .session = s});
 }
 
 static void publish_current(struct peer *p)

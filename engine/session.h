@@ -24,7 +24,9 @@ struct session {
     struct crypt_key send_key;
     uint64_t send_counter; /* next to use */
     uint32_t remote_index;
-    bool initiator; /* we sent the initiation: we rekey */
+    bool initiator;  /* we sent the initiation: we rekey */
+    bool given_back; /* ended, but still held */
+    uint16_t holds;  /* queued batches that use it */
     time_ns created;
     struct peer *peer; /* owner worker's; set when installed */
 

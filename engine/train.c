@@ -46,8 +46,29 @@ void train_pool_fini(struct worker *w)
     free(w->smalls_block);
 }
 
+static struct train *train_take(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    struct train *t = w->trains_free;
+    if (t) {
+        w->trains_free = t->next;
+        w->trains_free_n--;
+    }
+    return t;
+}
+
+/* The memory it was sealed into. */
+static void train_give_back_second(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
+{
+    t->sealed_in->next = w->trains_free;
+    w->trains_free = t->sealed_in;
+    w->trains_free_n++;
+    t->sealed_in = NULL;
+}
+
 static void train_give_back(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
 {
+    if (UNLIKELY(t->sealed_in != NULL))
+        train_give_back_second(w, t);
     t->next = w->trains_free;
     w->trains_free = t;
     w->trains_free_n++;
@@ -166,14 +187,18 @@ static void note_sent(struct worker *w, struct peer *p, const struct train *t)
         worker_raise(w, p, EDGE_WANT_HANDSHAKE);
 }
 
-static void train_close(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
+static void train_seal(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
+{
+    crypt_seal(&w->crypt, &t->session->send_key, t->packets, t->packets_n);
+}
+
+/* A sealed train leaves for the peer. */
+static void train_depart(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
 {
     struct peer *p = t->peer;
     struct ip_source source = p->source;
     enum verdict drop;
 
-    p->train = NULL;
-    crypt_seal(&w->crypt, &t->session->send_key, t->packets, t->packets_n);
     tally(w, TALLY_SEAL_BATCHES, 1);
     tally(w, TALLY_OUT_BYTES, t->used);
     note_sent(w, p, t);
@@ -190,6 +215,137 @@ static void train_close(struct worker *w, struct train *t) REQUIRES_ROLE(role_wo
     else
         w->trains_parked_n++;
 }
+
+/* ---- trains that helpers may seal ---- */
+
+/* Datagram headers and runs of `t` for the memory of `second`, where it is to be sealed. */
+static void train_move(struct train *t, struct train *second)
+{
+    ptrdiff_t moved = second->bytes - t->bytes;
+    for (unsigned i = 0; i < t->packets_n; i++) {
+        struct crypt_packet *x = &t->packets[i];
+        x->from = x->data;
+        x->data += moved;
+        memcpy(x->data - WG_DATA_PACKET, x->from - WG_DATA_PACKET, WG_DATA_PACKET);
+    }
+    for (unsigned i = 0; i < t->sends_n; i++)
+        t->sends[i].data += moved;
+    t->sealed_in = second;
+}
+
+/* Behind the trains that are queued already, on offer if it is worth it. */
+static void train_queue(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
+{
+    struct ticket_queue *q = &w->help.queues[HELP_SEAL];
+    bool offered = help_wants(w, t->packets_n) && w->trains_free_n > WORKER_TRAINS_KEPT;
+
+    while (ticket_queue_len(q) == TICKET_QUEUE_SIZE)
+        train_collect_queued(w, true);
+    if (offered) {
+        train_move(t, train_take(w));
+    } else {
+        train_seal(w, t);
+        if (ticket_queue_len(q) == 0) {
+            train_depart(w, t);
+            return;
+        }
+    }
+    keys_hold(t->session);
+    t->job.kind = HELP_SEAL;
+    t->job.n = t->packets_n;
+    t->job.key = &t->session->send_key;
+    t->job.packets = t->packets;
+    help_queue(w, &t->job, offered);
+}
+
+/* A helper stands still with `t`: it is sealed once more, in a place of its own. NULL: there is none. */
+static struct train *train_again(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
+{
+    struct train *again = train_take(w);
+    if (!again)
+        return NULL;
+    again->packets_n = t->packets_n;
+    again->sends_n = t->sends_n;
+    again->sends_out = 0;
+    again->slot = t->slot;
+    again->used = t->used;
+    again->session = t->session;
+    again->peer = t->peer;
+    memcpy(again->bytes, t->bytes, t->used);
+    for (unsigned i = 0; i < t->packets_n; i++) {
+        again->packets[i] = t->packets[i];
+        again->packets[i].from = NULL;
+        again->packets[i].data = again->bytes + (t->packets[i].from - t->bytes);
+    }
+    for (unsigned i = 0; i < t->sends_n; i++) {
+        again->sends[i] = t->sends[i];
+        again->sends[i].data = again->bytes + (t->sends[i].data - t->sealed_in->bytes);
+        again->sends[i].owner = again;
+    }
+    train_seal(w, again);
+    tally(w, TALLY_HELP_LATE, 1);
+    return again;
+}
+
+/* Trains that were sealed again, and that the helper has finished now. */
+static void train_collect_late(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    struct train **link = &w->trains_late;
+    while (*link) {
+        struct train *t = *link;
+        if (!ticket_is_done(&t->job.ticket)) {
+            link = &t->next;
+            continue;
+        }
+        *link = t->next;
+        w->help.late_n--;
+        keys_unhold(w, t->session);
+        train_give_back(w, t);
+    }
+}
+
+void train_collect_queued(struct worker *w, bool wait)
+{
+    struct help_job *job;
+
+    train_collect_late(w);
+    while ((job = help_first(w, HELP_SEAL)) != NULL) {
+        struct train *t = CONTAINER_OF(job, struct train, job), *again;
+        bool late;
+        if (help_settle(w, job, wait, &late)) {
+            struct session *s = t->session;
+            ticket_pop(&w->help.queues[HELP_SEAL]);
+            train_depart(w, t);
+            keys_unhold(w, s);
+            continue;
+        }
+        if (!late)
+            return;
+        if (!(again = train_again(w, t))) {
+            if (!wait)
+                return;
+            continue;
+        }
+        ticket_pop(&w->help.queues[HELP_SEAL]);
+        t->next = w->trains_late;
+        w->trains_late = t;
+        w->help.late_n++;
+        train_depart(w, again);
+    }
+}
+
+static void train_close(struct worker *w, struct train *t) REQUIRES_ROLE(role_worker)
+{
+    t->peer->train = NULL;
+    if (UNLIKELY(w->help.busy)) {
+        train_queue(w, t);
+        return;
+    }
+    train_seal(w, t);
+    train_depart(w, t);
+}
+
+/* ---- open trains ---- */
 
 void train_flush(struct worker *w)
 {
@@ -215,13 +371,11 @@ void train_flush_peer(struct worker *w, struct peer *p)
 static struct train *train_start(struct worker *w, struct peer *p, struct session *s)
     REQUIRES_ROLE(role_worker)
 {
-    struct train *t = w->trains_free;
+    struct train *t = train_take(w);
     struct train **end = &w->trains_open;
 
     if (!t)
         return NULL;
-    w->trains_free = t->next;
-    w->trains_free_n--;
     t->packets_n = t->sends_n = t->sends_out = 0;
     t->used = 0;
     t->run_open = false;

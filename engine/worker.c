@@ -177,9 +177,10 @@ static time_ns sleep_until(struct worker *w) REQUIRES_ROLE(role_worker)
         return 0;
     sleeper_prepare(&w->sleeper);
     if ((command_ring_len(&w->commands) > 0 && acks_have_room(w)) ||
-        handoff_pending(w, w->deferred_n == 0))
+        handoff_pending(w, w->deferred_n == 0) || help_pending(w) || help_ready(w))
         return 0;
-    return time_min(source_parking_poll_timeout(&w->parking), handoff_deadline(w));
+    return time_min(time_min(source_parking_poll_timeout(&w->parking), handoff_deadline(w)),
+                    help_deadline(w));
 }
 
 static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
@@ -197,6 +198,9 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
 
     train_collect(w);
     handoff_collect(w);
+    help_begin(w, rx_n + w->deferred_n);
+    if (UNLIKELY(w->help.busy))
+        help_collect(w);
     run_commands(w);
     if (source_parking_len(&w->parking) > 0)
         train_release_parked(w);
@@ -204,6 +208,8 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
         run_staged(w);
     run_deferred(w);
     unsigned spans_n = w->deferred_n > 0 ? 0 : handoff_take(w);
+    if (UNLIKELY(spans_n > 0))
+        help_begin(w, rx_n + spans_n);
     for (unsigned i = 0; i < spans_n; i++)
         run_record(w, &w->spans[i].rx, w->spans[i].origin, w->spans[i].epoch);
     for (unsigned i = 0; i < rx_n; i++)
@@ -211,10 +217,14 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
 
     ingress_flush(w);
     train_flush(w);
+    if (UNLIKELY(w->help.busy))
+        help_work(w);
     io_flush(w->io);
     train_collect(w);
     release_records(w, rx_n, spans_n);
+    ingress_release(w);
     wake_others(w);
+    help_others(w);
 }
 
 /* ---- life ---- */
@@ -251,7 +261,7 @@ enum err worker_init(struct worker *w, struct engine *e, unsigned index)
         (err = ack_ring_init(&w->acks, acks)) != ERR_OK ||
         (err = handshake_ring_init(&w->handshakes, RING_HANDSHAKES)) != ERR_OK ||
         (err = packet_ring_init(&w->packets, RING_PACKETS)) != ERR_OK ||
-        (err = train_pool_init(w)) != ERR_OK ||
+        (err = train_pool_init(w)) != ERR_OK || (err = ingress_pool_init(w)) != ERR_OK ||
         (err = stage_init(&w->stage, e->config.mtu)) != ERR_OK)
         return err;
     source_parking_init(&w->parking);
@@ -275,6 +285,7 @@ void worker_fini(struct worker *w)
     handshake_ring_fini(&w->handshakes);
     packet_ring_fini(&w->packets);
     train_pool_fini(w);
+    ingress_pool_fini(w);
     stage_fini(&w->stage);
     free(w->handoff_in);
     free(w->handback_in);
@@ -308,6 +319,7 @@ static enum err io_start(struct worker *w)
 static void worker_stop(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     train_flush(w);
+    help_stop(w);
     io_flush(w->io);
     io_detach_udp(w->io);
     io_detach_tun(w->io);

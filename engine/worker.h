@@ -21,6 +21,7 @@
 #include "engine/crypt.h"
 #include "engine/engine.h"
 #include "engine/event.h"
+#include "engine/help.h"
 #include "engine/peer.h"
 #include "engine/rate_limit.h"
 #include "engine/route.h"
@@ -39,7 +40,10 @@ enum {
     WORKER_UDP_BUFFERS = 64,   /* each holds up to 64 KiB */
     WORKER_TRAINS = 48,        /* outgoing batches, each up to 64 KiB */
     WORKER_TRAINS_PARKED = 16, /* of those, at most this many wait for a source address */
-    WORKER_SMALLS = 512,       /* handshake messages and cookie replies in flight */
+    WORKER_TRAINS_KEPT = 16,   /* of those, not used as second places for helpers */
+    WORKER_OPEN_JOBS = 16,     /* batches to be opened that wait in a queue */
+    WORKER_OPEN_JOB_BYTES = 128 << 10,
+    WORKER_SMALLS = 512, /* handshake messages and cookie replies in flight */
     WORKER_STAGE_BYTES = 4 << 20,
     WORKER_COMMANDS_MAX = 64, /* executed per loop, so that packets are not starved */
 
@@ -75,7 +79,9 @@ struct train {
     uint8_t *bytes;
     struct session *session;
     struct peer *peer;
-    struct train *next; /* free list, open list */
+    struct train *next;      /* free list, open list, late list */
+    struct train *sealed_in; /* whose memory has the datagrams, NULL: this one's */
+    struct help_job job;     /* while it is queued */
     struct crypt_packet packets[CRYPT_BATCH_MAX];
     struct io_send sends[CRYPT_BATCH_MAX];
 };
@@ -109,7 +115,7 @@ RING_DEFINE(handback, struct handback)
 
 /* What is lent to other workers; see handoff.c for the rules. Arrays by enum io_kind, buffer, worker. */
 struct lending {
-    uint16_t spans[2][WORKER_UDP_BUFFERS]; /* of a buffer, lent or waiting: it is free at 0 */
+    uint16_t spans[2][WORKER_UDP_BUFFERS]; /* of a buffer, lent, waiting or held: it is free at 0 */
     uint16_t at[2][WORKER_UDP_BUFFERS][ENGINE_WORKERS_MAX]; /* of a buffer, lent to a worker */
     uint16_t held[2][ENGINE_WORKERS_MAX];                   /* buffers that a worker has spans of */
     uint16_t held_all[2];                                   /* sum of `held` */
@@ -127,9 +133,20 @@ struct lending {
 struct open_batch {
     struct session *session;
     unsigned n;
+    bool borrowed; /* some are in buffers of another worker */
     struct crypt_packet packets[CRYPT_BATCH_MAX];
     uint8_t ecn[CRYPT_BATCH_MAX];
     const struct io_rx *rx[CRYPT_BATCH_MAX]; /* where each came from */
+};
+
+/* A batch that waits in a queue, with copies of the records it came by, whose buffers it holds. */
+struct open_job {
+    struct help_job job;
+    struct open_batch batch;
+    unsigned rx_n;
+    struct io_rx rx[CRYPT_BATCH_MAX];
+    uint8_t *bytes;        /* WORKER_OPEN_JOB_BYTES: where packets are opened to */
+    struct open_job *next; /* free, delivered or late list */
 };
 
 struct stage_pool {
@@ -174,10 +191,12 @@ struct worker {
     /* Incoming. */
     struct open_batch open;
     struct coalesce coalesce;
-    struct rate_limit limits; /* handshakes per source, when proven */
-    struct source_seen seen;  /* sources of handshakes while cookie replies are rationed */
-    time_ns cookies_full_at;  /* token bucket of unconditional cookie replies */
-    time_ns load_until;       /* under load: handshakes need a cookie */
+    struct open_job *open_jobs_free, *open_jobs_late;
+    struct open_job *open_jobs_delivered; /* released at the end of the loop */
+    struct rate_limit limits;             /* handshakes per source, when proven */
+    struct source_seen seen; /* sources of handshakes while cookie replies are rationed */
+    time_ns cookies_full_at; /* token bucket of unconditional cookie replies */
+    time_ns load_until;      /* under load: handshakes need a cookie */
     time_ns load_window_start;
     unsigned load_window_count;
     uint8_t entropy[1536]; /* for cookie nonces */
@@ -188,6 +207,10 @@ struct worker {
      * another epoch came by sockets that are gone. rx_epoch: of the records in `rx`.
      */
     uint8_t sockets_epoch, rx_epoch;
+
+    struct help help;
+    uint64_t freeze_job_ns;    /* tests */
+    struct train *trains_late; /* done again; a helper still has them */
 
     struct lending lending;
     bool wake_worker[ENGINE_WORKERS_MAX]; /* something was pushed to it in this loop */
@@ -201,6 +224,8 @@ struct worker {
     /* Memory blocks to free. */
     struct train *trains_block;
     uint8_t *trains_bytes;
+    struct open_job *open_jobs_block;
+    uint8_t *open_jobs_bytes;
     struct small_send *smalls_block;
 
     /* Queues, each with one producer and one consumer. */
@@ -309,6 +334,8 @@ uint8_t *train_append(struct worker *w, struct peer *p, struct session *s, uint3
 /* Seals and sends all open trains. */
 void train_flush(struct worker *w) REQUIRES_ROLE(role_worker);
 void train_flush_peer(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
+/* Lets trains leave that were queued and are sealed. wait: all of them. */
+void train_collect_queued(struct worker *w, bool wait) REQUIRES_ROLE(role_worker);
 /* Takes back finished sends, counts their results. */
 void train_collect(struct worker *w) REQUIRES_ROLE(role_worker);
 /* Sends, or drops, what waited for a source address. */
@@ -332,6 +359,15 @@ void stage_pop(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 void stage_purge(struct worker *w, struct peer *p, enum verdict reason) REQUIRES_ROLE(role_worker);
 
 /* ingress.c */
+enum err ingress_pool_init(struct worker *w) MUST_USE;
+void ingress_pool_fini(struct worker *w);
+/*
+ * Frees delivered batches and the buffers that they hold: when the TUN has what was in them, and this loop's own
+ * records are released.
+ */
+void ingress_release(struct worker *w) REQUIRES_ROLE(role_worker);
+/* Delivers batches that were queued and are opened. wait: all of them. */
+void ingress_collect(struct worker *w, bool wait) REQUIRES_ROLE(role_worker);
 void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin)
     REQUIRES_ROLE(role_worker);
 /* Opens the pending batch and writes everything to the TUN. After it no receive buffer is referenced. */
@@ -357,6 +393,9 @@ void handoff_release(struct worker *w, unsigned origin, unsigned kind, uint16_t 
 void handoff_collect(struct worker *w) REQUIRES_ROLE(role_worker);
 /* When handoff_collect has to run although nothing came back. */
 time_ns handoff_deadline(const struct worker *w) REQUIRES_ROLE(role_worker);
+/* A received buffer of this worker's is needed beyond this loop; and no longer so. */
+void handoff_hold(struct worker *w, unsigned kind, uint16_t buffer) REQUIRES_ROLE(role_worker);
+void handoff_unhold(struct worker *w, unsigned kind, uint16_t buffer) REQUIRES_ROLE(role_worker);
 /* Up to WORKER_SPANS_MAX records from other workers into w->spans. */
 unsigned handoff_take(struct worker *w) REQUIRES_ROLE(role_worker);
 /* There is something to collect or, if `spans`, to take. */
@@ -367,6 +406,9 @@ void handoff_stop(struct worker *w) REQUIRES_ROLE(role_worker);
 void handoff_wake(struct worker *w) REQUIRES_ROLE(role_worker);
 
 /* keys.c: the three key slots. */
+/* A queued batch refers to the session; it is given back when none does any more. */
+void keys_hold(struct session *s);
+void keys_unhold(struct worker *w, struct session *s) REQUIRES_ROLE(role_worker);
 void keys_install(struct worker *w, struct peer *p, struct session *s) REQUIRES_ROLE(role_worker);
 /* An authentic packet came on `s`: promotes next to current. True if it did. */
 bool keys_confirm(struct worker *w, struct peer *p, struct session *s) REQUIRES_ROLE(role_worker);
