@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/net_options.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/base/bytes.h"
+
+enum {
+    FLAG_IMPL = 256,
+    FLAG_AGAINST,
+    FLAG_AGAINST_CLIENT,
+    FLAG_VARIANT,
+    FLAG_CLIENT,
+    FLAG_RIVAL,
+    FLAG_WORKERS,
+    FLAG_MTU,
+    FLAG_OFFLOADS,
+    FLAG_ONLY,
+    FLAG_ROUNDS,
+    FLAG_SECONDS,
+    FLAG_RATE,
+    FLAG_JSON
+};
+
+static const struct option flags[] = {
+    {"impl", required_argument, NULL, FLAG_IMPL},
+    {"against", required_argument, NULL, FLAG_AGAINST},
+    {"against-client", required_argument, NULL, FLAG_AGAINST_CLIENT},
+    {"variant", required_argument, NULL, FLAG_VARIANT},
+    {"client", required_argument, NULL, FLAG_CLIENT},
+    {"rival", required_argument, NULL, FLAG_RIVAL},
+    {"workers", required_argument, NULL, FLAG_WORKERS},
+    {"mtu", required_argument, NULL, FLAG_MTU},
+    {"offloads", required_argument, NULL, FLAG_OFFLOADS},
+    {"only", required_argument, NULL, FLAG_ONLY},
+    {"rounds", required_argument, NULL, FLAG_ROUNDS},
+    {"seconds", required_argument, NULL, FLAG_SECONDS},
+    {"rate", required_argument, NULL, FLAG_RATE},
+    {"json", required_argument, NULL, FLAG_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char help_text[] =
+    "Usage: fzbench net [OPTION]...\n"
+    "\n"
+    "Measures whole tunnels: two network namespaces, a veth pair, one tunnel\n"
+    "process at each end. Needs root. Everything runs in namespaces of its own,\n"
+    "which disappear with the program, however it ends.\n"
+    "\n"
+    "      --impl NAME            what is measured: ours (default) or wireguard-go\n"
+    "      --against wireguard-go run this one, too, in turns, and add rows for the\n"
+    "                             ratio of each round\n"
+    "      --variant NAME=FLAGS   likewise our client with more options, such as\n"
+    "                             epoll=--io=epoll; may be given several times\n"
+    "      --against-client PATH  likewise another build of our client (baseline)\n"
+    "      --client PATH          our client (default: the one beside fzbench)\n"
+    "      --rival PATH           wireguard-go (default: the one that tools/deps.sh\n"
+    "                             built, then PATH)\n"
+    "      --workers N            passed on to our client\n"
+    "      --mtu LIST             of the tunnel, 1280 to 1440 (default: 1420)\n"
+    "      --offloads LIST        on, off: segmentation offloads of the link's ends\n"
+    "                             (default: on)\n"
+    "      --only LIST            parts: tcp1,tcp4,udp,rtt,cpu,calls (default: all)\n"
+    "      --rounds N             of everything (default: 5)\n"
+    "      --seconds S            per measurement (default: 3)\n"
+    "      --rate G               Gbit/s of the part cpu (default: 2)\n"
+    "      --json FILE            keep the result for fzbench diff and report\n"
+    "  -h, --help                 this text\n"
+    "\n"
+    "tcp1, tcp4  one and four TCP streams, forward and back: payload received in\n"
+    "            Gbit/s; with the forward one the CPU time of both tunnel processes\n"
+    "            (cores per Gbit/s), and after it their resident memory, on average.\n"
+    "udp         packets of 1280 bytes, IP header included, paced, no segmentation\n"
+    "            offload by the sender, socket buffers of 16 MiB: the highest rate of\n"
+    "            which at most 0.1 % is lost, found by bisection to 5 %. A trial takes\n"
+    "            a third of --seconds; one that fails is repeated once.\n"
+    "rtt         UDP echo, one at a time: p50 and p99, idle and beside one TCP stream.\n"
+    "            A lost one counts as the second that it was waited for.\n"
+    "cpu         one TCP stream at --rate: CPU time of both tunnel processes, and of\n"
+    "            the whole machine with all that runs on it (/proc/stat), in cores per\n"
+    "            Gbit/s that arrived. A tunnel that cannot carry the rate is measured\n"
+    "            at what it can: row cpu/rate.\n"
+    "calls       system calls of both tunnel processes per MiB of one TCP stream. The\n"
+    "            kernel counts them (tracepoint raw_syscalls:sys_enter), in a\n"
+    "            measurement of its own since that slows them down; completed io_uring\n"
+    "            operations (io_uring:io_uring_complete) are a row of their own.\n"
+    "\n"
+    "Rows are net/PART/.../SETTING/NAME; net/.../ratio is what is measured divided by\n"
+    "wireguard-go, net/.../ratio-NAME by another.\n"
+    "\n"
+    "Exit code: 0, 1 when something could not be measured, 2 for wrong usage.\n";
+
+const char *net_options_help(void)
+{
+    return help_text;
+}
+
+const char *net_part_name(enum net_part part)
+{
+    static const char *const names[] = {
+#define X(name, text) text,
+        NET_PART_LIST(X)
+#undef X
+    };
+    ASSERT(part < NET_PARTS);
+    return names[part];
+}
+
+/* What the options say, before it is known which implementations there are. */
+struct chosen {
+    const char *impl, *client, *rival, *older;
+    bool against_go;
+    const char *variants[NET_IMPLS_MAX];
+    size_t variants_n;
+};
+
+/* ---- values ---- */
+
+/* The whole text is a number between `min` and `max`. */
+static bool number(double *out, const char *text, double min, double max)
+{
+    char *end;
+    double v = strtod(text, &end);
+
+    if (end == text || *end != '\0' || !isfinite(v) || v < min || v > max)
+        return false;
+    *out = v;
+    return true;
+}
+
+static bool whole(unsigned *out, const char *text, unsigned min, unsigned max)
+{
+    double v;
+
+    if (text[0] == '\0' || strspn(text, "0123456789") != strlen(text) ||
+        !number(&v, text, min, max))
+        return false;
+    *out = (unsigned)v;
+    return true;
+}
+
+/* The next word of a list with commas, copied into `word`; false at the end. A word that is too long is cut. */
+static bool next_word(const char **rest, char word[NET_NAME_MAX])
+{
+    if (*rest == NULL)
+        return false;
+    size_t n = strcspn(*rest, ",");
+    snprintf(word, NET_NAME_MAX, "%.*s", (int)size_min(n, NET_NAME_MAX - 1), *rest);
+    *rest = (*rest)[n] == ',' ? *rest + n + 1 : NULL;
+    return true;
+}
+
+static enum err parse_mtus(struct net_options *o, const char *list, struct why why)
+{
+    char word[NET_NAME_MAX];
+
+    o->mtus_n = 0;
+    for (const char *rest = list; next_word(&rest, word);) {
+        unsigned mtu;
+        if (!whole(&mtu, word, NET_MTU_MIN, NET_MTU_MAX))
+            return why_fail(why, ERR_PARSE, "--mtu: '%s' is not a number from %d to %d", word,
+                            NET_MTU_MIN, NET_MTU_MAX);
+        for (size_t i = 0; i < o->mtus_n; i++) {
+            if (o->mtus[i] == mtu)
+                return why_fail(why, ERR_PARSE, "--mtu: %u is there twice", mtu);
+        }
+        if (o->mtus_n == NET_MTUS_MAX)
+            return why_fail(why, ERR_PARSE, "--mtu: more than %d", NET_MTUS_MAX);
+        o->mtus[o->mtus_n++] = mtu;
+    }
+    return ERR_OK;
+}
+
+static enum err parse_offloads(struct net_options *o, const char *list, struct why why)
+{
+    char word[NET_NAME_MAX];
+
+    o->offloads_n = 0;
+    for (const char *rest = list; next_word(&rest, word);) {
+        bool on = strcmp(word, "on") == 0;
+        if (!on && strcmp(word, "off") != 0)
+            return why_fail(why, ERR_PARSE, "--offloads: '%s' is neither on nor off", word);
+        if (o->offloads_n == 2 || (o->offloads_n == 1 && o->offloads[0] == on))
+            return why_fail(why, ERR_PARSE, "--offloads: '%s' is there twice", word);
+        o->offloads[o->offloads_n++] = on;
+    }
+    return ERR_OK;
+}
+
+static enum err parse_parts(struct net_options *o, const char *list, struct why why)
+{
+    char word[NET_NAME_MAX];
+
+    o->parts_chosen = true;
+    memset(o->parts, 0, sizeof o->parts);
+    for (const char *rest = list; next_word(&rest, word);) {
+        unsigned part = 0;
+        while (part < NET_PARTS && strcmp(word, net_part_name((enum net_part)part)) != 0)
+            part++;
+        if (part == NET_PARTS)
+            return why_fail(why, ERR_PARSE, "--only: '%s' is none of tcp1,tcp4,udp,rtt,cpu,calls",
+                            word);
+        o->parts[part] = true;
+    }
+    return ERR_OK;
+}
+
+/* ---- implementations ---- */
+
+static enum err add_impl(struct net_options *o, struct net_impl impl, struct why why)
+{
+    for (size_t i = 0; i < o->impls_n; i++) {
+        if (strcmp(o->impls[i].name, impl.name) == 0)
+            return why_fail(why, ERR_PARSE, "there are two implementations named '%s'", impl.name);
+    }
+    if (o->impls_n == NET_IMPLS_MAX)
+        return why_fail(why, ERR_PARSE, "more than %d implementations", NET_IMPLS_MAX);
+    o->impls[o->impls_n++] = impl;
+    return ERR_OK;
+}
+
+static enum err add_variant(struct net_options *o, const struct chosen *c, const char *text,
+                            struct why why)
+{
+    struct net_impl impl = {.kind = NET_OURS, .path = c->client};
+    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.-");
+
+    if (n == 0 || n >= sizeof impl.name || text[n] != '=')
+        return why_fail(why, ERR_PARSE,
+                        "--variant: '%s' is not NAME=FLAGS with a name of 1 to %d of a-z 0-9 _.-",
+                        text, NET_NAME_MAX - 1);
+    memcpy(impl.name, text, n);
+    impl.flags = text + n + 1;
+    if (strncmp(impl.name, "ratio", 5) == 0)
+        return why_fail(why, ERR_PARSE, "--variant: rows named '%s' are something else", impl.name);
+    return add_impl(o, impl, why);
+}
+
+static enum err make_impls(struct net_options *o, const struct chosen *c, struct why why)
+{
+    const struct net_impl ours = {.name = "ours", .kind = NET_OURS, .path = c->client};
+    const struct net_impl go = {.name = "wireguard-go", .kind = NET_WIREGUARD_GO, .path = c->rival};
+    struct net_impl older = {.name = "baseline", .kind = NET_OURS, .path = c->older};
+    bool is_go = strcmp(c->impl, "wireguard-go") == 0;
+    enum err err = add_impl(o, is_go ? go : ours, why);
+
+    if (err == ERR_OK && c->against_go)
+        err = add_impl(o, go, why);
+    if (err == ERR_OK && c->older != NULL)
+        err = add_impl(o, older, why);
+    for (size_t i = 0; err == ERR_OK && i < c->variants_n; i++)
+        err = add_variant(o, c, c->variants[i], why);
+    return err;
+}
+
+/* ---- flags ---- */
+
+static enum err parse_impl(struct chosen *c, int flag, const char *value, struct why why)
+{
+    bool is_go = strcmp(value, "wireguard-go") == 0;
+
+    if (flag == FLAG_VARIANT) {
+        if (c->variants_n == NET_IMPLS_MAX)
+            return why_fail(why, ERR_PARSE, "more than %d implementations", NET_IMPLS_MAX);
+        c->variants[c->variants_n++] = value;
+    } else if (flag == FLAG_AGAINST) {
+        if (!is_go)
+            return why_fail(why, ERR_PARSE,
+                            "--against: '%s' is not wireguard-go (see also --variant and "
+                            "--against-client)",
+                            value);
+        c->against_go = true;
+    } else {
+        if (!is_go && strcmp(value, "ours") != 0)
+            return why_fail(why, ERR_PARSE, "--impl: '%s' is neither ours nor wireguard-go", value);
+        c->impl = value;
+    }
+    return ERR_OK;
+}
+
+static enum err parse_number(struct net_options *o, int flag, const char *value, struct why why)
+{
+    switch (flag) {
+    case FLAG_WORKERS:
+        if (!whole(&o->workers, value, 1, 64))
+            return why_fail(why, ERR_PARSE, "--workers: '%s' is not a number from 1 to 64", value);
+        return ERR_OK;
+    case FLAG_ROUNDS:
+        if (!whole(&o->rounds, value, 1, NET_ROUNDS_MAX))
+            return why_fail(why, ERR_PARSE, "--rounds: '%s' is not a number from 1 to %d", value,
+                            NET_ROUNDS_MAX);
+        return ERR_OK;
+    case FLAG_SECONDS:
+        if (!number(&o->seconds, value, 0.2, 3600))
+            return why_fail(why, ERR_PARSE, "--seconds: '%s' is not a number from 0.2 to 3600",
+                            value);
+        return ERR_OK;
+    default:
+        ASSERT(flag == FLAG_RATE);
+        if (!number(&o->rate_gbit, value, 0.01, 1000))
+            return why_fail(why, ERR_PARSE, "--rate: '%s' is not a number from 0.01 to 1000",
+                            value);
+        return ERR_OK;
+    }
+}
+
+/* An empty path is a variable of a script that is not set. */
+static enum err parse_path(const char **out, const char *flag, const char *value, struct why why)
+{
+    if (value[0] == '\0')
+        return why_fail(why, ERR_PARSE, "%s: the name of the file is empty", flag);
+    *out = value;
+    return ERR_OK;
+}
+
+static enum err parse_flag(struct net_options *o, struct chosen *c, int flag, struct why why)
+{
+    switch (flag) {
+    case FLAG_CLIENT:
+        return parse_path(&c->client, "--client", optarg, why);
+    case FLAG_RIVAL:
+        return parse_path(&c->rival, "--rival", optarg, why);
+    case FLAG_AGAINST_CLIENT:
+        return parse_path(&c->older, "--against-client", optarg, why);
+    case FLAG_JSON:
+        return parse_path(&o->json, "--json", optarg, why);
+    case FLAG_MTU:
+        return parse_mtus(o, optarg, why);
+    case FLAG_OFFLOADS:
+        return parse_offloads(o, optarg, why);
+    case FLAG_ONLY:
+        return parse_parts(o, optarg, why);
+    case FLAG_IMPL:
+    case FLAG_AGAINST:
+    case FLAG_VARIANT:
+        return parse_impl(c, flag, optarg, why);
+    case 'h':
+        o->help = true;
+        return ERR_OK;
+    default:
+        return parse_number(o, flag, optarg, why);
+    }
+}
+
+static enum err fail_getopt(int code, char *const *argv, struct why why)
+{
+    const char *arg = argv[optind - 1];
+
+    if (code == ':')
+        return why_fail(why, ERR_PARSE, "option '%s' needs a value", arg);
+    if (optopt == 'h')
+        return why_fail(why, ERR_PARSE, "option '--help' takes no value");
+    return why_fail(why, ERR_PARSE, "unknown option '%s'", arg);
+}
+
+enum err net_options_parse(struct net_options *out, int argc, char **argv, struct why why)
+{
+    struct chosen c = {.impl = "ours"};
+    enum err err = ERR_OK;
+
+    *out = (struct net_options){.mtus = {1420},
+                                .mtus_n = 1,
+                                .offloads = {true},
+                                .offloads_n = 1,
+                                .rounds = 5,
+                                .seconds = 3,
+                                .rate_gbit = 2};
+    for (unsigned part = 0; part < NET_PARTS; part++)
+        out->parts[part] = true;
+    optind = 0;
+    while (err == ERR_OK && !out->help) {
+        int flag = getopt_long(argc, argv, ":h", flags, NULL);
+        if (flag == -1)
+            break;
+        err = flag == '?' || flag == ':' ? fail_getopt(flag, argv, why)
+                                         : parse_flag(out, &c, flag, why);
+    }
+    if (err != ERR_OK || out->help)
+        return err;
+    if (optind < argc)
+        return why_fail(why, ERR_PARSE, "unexpected argument '%s'", argv[optind]);
+    return make_impls(out, &c, why);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/net_rows.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    ROW_NAME_MAX = 128
+};
+
+void net_rows_figure(struct net_figures *f, const char *part, const char *detail,
+                     const struct net_unit *unit, double value)
+{
+    ASSERT(f->n < NET_FIGURES_MAX);
+    struct net_figure *figure = &f->list[f->n++];
+    int n = snprintf(figure->path, sizeof figure->path, "%s/%s", part, detail);
+
+    ASSERT(n > 0 && n < NET_FIGURE_PATH_MAX);
+    figure->unit = unit;
+    figure->value = value;
+}
+
+void net_rows_setting(char *out, size_t size, unsigned mtu, bool offloads)
+{
+    snprintf(out, size, "mtu%u%s", mtu, offloads ? "" : "-offloads-off");
+}
+
+static const struct net_figure *find(const struct net_figures *f, const char *path)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (strcmp(f->list[i].path, path) == 0)
+            return &f->list[i];
+    }
+    return NULL;
+}
+
+/* A ratio to nothing is left out. wireguard-go is the rival; its ratio has the short name. */
+static void add_ratio(struct result *r, const char *setting, const struct net_figure *own,
+                      const struct net_impl *rival, const struct net_figure *other)
+{
+    char name[ROW_NAME_MAX];
+    bool plain = rival->kind == NET_WIREGUARD_GO;
+
+    if (other == NULL || other->value <= 0)
+        return;
+    snprintf(name, sizeof name, "net/%s/%s/ratio%s%s", own->path, setting, plain ? "" : "-",
+             plain ? "" : rival->name);
+    result_add(r, name, "x", own->unit->better, GATE_NONE, own->value / other->value);
+}
+
+void net_rows_add(struct result *r, const char *setting, const struct net_impl *impls,
+                  const struct net_figures *figures, size_t n)
+{
+    char name[ROW_NAME_MAX];
+
+    for (size_t i = 0; i < n; i++) {
+        for (size_t k = 0; k < figures[i].n; k++) {
+            const struct net_figure *f = &figures[i].list[k];
+            snprintf(name, sizeof name, "net/%s/%s/%s", f->path, setting, impls[i].name);
+            result_add(r, name, f->unit->name, f->unit->better, f->unit->gate, f->value);
+        }
+    }
+    for (size_t i = 1; i < n; i++) {
+        for (size_t k = 0; k < figures[0].n; k++) {
+            const struct net_figure *f = &figures[0].list[k];
+            add_ratio(r, setting, f, &impls[i], find(&figures[i], f->path));
+        }
+    }
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From figures to rows: "net/PART/SETTING/IMPLEMENTATION", and the ratio of the first implementation to each other one
+ * in the same round, so that what disturbs a round disturbs both sides of its ratio.
+ */
+#ifndef FZ_BENCH_NET_ROWS_H
+#define FZ_BENCH_NET_ROWS_H
+
+#include <stddef.h>
+
+#include "bench/net_options.h"
+#include "bench/result.h"
+
+enum {
+    NET_FIGURES_MAX = 8,
+    NET_FIGURE_PATH_MAX = 32
+};
+
+/* What all figures of a kind have in common. */
+struct net_unit {
+    const char *name;
+    enum result_better better;
+    enum result_gate gate;
+};
+
+struct net_figure {
+    char path[NET_FIGURE_PATH_MAX]; /* "tcp1/forward" */
+    const struct net_unit *unit;
+    double value;
+};
+
+/* What one measurement of one tunnel found. */
+struct net_figures {
+    struct net_figure list[NET_FIGURES_MAX];
+    size_t n;
+};
+
+/* part/detail is the path; the unit must outlive `f`. */
+void net_rows_figure(struct net_figures *f, const char *part, const char *detail,
+                     const struct net_unit *unit, double value);
+
+/* "mtu1420", or "mtu1420-offloads-off". */
+void net_rows_setting(char *out, size_t size, unsigned mtu, bool offloads);
+
+/* Adds what the implementations, n of them, found in one round. */
+void net_rows_add(struct result *r, const char *setting, const struct net_impl *impls,
+                  const struct net_figures *figures, size_t n);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What figures of rounds are called as rows, and the ratios that come with them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "bench/net_rows.h"
+#include "platform/base/bytes.h"
+
+static void test_setting(void **state)
+{
+    char text[64];
+
+    (void)state;
+    net_rows_setting(text, sizeof text, 1420, true);
+    assert_string_equal(text, "mtu1420");
+    net_rows_setting(text, sizeof text, 1280, false);
+    assert_string_equal(text, "mtu1280-offloads-off");
+}
+
+static const struct net_impl impls[] = {
+    {.name = "ours", .kind = NET_OURS},
+    {.name = "wireguard-go", .kind = NET_WIREGUARD_GO},
+    {.name = "epoll", .kind = NET_OURS},
+};
+
+static void add_round(struct result *r, double ours, double go, double epoll)
+{
+    static const struct net_unit us = {"us", RESULT_LOWER, GATE_NONE};
+    static const struct net_unit operations = {"operations/MiB", RESULT_NEITHER, GATE_NONE};
+    struct net_figures f[ARRAY_LEN(impls)] = {0};
+    const double values[] = {ours, go, epoll};
+
+    for (size_t i = 0; i < ARRAY_LEN(impls); i++)
+        net_rows_figure(&f[i], "rtt", "idle-p50", &us, values[i]);
+    net_rows_figure(&f[0], "calls", "io_uring", &operations, 7);
+    net_rows_add(r, "mtu1420", impls, f, ARRAY_LEN(impls));
+}
+
+static void check_row(const struct result *r, size_t i, const char *name, const char *unit,
+                      double median)
+{
+    assert_string_equal(r->rows[i].name, name);
+    assert_string_equal(r->rows[i].unit, unit);
+    assert_true(result_median(&r->rows[i]) == median);
+}
+
+static void test_rows(void **state)
+{
+    struct result r;
+
+    (void)state;
+    result_init(&r, "net");
+    add_round(&r, 10, 20, 8);
+    add_round(&r, 30, 30, 0); /* nothing to divide by: no sample of that ratio */
+    add_round(&r, 20, 100, 20);
+    assert_int_equal(r.n, 6);
+    check_row(&r, 0, "net/rtt/idle-p50/mtu1420/ours", "us", 20);
+    check_row(&r, 1, "net/calls/io_uring/mtu1420/ours", "operations/MiB", 7);
+    check_row(&r, 2, "net/rtt/idle-p50/mtu1420/wireguard-go", "us", 30);
+    check_row(&r, 3, "net/rtt/idle-p50/mtu1420/epoll", "us", 8);
+    check_row(&r, 4, "net/rtt/idle-p50/mtu1420/ratio", "x", 0.5);
+    check_row(&r, 5, "net/rtt/idle-p50/mtu1420/ratio-epoll", "x", 1.125);
+    assert_int_equal(r.rows[4].n, 3);
+    assert_int_equal(r.rows[5].n, 2);
+    assert_int_equal(r.rows[4].better, RESULT_LOWER);
+    result_fini(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_setting), cmocka_unit_test(test_rows)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
