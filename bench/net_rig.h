@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What tunnels are measured between: two network namespaces and one link.
+ *
+ *     [a] veth-a 192.0.2.1 ==== 192.0.2.2 veth-b [b]      MTU 1500
+ *
+ * Inside the cage only: the namespaces go when the last process and socket in them is gone. Traffic needs no setns:
+ * net_rig_socket makes sockets in either namespace for this process, and forked ones use them.
+ */
+#ifndef FZ_BENCH_NET_RIG_H
+#define FZ_BENCH_NET_RIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "platform/base/err.h"
+#include "platform/linux/why.h"
+
+enum net_side {
+    NET_A,
+    NET_B,
+    NET_SIDES
+};
+
+static inline enum net_side net_side_other(enum net_side side)
+{
+    return side == NET_A ? NET_B : NET_A;
+}
+
+struct net_rig {
+    int ns[NET_SIDES];
+};
+
+/* offloads: false switches off the segmentation offloads of both ends of the link. Leaves the process in b. */
+enum err net_rig_init(struct net_rig *rig, bool offloads, struct why why) MUST_USE;
+void net_rig_fini(struct net_rig *rig);
+
+/* The link's address at that end. */
+const char *net_rig_address(enum net_side side);
+
+/* An IPv4 socket of that type in the namespace; -1 with errno. */
+int net_rig_socket(const struct net_rig *rig, enum net_side side, int type);
+
+/* Connects or binds to address:port (0: any). False with errno. */
+bool net_rig_connect(int fd, const char *address, uint16_t port);
+bool net_rig_bind(int fd, const char *address, uint16_t port);
+/* The port it is bound to. */
+uint16_t net_rig_port(int fd);
+
+#endif
