@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/net_tunnel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <openssl/curve25519.h>
+
+#include "bench/net_cage.h"
+#include "bench/net_clock.h"
+#include "bench/net_command.h"
+#include "bench/usage.h"
+#include "control/key_text.h"
+#include "platform/base/bytes.h"
+
+enum {
+    ARGS_MAX = 64,
+    FLAGS_MAX = 1024, /* bytes of more options */
+    TEXT_MAX = 1024,  /* of a configuration */
+    PORT_BASE = 51820,
+    START_MS = 10000,
+    STOP_S = 5
+};
+
+struct key_pair {
+    uint8_t public_key[KEY_LEN], private_key[KEY_LEN];
+};
+
+/* ---- programs ---- */
+
+static bool is_program(const char *path)
+{
+    return access(path, X_OK) == 0;
+}
+
+/* The folder of this program. */
+static bool own_folder(char folder[NET_PATH_MAX])
+{
+    char path[NET_PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+
+    if (n < 0)
+        return false;
+    path[n] = '\0';
+    snprintf(folder, NET_PATH_MAX, "%s", dirname(path));
+    return true;
+}
+
+static bool find_ours(char *path, size_t size, const char *folder)
+{
+    int n = snprintf(path, size, "%s/firezone-headless-client", folder);
+    return n > 0 && (size_t)n < size && is_program(path);
+}
+
+/* Programs are in the build folder and in a folder of their variant in it. */
+static bool find_wireguard_go(char *path, size_t size, const char *folder)
+{
+    static const char *const below[] = {"deps", "../deps"};
+    const char *deps = getenv("DEPS");
+
+    if (deps != NULL && snprintf(path, size, "%s/tools/bin/wireguard-go", deps) < (int)size &&
+        is_program(path))
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(below); i++) {
+        if (snprintf(path, size, "%s/%s/tools/bin/wireguard-go", folder, below[i]) < (int)size &&
+            is_program(path))
+            return true;
+    }
+    return net_command_find(path, size, "wireguard-go");
+}
+
+enum err net_tunnel_find(char *path, size_t size, const struct net_impl *impl, struct why why)
+{
+    char folder[NET_PATH_MAX];
+
+    if (impl->path != NULL) {
+        int n = snprintf(path, size, "%s", impl->path);
+        return n < (int)size && is_program(path)
+                   ? ERR_OK
+                   : why_fail(why, ERR_NOT_FOUND, "%s: %s is not a program that can be run",
+                              impl->name, impl->path);
+    }
+    if (!own_folder(folder))
+        return why_fail(why, ERR_IO, "cannot find out where fzbench is: %s", strerror(errno));
+    if (impl->kind == NET_OURS)
+        return find_ours(path, size, folder)
+                   ? ERR_OK
+                   : why_fail(why, ERR_NOT_FOUND,
+                              "there is no firezone-headless-client in %s: run make first, or "
+                              "use --client PATH",
+                              folder);
+    return find_wireguard_go(path, size, folder)
+               ? ERR_OK
+               : why_fail(why, ERR_NOT_FOUND,
+                          "there is no wireguard-go: run 'tools/deps.sh check', install the "
+                          "package wireguard-go, or use --rival PATH");
+}
+
+/* ---- configuration ---- */
+
+static uint16_t port_of(const struct net_tunnel *t, enum net_side side)
+{
+    return (uint16_t)(PORT_BASE + 2 * t->index + side);
+}
+
+static enum err write_config(const struct net_tunnel *t, enum net_side side,
+                             const struct key_pair keys[NET_SIDES], unsigned mtu, const char *path,
+                             struct why why)
+{
+    enum net_side peer = net_side_other(side);
+    char own[KEY_BASE64_LEN + 1], other[KEY_BASE64_LEN + 1];
+    FILE *f = fdopen(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), "w");
+
+    if (f == NULL)
+        return why_fail(why, ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    key_base64_encode(own, keys[side].private_key);
+    key_base64_encode(other, keys[peer].public_key);
+    fprintf(f,
+            "[Interface]\nPrivateKey = %s\nListenPort = %u\nAddress = %s/24\nMTU = %u\n"
+            "[Peer]\nPublicKey = %s\nAllowedIPs = %s/32\nEndpoint = %s:%u\n",
+            own, port_of(t, side), t->inner[side], mtu, other, t->inner[peer],
+            net_rig_address(peer), port_of(t, peer));
+    bool bad = ferror(f) != 0;
+    if (fclose(f) != 0 || bad)
+        return why_fail(why, ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    return ERR_OK;
+}
+
+static int api_connect(const struct net_tunnel *t, enum net_side side)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(a.sun_path, sizeof a.sun_path, NET_CAGE_DIR "/%s.sock", t->device[side]);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Configures a userspace WireGuard as `wg setconf` does. */
+static enum err api_set(const struct net_tunnel *t, enum net_side side,
+                        const struct key_pair keys[NET_SIDES], struct why why)
+{
+    enum net_side peer = net_side_other(side);
+    char own[KEY_HEX_LEN + 1], other[KEY_HEX_LEN + 1], answer[64] = "";
+    int fd = api_connect(t, side);
+
+    if (fd < 0)
+        return why_fail(why, ERR_IO, "%s does not take its configuration: %s", t->impl->name,
+                        strerror(errno));
+    key_hex_encode(own, keys[side].private_key);
+    key_hex_encode(other, keys[peer].public_key);
+    dprintf(fd,
+            "set=1\nprivate_key=%s\nlisten_port=%u\nreplace_peers=true\npublic_key=%s\n"
+            "endpoint=%s:%u\nallowed_ip=%s/32\n\n",
+            own, port_of(t, side), other, net_rig_address(peer), port_of(t, peer), t->inner[peer]);
+    ssize_t n = read(fd, answer, sizeof answer - 1);
+    close(fd);
+    if (n < 8 || memcmp(answer, "errno=0\n", 8) != 0)
+        return why_fail(why, ERR_IO, "%s refuses its configuration: %.20s", t->impl->name, answer);
+    return ERR_OK;
+}
+
+/* ---- starting ---- */
+
+/* Why an end is not running: the last line it logged. */
+static enum err fail_end(const struct net_tunnel *t, enum net_side side, const char *what,
+                         struct why why)
+{
+    char line[256] = "", last[256] = "nothing";
+    FILE *f = fopen(t->log[side], "re");
+
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] != '\0')
+            memcpy(last, line, sizeof last);
+    }
+    if (f != NULL)
+        fclose(f);
+    return why_fail(why, ERR_IO, "%s %s; the last that it said: %s", t->impl->name, what, last);
+}
+
+static bool end_runs(const struct net_tunnel *t, enum net_side side)
+{
+    siginfo_t info = {0};
+    return t->pids[side] > 0 &&
+           waitid(P_PID, (id_t)t->pids[side], &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
+}
+
+enum err net_tunnel_check(const struct net_tunnel *t, struct why why)
+{
+    for (unsigned side = 0; side < NET_SIDES; side++) {
+        if (!end_runs(t, (enum net_side)side))
+            return fail_end(t, (enum net_side)side, "has ended", why);
+    }
+    return ERR_OK;
+}
+
+static enum err start_ours(struct net_tunnel *t, enum net_side side,
+                           const struct key_pair keys[NET_SIDES], const struct net_tunnel_config *c,
+                           struct why why)
+{
+    char config[64], workers[16], flags[FLAGS_MAX], *rest = flags;
+    const char *argv[ARGS_MAX] = {c->path, "wireguard", "--config",
+                                  config,  "--tun",     t->device[side]};
+    size_t n = 6;
+
+    snprintf(config, sizeof config, NET_CAGE_DIR "/%s.conf", t->device[side]);
+    enum err err = write_config(t, side, keys, c->mtu, config, why);
+    if (err != ERR_OK)
+        return err;
+    if (c->workers > 0) {
+        snprintf(workers, sizeof workers, "%u", c->workers);
+        argv[n++] = "--workers";
+        argv[n++] = workers;
+    }
+    const char *more = t->impl->flags != NULL ? t->impl->flags : "";
+    if (snprintf(flags, sizeof flags, "%s", more) >= (int)sizeof flags)
+        return why_fail(why, ERR_NO_SPACE, "%s: too many flags", t->impl->name);
+    for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {
+        if (n == ARGS_MAX - 1)
+            return why_fail(why, ERR_NO_SPACE, "%s: too many flags", t->impl->name);
+        argv[n++] = word;
+    }
+    t->pids[side] = net_command_start(t->rig->ns[side], argv, t->log[side], why);
+    return t->pids[side] > 0 ? ERR_OK : ERR_IO;
+}
+
+static enum err start_wireguard_go(struct net_tunnel *t, enum net_side side, const char *path,
+                                   struct why why)
+{
+    setenv("LOG_LEVEL", "error", 1);
+    t->pids[side] = net_command_start(t->rig->ns[side], NET_COMMAND(path, "-f", t->device[side]),
+                                      t->log[side], why);
+    return t->pids[side] > 0 ? ERR_OK : ERR_IO;
+}
+
+/* Until it serves its socket. */
+static enum err wait_for_api(const struct net_tunnel *t, enum net_side side, struct why why)
+{
+    uint64_t end = net_clock_now() + START_MS * NS_PER_MS;
+
+    for (;;) {
+        int fd = api_connect(t, side);
+        if (fd >= 0) {
+            close(fd);
+            return ERR_OK;
+        }
+        if (!end_runs(t, side))
+            return fail_end(t, side, "did not start", why);
+        if (net_clock_now() >= end)
+            return fail_end(t, side, "did not get ready", why);
+        net_clock_sleep(20 * NS_PER_MS);
+    }
+}
+
+/* What wg-quick does for a foreign implementation; ours does it itself. */
+static enum err set_up_foreign(const struct net_tunnel *t, enum net_side side,
+                               const struct key_pair keys[NET_SIDES], unsigned mtu, struct why why)
+{
+    char address[24], mtu_text[16];
+    const char *device = t->device[side];
+
+    snprintf(address, sizeof address, "%s/24", t->inner[side]);
+    snprintf(mtu_text, sizeof mtu_text, "%u", mtu);
+    enum err err = api_set(t, side, keys, why);
+    if (err == ERR_OK)
+        err = net_command_run(t->rig->ns[side],
+                              NET_COMMAND("ip", "address", "add", address, "dev", device), why);
+    if (err == ERR_OK)
+        err = net_command_run(t->rig->ns[side],
+                              NET_COMMAND("ip", "link", "set", device, "mtu", mtu_text, "up"), why);
+    return err;
+}
+
+/* One datagram on a fresh pair of sockets, from `from` to the other side; true if it came within 200 ms. */
+static bool probe(const struct net_tunnel *t, enum net_side from)
+{
+    enum net_side to = net_side_other(from);
+    int tx = net_rig_socket(t->rig, from, SOCK_DGRAM), rx = net_rig_socket(t->rig, to, SOCK_DGRAM);
+    struct pollfd p = {.fd = rx, .events = POLLIN};
+    bool came = tx >= 0 && rx >= 0 && net_rig_bind(rx, t->inner[to], 0) &&
+                net_rig_connect(tx, t->inner[to], net_rig_port(rx)) &&
+                send(tx, "probe", 5, 0) == 5 && poll(&p, 1, 200) == 1;
+
+    if (tx >= 0)
+        close(tx);
+    if (rx >= 0)
+        close(rx);
+    return came;
+}
+
+static enum err wait_for_session(const struct net_tunnel *t, struct why why)
+{
+    uint64_t end = net_clock_now() + START_MS * NS_PER_MS;
+
+    while (!probe(t, NET_A) || !probe(t, NET_B)) {
+        enum err err = net_tunnel_check(t, why);
+        if (err != ERR_OK)
+            return err;
+        if (net_clock_now() >= end)
+            return fail_end(t, NET_A, "lets no packet through", why);
+        net_clock_sleep(20 * NS_PER_MS);
+    }
+    return ERR_OK;
+}
+
+enum err net_tunnel_start(struct net_tunnel *t, const struct net_tunnel_config *config,
+                          struct why why)
+{
+    const bool ours = config->impl->kind == NET_OURS;
+    struct key_pair keys[NET_SIDES];
+    enum err err = ERR_OK;
+
+    *t = (struct net_tunnel){.impl = config->impl, .rig = config->rig, .index = config->index};
+    for (unsigned side = 0; side < NET_SIDES; side++) {
+        X25519_keypair(keys[side].public_key, keys[side].private_key);
+        snprintf(t->device[side], sizeof t->device[side], "fz%u%c", t->index, "ab"[side]);
+        snprintf(t->inner[side], sizeof t->inner[side], "10.9.%u.%u", t->index, side + 1);
+        snprintf(t->log[side], sizeof t->log[side], NET_CAGE_DIR "/%s.log", t->device[side]);
+        unlink(t->log[side]);
+    }
+    for (unsigned i = 0; err == ERR_OK && i < NET_SIDES; i++)
+        err = ours ? start_ours(t, (enum net_side)i, keys, config, why)
+                   : start_wireguard_go(t, (enum net_side)i, config->path, why);
+    for (unsigned i = 0; err == ERR_OK && i < NET_SIDES; i++) {
+        err = wait_for_api(t, (enum net_side)i, why);
+        if (err == ERR_OK && !ours)
+            err = set_up_foreign(t, (enum net_side)i, keys, config->mtu, why);
+    }
+    if (err == ERR_OK)
+        err = wait_for_session(t, why);
+    secure_wipe(keys, sizeof keys);
+    if (err != ERR_OK)
+        net_tunnel_stop(t);
+    return err;
+}
+
+/* ---- stopping ---- */
+
+static void say_warnings(const struct net_tunnel *t, enum net_side side)
+{
+    char line[512];
+    FILE *f = t->impl->kind == NET_OURS ? fopen(t->log[side], "re") : NULL;
+
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strstr(line, " warn ") != NULL || strstr(line, " error ") != NULL)
+            usage_warn("net", "%s logged: %s", t->impl->name, line);
+    }
+    if (f != NULL)
+        fclose(f);
+}
+
+static void stop_end(const struct net_tunnel *t, enum net_side side)
+{
+    int status = 0;
+
+    if (!net_command_wait(t->pids[side], STOP_S, &status)) {
+        usage_warn("net", "%s does not end on SIGTERM", t->impl->name);
+        net_command_kill(t->pids[side]);
+    } else if (WIFSIGNALED(status)) {
+        usage_warn("net", "%s ended by signal %d", t->impl->name, WTERMSIG(status));
+    } else if (WEXITSTATUS(status) != 0) {
+        usage_warn("net", "%s ended with exit code %d", t->impl->name, WEXITSTATUS(status));
+    }
+}
+
+void net_tunnel_stop(struct net_tunnel *t)
+{
+    bool ran[NET_SIDES]; /* what had ended by itself is somebody else's message */
+
+    for (unsigned side = 0; side < NET_SIDES; side++) {
+        ran[side] = end_runs(t, (enum net_side)side);
+        if (ran[side])
+            kill(t->pids[side], SIGTERM);
+    }
+    for (unsigned side = 0; side < NET_SIDES; side++) {
+        if (ran[side]) {
+            stop_end(t, (enum net_side)side);
+            say_warnings(t, (enum net_side)side);
+        } else {
+            net_command_kill(t->pids[side]);
+        }
+        t->pids[side] = 0;
+    }
+}
