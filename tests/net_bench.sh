@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# `fzbench net` measures, says what it cannot, and leaves nothing behind, whichever way it ends. It makes its own
+# namespaces; this test only looks from outside.
+#
+#     [a] ==== [b]     ours, and wireguard-go beside it
+#
+# shellcheck source=tests/support/netns.sh
+. "$(dirname "$0")/support/netns.sh"
+rig_begin 150
+
+[[ ${FZ_IMPL_A:-ours} == ours ]] || skip "says nothing about other implementations"
+require_impl ours wireguard-go
+need setpriv
+FZBENCH=$BUILD/fzbench
+[[ -x $FZBENCH ]] || skip "there is no $FZBENCH (it needs libjansson-dev)"
+export DEPS
+# Every process of a run inherits it, so that leftovers can be found without mistake.
+export FZ_BENCH_TEST_MARK=$RIG_OWNER-$EPOCHREALTIME
+
+marked() { # the process ids
+    grep -lzsx "FZ_BENCH_TEST_MARK=$FZ_BENCH_TEST_MARK" /proc/[0-9]*/environ | sed 's|/proc/\([0-9]*\)/.*|\1|'
+}
+
+marked_named() { # NAME: the process ids of programs with that name (15 characters)
+    local pid
+    for pid in $(marked); do
+        [[ $(cat "/proc/$pid/comm" 2>/dev/null) != "$1" ]] || echo "$pid"
+    done
+}
+
+gone() { # nothing of a run is there; this shell and its helpers were started without the mark
+    [[ -z $(marked_named firezone-headle)$(marked_named wireguard-go)$(marked_named fzbench) ]]
+}
+
+# Of the host, what a run could have changed. Other tests may be at work.
+host_state() {
+    grep -E 'fzbench|wireguard' /proc/self/mounts || true
+    ip -o link | grep -E ' (veth-[ab]|fz[0-9][ab])[@:]' || true
+    find "$RUN_DIR" -name 'fz[0-9][ab].*' 2>/dev/null || true
+    ls -A "$TMP/files"
+}
+
+# begins, and nothing_left WHAT: after the end of a run
+begins() {
+    host_state >"$TMP/before"
+}
+nothing_left() {
+    eventually 5 gone || fail "$1: processes are left: $(marked | tr '\n' ' ')"
+    host_state >"$TMP/after"
+    diff "$TMP/before" "$TMP/after" >"$TMP/diff" || fail "$1: leaves something behind: $(cat "$TMP/diff")"
+}
+
+running() { # NAME COUNT
+    [[ $(marked_named "$1" | wc -l) -eq $2 ]]
+}
+
+# refused CODE PATTERN ARGUMENT...: one line that says why
+refused() {
+    local code=$1 pattern=$2 status=0
+    shift 2
+    begins
+    "${before_it[@]}" "$FZBENCH" net "$@" >"$TMP/out" 2>"$TMP/err" || status=$?
+    [[ $status -eq $code ]] || fail "net $*: exit code $status, not $code: $(cat "$TMP/err")"
+    grep -qE "$pattern" "$TMP/err" || fail "net $*: the message is not clear: $(cat "$TMP/err")"
+    [[ $(wc -l <"$TMP/err") -eq 1 ]] || fail "net $*: more than one line: $(cat "$TMP/err")"
+    nothing_left "net $*"
+    say "  $(cat "$TMP/err")"
+}
+
+mkdir "$TMP/files"
+json=$TMP/files/result.json
+
+say "what cannot work"
+before_it=()
+refused 2 "none of tcp1" --only nonsense
+refused 1 "client.*cannot|is not a program" --client "$TMP/nothing"
+refused 1 "did not start.*nothing" --client /bin/false
+refused 1 "did not start.*frobnicate" --variant x=--frobnicate
+refused 1 "cannot write" --json "$TMP/nowhere/result.json"
+before_it=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+chmod 755 "$TMP"
+refused 1 "needs root"
+
+say "against wireguard-go"
+begins
+"$FZBENCH" net --client "$CLIENT" --against wireguard-go --rival "$WIREGUARD_GO" --only tcp1,rtt --rounds 1 --seconds 1 \
+    --json "$json" >"$TMP/out" 2>"$TMP/err" || fail "exit code $?: $(tail -n 3 "$TMP/err")"
+for row in tcp1/forward tcp1/forward-cpu tcp1/back tcp1/rss rtt/idle-p50 rtt/idle-p99 rtt/loaded-p50 rtt/loaded-p99; do
+    for name in ours wireguard-go ratio; do
+        grep -q "\"net/$row/mtu1420/$name\"" "$json" || fail "there is no row net/$row/mtu1420/$name"
+        awk -v name="net/$row/mtu1420/$name" '$1 == name && $2 > 0 { good = 1 } END { exit !good }' "$TMP/out" ||
+            fail "row net/$row/mtu1420/$name has no figure: $(cat "$TMP/out")"
+    done
+done
+"$FZBENCH" diff "$json" "$json" >"$TMP/out" || fail "fzbench diff does not take the result"
+rm "$json"
+nothing_left "a whole run"
+
+say "every part, without offloads, and a variant"
+"$FZBENCH" net --rounds 1 --seconds 0.2 --mtu 1280 --offloads off --variant epoll=--io=epoll --workers 1 \
+    --json "$json" >"$TMP/out" 2>"$TMP/err" || fail "exit code $?: $(tail -n 3 "$TMP/err")"
+for row in tcp4/back udp/forward cpu/rate cpu/tunnel cpu/machine; do
+    for name in ours epoll ratio-epoll; do
+        grep -q "\"net/$row/mtu1280-offloads-off/$name\"" "$json" || fail "there is no row net/$row/.../$name"
+    done
+done
+if grep -q 'without the part calls' "$TMP/err"; then
+    say "  $(grep 'without the part calls' "$TMP/err")"
+else
+    grep -q '"net/calls/system/mtu1280-offloads-off/ours"' "$json" || fail "system calls were not counted"
+fi
+rm "$json"
+nothing_left "a run of all parts"
+
+# ended SIGNAL CODE: by a signal in the middle
+ended() {
+    local status=0 pid
+    begins
+    "$FZBENCH" net --against wireguard-go --only tcp4 --rounds 3 --seconds 9 --json "$json" >"$TMP/out" 2>"$TMP/err" &
+    pid=$!
+    eventually 15 running firezone-headle 2 || fail "does not start: $(cat "$TMP/err")"
+    eventually 15 running fzbench 10 || fail "does not begin: $(cat "$TMP/err")"
+    kill -"$1" "$pid"
+    wait "$pid" 2>/dev/null || status=$?
+    [[ $status -eq $2 ]] || fail "SIG$1: exit code $status, not $2: $(cat "$TMP/err")"
+    nothing_left "SIG$1"
+}
+
+say "interrupted"
+for it in 'INT 130' 'TERM 143' 'HUP 129' 'KILL 137'; do
+    # shellcheck disable=SC2086
+    ended $it
+    say "  SIG${it% *}: nothing is left"
+done
+
+say "a tunnel that ends by itself"
+begins
+"$FZBENCH" net --only tcp1 --rounds 2 --seconds 2 --json "$json" >"$TMP/out" 2>"$TMP/err" &
+pid=$!
+eventually 15 running fzbench 4 || fail "does not begin: $(cat "$TMP/err")"
+kill -KILL "$(marked_named firezone-headle | head -n 1)"
+status=0
+wait "$pid" || status=$?
+[[ $status -eq 1 ]] || fail "exit code $status, not 1"
+grep -q 'ours has ended' "$TMP/err" || fail "the message is not clear: $(cat "$TMP/err")"
+nothing_left "a tunnel that ends by itself"
+rig_end
