@@ -140,6 +140,7 @@ static enum err start(struct app *app, const struct options *o, struct config *c
         .workers = o->workers,
         .io = o->io,
         .crypto = o->crypto,
+        .helpers = o->helpers,
         .source_resolve = o->source_resolve,
         .steering = o->steering,
         .offloads = o->offloads,

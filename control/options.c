@@ -30,6 +30,8 @@ static const char wireguard_help[] =
     "      --workers N        worker threads, 1 to 64 (default: one per usable CPU)\n"
     "      --io KIND          auto, uring or epoll (default: auto)\n"
     "      --crypto KIND      auto, avx512 or boringssl (default: auto)\n"
+    "      --helpers KIND     workers help one that cannot keep up: auto, off or\n"
+    "                         always (default: auto)\n"
     "      --source-ip KIND   how encrypted packets stay out of the tunnel:\n"
     "                         mark (firewall mark and rules, default) or\n"
     "                         resolve (explicit source address and interface)\n"
@@ -49,6 +51,7 @@ enum {
     FLAG_WORKERS,
     FLAG_IO,
     FLAG_CRYPTO,
+    FLAG_HELPERS,
     FLAG_SOURCE_IP,
     FLAG_NO_STEERING,
     FLAG_NO_OFFLOAD,
@@ -68,6 +71,7 @@ static const struct option wireguard_flags[] = {
     {"workers", required_argument, NULL, FLAG_WORKERS},
     {"io", required_argument, NULL, FLAG_IO},
     {"crypto", required_argument, NULL, FLAG_CRYPTO},
+    {"helpers", required_argument, NULL, FLAG_HELPERS},
     {"source-ip", required_argument, NULL, FLAG_SOURCE_IP},
     {"no-steering", no_argument, NULL, FLAG_NO_STEERING},
     {"no-offload", no_argument, NULL, FLAG_NO_OFFLOAD},
@@ -174,6 +178,20 @@ static enum err parse_io(struct options *o, const char *value, const struct why 
     return ERR_OK;
 }
 
+static enum err parse_helpers(struct options *o, const char *value, const struct why *why)
+{
+    static const char *const names[] = {[ENGINE_HELPERS_AUTO] = "auto",
+                                        [ENGINE_HELPERS_OFF] = "off",
+                                        [ENGINE_HELPERS_ALWAYS] = "always"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            o->helpers = (enum engine_helpers)i;
+            return ERR_OK;
+        }
+    }
+    return fail(why, "--helpers: '%s' is none of auto, off, always", value);
+}
+
 static enum err parse_source_ip(struct options *o, const char *value, const struct why *why)
 {
     o->source_resolve = strcmp(value, "resolve") == 0;
@@ -206,6 +224,8 @@ static enum err wireguard_flag(struct options *o, int flag, const char *value,
         return crypt_backend_parse(&o->crypto, value) == ERR_OK
                    ? ERR_OK
                    : fail(why, "--crypto: '%s' is none of auto, avx512, boringssl", value);
+    case FLAG_HELPERS:
+        return parse_helpers(o, value, why);
     case FLAG_SOURCE_IP:
         return parse_source_ip(o, value, why);
     case FLAG_NO_STEERING:

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "engine/crypt.h"
+#include "engine/engine.h"
 #include "platform/base/err.h"
 #include "platform/base/log.h"
 #include "platform/io.h"
@@ -32,6 +32,7 @@ struct options {
     unsigned workers;            /* 0: one per usable CPU */
     enum io_backend io;
     enum crypt_backend crypto;
+    enum engine_helpers helpers;
     bool source_resolve, steering, offloads;
     enum log_level log_level;
 };

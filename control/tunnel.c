@@ -204,6 +204,7 @@ static enum err engine_up(struct tunnel *t, unsigned workers, char *why, unsigne
     struct engine_config config = {.workers = workers,
                                    .io = t->options.io,
                                    .crypto = (enum crypt_backend)t->options.crypto,
+                                   .helpers = (enum engine_helpers)t->options.helpers,
                                    .mtu = t->mtu,
                                    .peers_max = TUNNEL_PEERS_MAX,
                                    .pad = true,

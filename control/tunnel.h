@@ -21,7 +21,8 @@ struct tunnel_options {
     const char *tun_name; /* "" or NULL: chosen by the kernel */
     unsigned workers;     /* 0: one per usable CPU */
     enum io_backend io;
-    int crypto; /* enum crypt_backend */
+    int crypto;  /* enum crypt_backend */
+    int helpers; /* enum engine_helpers */
     bool
         source_resolve; /* --source-ip resolve: explicit source and interface instead of trusting the mark */
     bool steering; /* false: as if the kernel refused the BPF programs */

@@ -38,6 +38,13 @@ enum {
     ENGINE_SESSION_BITS = 18 /* low bits of a receiver index: entry in the owner's session table */
 };
 
+/* When a worker asks others to seal and open batches for it (engine/help.h). */
+enum engine_helpers {
+    ENGINE_HELPERS_AUTO, /* when it has a backlog although it has a CPU to itself */
+    ENGINE_HELPERS_OFF,
+    ENGINE_HELPERS_ALWAYS /* whenever it has a backlog */
+};
+
 struct engine_config {
     unsigned workers; /* 1..ENGINE_WORKERS_MAX */
     enum io_backend io;
@@ -46,8 +53,9 @@ struct engine_config {
     uint32_t peers_max;  /* slots, <= ENGINE_PEERS_MAX */
     bool pad;            /* pad plaintext to 16 bytes (plain WireGuard); Firezone mode does not */
     bool source_resolve; /* datagrams without a source go through the source cache */
-    bool gate;           /* one thread more, which owns no peers and gets all handshake messages */
-    bool pin;            /* worker i runs on the i-th usable CPU only */
+    enum engine_helpers helpers;
+    bool gate; /* one thread more, which owns no peers and gets all handshake messages */
+    bool pin;  /* worker i runs on the i-th usable CPU only */
 };
 
 /* What the workers read and write; the descriptors stay the caller's and outlive the engine. */

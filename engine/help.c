@@ -13,7 +13,7 @@ enum {
 
 static bool has_helpers(const struct worker *w)
 {
-    return w->engine->config.workers > 1;
+    return w->engine->config.workers > 1 && w->engine->config.helpers != ENGINE_HELPERS_OFF;
 }
 
 static void pause_cpu(void)
@@ -41,11 +41,27 @@ static bool queues_empty(const struct worker *w) REQUIRES_ROLE(role_worker)
            ticket_queue_len(&w->help.queues[HELP_OPEN]) == 0;
 }
 
+/* Looks at the clock of the thread once in a window. */
+static bool is_saturated(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    struct help *h = &w->help;
+    uint64_t passed = time_since(w->now, h->window_start);
+    if (w->engine->config.helpers == ENGINE_HELPERS_ALWAYS)
+        return true;
+    if (passed >= HELP_WINDOW_NS) {
+        uint64_t cpu = clock_thread_cpu();
+        h->saturated = (cpu - h->window_cpu) * 16 >= passed * HELP_BUSY_SIXTEENTHS;
+        h->window_start = w->now;
+        h->window_cpu = cpu;
+    }
+    return h->saturated;
+}
+
 void help_begin(struct worker *w, unsigned n)
 {
     if (!has_helpers(w))
         return;
-    w->help.backlog = n >= HELP_BACKLOG && !worker_is_gate(w);
+    w->help.backlog = n >= HELP_BACKLOG && !worker_is_gate(w) && is_saturated(w);
     w->help.busy = w->help.backlog || !queues_empty(w) || w->help.late_n > 0;
 }
 
@@ -199,17 +215,29 @@ static bool help_one(struct worker *w, struct worker *owner) REQUIRES_ROLE(role_
     return true;
 }
 
-void help_others(struct worker *w)
+static unsigned help_round(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     const struct engine *e = w->engine;
     unsigned done = 0;
 
-    if (!has_helpers(w) || w->help.backlog || worker_is_gate(w))
-        return;
     for (unsigned i = 1; i < e->config.workers && done < HELP_JOBS_MAX; i++) {
         struct worker *owner = e->workers[(w->index + i) % e->config.workers];
         while (done < HELP_JOBS_MAX && help_one(w, owner))
             done++;
+    }
+    return done;
+}
+
+void help_others(struct worker *w)
+{
+    if (!has_helpers(w) || w->help.backlog || worker_is_gate(w) || help_round(w) == 0)
+        return;
+    /* More is likely to come, and waking a thread costs its owner more than a batch. */
+    for (time_ns start = clock_now(); time_since(clock_now(), start) < HELP_LINGER_NS;) {
+        if (help_pending(w))
+            return; /* the next loop sees it, and what else there is */
+        for (unsigned i = 0; i < SPIN_LOOPS; i++)
+            pause_cpu();
     }
 }
 

@@ -4,6 +4,9 @@
  * that have none seal or open them; the owner, which works through its own offers too, lets them leave in the order in
  * which it made them. All else (routes, counters, replay window, path) stays with the owner.
  *
+ * A backlog alone is no reason: it also comes from a CPU that has too much else to do, and then more threads make
+ * things worse. So a worker asks for help only when it ran nearly all the time lately, and still does not keep up.
+ *
  * What is offered is sealed or opened from one place into another, so the owner loses nothing when a helper is
  * suspended in the middle: after HELP_LATE_NS it does the batch again, elsewhere, and goes on; what the helper
  * makes of it one day is for nobody. Private to engine/; source: design of the project, section 3.1.
@@ -22,10 +25,13 @@
 struct worker;
 
 enum {
-    HELP_BACKLOG = 3,      /* records in one loop that make a backlog */
-    HELP_PACKETS_MIN = 16, /* smaller batches are not worth a hand-over */
-    HELP_JOBS_MAX = 4,     /* done for others per loop */
-    HELP_LATE_NS = 300000  /* some twenty times what a batch takes */
+    HELP_BACKLOG = 3,       /* records in one loop that make a backlog */
+    HELP_PACKETS_MIN = 16,  /* smaller batches are not worth a hand-over */
+    HELP_JOBS_MAX = 4,      /* done for others per loop */
+    HELP_LATE_NS = 300000,  /* some twenty times what a batch takes */
+    HELP_LINGER_NS = 30000, /* a helper looks for more so long before it sleeps */
+    HELP_WINDOW_NS = 1000000,
+    HELP_BUSY_SIXTEENTHS = 15 /* of a window on a CPU: the worker is saturated */
 };
 
 enum help_kind {
@@ -49,8 +55,10 @@ struct help_job {
  * the queues; the only thing that is looked at on the way of a packet without helpers.
  */
 struct help {
-    bool backlog, busy;
-    unsigned late_n; /* jobs that were done again, and that a helper still holds */
+    bool backlog, busy, saturated;
+    time_ns window_start;
+    uint64_t window_cpu; /* CPU time of the thread at its start, ns */
+    unsigned late_n;     /* jobs that were done again, and that a helper still holds */
     struct ticket_queue queues[HELP_KINDS];
 };
 

@@ -41,6 +41,7 @@ static void side_start(struct pair_side *s, const struct pair_config *config)
                                    .peers_max = PAIR_PEERS_MAX,
                                    .pad = config->pad,
                                    .gate = config->gate,
+                                   .helpers = config->helpers,
                                    .source_resolve = config->source_resolve};
     struct udp_config udp = {.family = ADDR_V4,
                              .sockets = config->workers + config->gate,

@@ -34,6 +34,7 @@ struct pair_config {
     bool pad;
     bool gate; /* one thread more, for handshake messages */
     bool source_resolve;
+    enum engine_helpers helpers;
     bool sessions; /* install sessions and endpoints on both sides */
 };
 

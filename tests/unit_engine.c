@@ -49,6 +49,7 @@ static void test_order_in_every_mode(void **state)
                                      .io = modes[m].io,
                                      .steering = modes[m].steering,
                                      .pad = m % 2,
+                                     .helpers = ENGINE_HELPERS_ALWAYS,
                                      .sessions = true};
         print_message("  %s\n", modes[m].name);
         pair_start(&p, &config);

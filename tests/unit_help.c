@@ -34,8 +34,12 @@ static uint64_t tally_sum(const struct pair_side *s, enum tally t)
     return sum;
 }
 
-static const struct pair_config hot = {
-    .workers = 3, .peers = 1, .io = IO_AUTO, .steering = true, .sessions = true};
+static const struct pair_config hot = {.workers = 3,
+                                       .peers = 1,
+                                       .io = IO_AUTO,
+                                       .steering = true,
+                                       .helpers = ENGINE_HELPERS_ALWAYS,
+                                       .sessions = true};
 
 /* Stops threads of both sides now and then: owners, so that a backlog builds up, and helpers in a job. */
 struct freezer {

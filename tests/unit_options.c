@@ -56,6 +56,7 @@ static void test_defaults(void **state)
     assert_int_equal(o.workers, 0);
     assert_int_equal(o.io, IO_AUTO);
     assert_int_equal(o.crypto, CRYPT_AUTO);
+    assert_int_equal(o.helpers, ENGINE_HELPERS_AUTO);
     assert_false(o.source_resolve);
     assert_true(o.steering && o.offloads);
     assert_int_equal(o.log_level, LOG_INFO);
@@ -170,6 +171,7 @@ static void test_wrong_usage(void **state)
         {"wireguard --config x --workers 2x", "--workers: '2x' is not a number from 1 to 64"},
         {"wireguard --config x --workers ~", "--workers: '' is not a number from 1 to 64"},
         {"wireguard --config x --io select", "--io: 'select' is none of auto, uring, epoll"},
+        {"wireguard --config x --helpers few", "--helpers: 'few' is none of auto, off, always"},
         {"wireguard --config x --crypto rot13",
          "--crypto: 'rot13' is none of auto, avx512, boringssl"},
         {"wireguard --config x --source-ip no", "--source-ip: 'no' is none of mark, resolve"},

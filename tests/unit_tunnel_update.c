@@ -59,6 +59,11 @@ time_ns clock_now(void)
     return fake.now;
 }
 
+uint64_t clock_thread_cpu(void)
+{
+    return 0;
+}
+
 void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
 {
     *seconds = 1700000000 + fake.now / NS_PER_SEC;

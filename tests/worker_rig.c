@@ -52,6 +52,11 @@ time_ns clock_now(void)
     return rig.now;
 }
 
+uint64_t clock_thread_cpu(void)
+{
+    return rig.now;
+}
+
 void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
 {
     *seconds = 0;

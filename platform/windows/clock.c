@@ -18,6 +18,16 @@ time_ns clock_now(void)
     return t / f * NS_PER_SEC + t % f * NS_PER_SEC / f;
 }
 
+uint64_t clock_thread_cpu(void)
+{
+    FILETIME created, ended, kernel, user;
+    if (!GetThreadTimes(GetCurrentThread(), &created, &ended, &kernel, &user))
+        return 0;
+    uint64_t k = (uint64_t)kernel.dwHighDateTime << 32 | kernel.dwLowDateTime;
+    uint64_t u = (uint64_t)user.dwHighDateTime << 32 | user.dwLowDateTime;
+    return (k + u) * (NS_PER_SEC / FILETIME_PER_SEC);
+}
+
 void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
 {
     FILETIME ft;
