@@ -23,7 +23,7 @@ enum {
     SET_MAX = CHACHA_LANES,
     KEY_WORDS = 8,
     BLOCK = 64,
-    STACK_WIPE = 2048
+    STACK_WIPE = 8192 /* what the functions below sets_run use at most */
 };
 
 /*
@@ -324,7 +324,6 @@ INLINE void tags_of(struct set *s, unsigned first, bool opening, int eights)
         _mm512_storeu_si512(s->tags[first + (unsigned)e * POLY_LANES], first_half);
         _mm512_storeu_si512(s->tags[first + (unsigned)e * POLY_LANES + 4], second_half);
     }
-    secure_wipe(p, sizeof p[0] * (size_t)eights);
 }
 
 static NOINLINE void tags_of_8(struct set *s, unsigned first, bool opening)
@@ -438,21 +437,27 @@ static void sort_packets(struct crypt_packet **out, struct crypt_packet *p, unsi
     }
 }
 
-/* Clears what the vector code may have left in registers and, by spilling, below the stack pointer. */
+/* Clears what the caller's callees have left in registers and on the stack. */
 static NOINLINE void wipe_traces(void)
 {
     uint8_t below[STACK_WIPE];
     secure_wipe(below, sizeof below);
-#define CLEAR(i) "vpxord %%zmm" #i ", %%zmm" #i ", %%zmm" #i "\n\t"
-    __asm__ volatile("vzeroall\n\t" CLEAR(16) CLEAR(17) CLEAR(18) CLEAR(19) CLEAR(20) CLEAR(21)
-                         CLEAR(22) CLEAR(23) CLEAR(24) CLEAR(25) CLEAR(26) CLEAR(27) CLEAR(28)
-                             CLEAR(29) CLEAR(30) CLEAR(31)::
-                                 : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
-                                   "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
-                                   "xmm15", "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21",
-                                   "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28",
-                                   "xmm29", "xmm30", "xmm31", "memory");
-#undef CLEAR
+    __asm__ volatile("vzeroall\n\t"
+                     ".irp i,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
+                     "vpxord %%zmm\\i, %%zmm\\i, %%zmm\\i\n\t"
+                     ".endr\n\t"
+                     ".irp i,0,1,2,3,4,5,6,7\n\t"
+                     "kxorq %%k\\i, %%k\\i, %%k\\i\n\t"
+                     ".endr\n\t"
+                     ".irp r,eax,ecx,edx,esi,edi,r8d,r9d,r10d,r11d\n\t"
+                     "xorl %%\\r, %%\\r\n\t"
+                     ".endr" ::
+                         : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                           "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "xmm16",
+                           "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24",
+                           "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k0",
+                           "k1", "k2", "k3", "k4", "k5", "k6", "k7", "rax", "rcx", "rdx", "rsi",
+                           "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
 }
 
 /* How many of n packets go through sets. */
@@ -465,24 +470,33 @@ static unsigned sets_cover(unsigned n)
 }
 
 /* The first packets, as many as go through sets. Returns how many of them are authentic, when opening. */
+static NOINLINE unsigned sets_each(struct set *s, const struct crypt_key *k,
+                                   struct crypt_packet *const *sorted, unsigned n, bool opening)
+{
+    unsigned ok_count = 0;
+
+    memcpy(s->key, k->raw, sizeof s->key);
+    for (unsigned done = 0, width, count; (width = set_width(n - done)) > 0; done += count) {
+        count = (unsigned)size_min(width, n - done);
+        set_init(s, sorted + done, count, width);
+        set_first_step(s);
+        if (opening)
+            ok_count += set_check_tags(s);
+        set_crypt(s);
+        if (!opening)
+            set_write_tags(s);
+    }
+    return ok_count;
+}
+
+/* The same, leaving no secrets behind. All that may spill them runs below this function's frame. */
 static NOINLINE unsigned sets_run(const struct crypt_key *k, struct crypt_packet *const *sorted,
                                   unsigned n, bool opening)
 {
     struct set s;
-    unsigned ok_count = 0;
-
-    memcpy(s.key, k->raw, sizeof s.key);
-    for (unsigned done = 0, width, count; (width = set_width(n - done)) > 0; done += count) {
-        count = (unsigned)size_min(width, n - done);
-        set_init(&s, sorted + done, count, width);
-        set_first_step(&s);
-        if (opening)
-            ok_count += set_check_tags(&s);
-        set_crypt(&s);
-        if (!opening)
-            set_write_tags(&s);
-    }
+    unsigned ok_count = sets_each(&s, k, sorted, n, opening);
     secure_wipe(&s.key, sizeof s - offsetof(struct set, key));
+    wipe_traces();
     return ok_count;
 }
 
@@ -497,7 +511,6 @@ static unsigned batch_run(const struct crypt_key *k, struct crypt_packet *p, uns
     sort_packets(sorted, p, n);
     if (covered > 0) {
         ok_count = sets_run(k, sorted, n, opening);
-        wipe_traces();
     }
     for (unsigned i = covered; i < n; i++) {
         if (opening)

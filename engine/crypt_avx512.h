@@ -8,8 +8,9 @@
  * so neither they nor the tails of packets cost a step of their own. One or two packets go to BoringSSL.
  *
  * Secrets: branches and addresses depend on lengths, counters, batch size and the validity of tags only. Opening
- * checks the tags of a set before it decrypts, and writes nothing to packets that are not authentic. Key stream and
- * one-time keys are wiped from memory and registers before a call returns.
+ * checks the tags of a set before it decrypts, and writes nothing to packets that are not authentic. What a set leaves
+ * in memory and registers (keys, key stream, everything computed from them) is wiped before a call returns; what
+ * BoringSSL leaves of the packets that it gets is not.
  */
 #ifndef FZ_CRYPT_AVX512_H
 #define FZ_CRYPT_AVX512_H
