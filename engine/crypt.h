@@ -19,6 +19,7 @@
 
 enum {
     CRYPT_BATCH_MAX = 64,
+    CRYPT_LEN_MAX = UINT16_MAX, /* more than any packet has */
     CRYPT_TAG_LEN = 16,
     CRYPT_KEY_LEN = 32
 };
@@ -42,7 +43,7 @@ struct crypt_key {
 struct crypt_packet {
     uint8_t *data;
     const uint8_t *from;
-    uint32_t len; /* without the tag */
+    uint32_t len; /* without the tag; at most CRYPT_LEN_MAX */
     uint64_t counter;
     bool ok; /* set by crypt_open */
 };

@@ -32,13 +32,9 @@ enum {
  */
 struct set {
     unsigned n, width, width_log2, per_step;
-    unsigned
-        full_end; /* steps before this one have 64 bytes of data in every lane, but for step 0 */
-    unsigned steps;
-    const uint8_t
-        *from[CHACHA_LANES]; /* where the data of the lane's block would start in step 0 */
-    uint8_t *to[CHACHA_LANES];
-    int32_t left[CHACHA_LANES]; /* bytes of data from there on */
+    unsigned steps, full_end; /* from step 1 to before full_end every lane has 64 bytes of data */
+    uintptr_t from[CHACHA_LANES], to[CHACHA_LANES]; /* the data of the lane's block in step 0 */
+    int32_t left[CHACHA_LANES];                     /* bytes of data from there on */
     struct crypt_packet *packets[SET_MAX];
 
     /* Secret from here on. */
@@ -54,6 +50,30 @@ AVX512_BEGIN
 static const uint8_t *packet_from(const struct crypt_packet *p)
 {
     return p->from ? p->from : p->data;
+}
+
+/*
+ * Addresses are numbers where they may lie outside of a packet: that of block 0 does, and so do those of lanes that
+ * have no bytes there.
+ */
+INLINE vec load_block(uintptr_t at)
+{
+    return _mm512_loadu_si512((const void *)at);
+}
+
+INLINE vec load_bytes(uintptr_t at, __mmask64 mask)
+{
+    return _mm512_maskz_loadu_epi8(mask, (const void *)at);
+}
+
+INLINE void store_block(uintptr_t at, vec v)
+{
+    _mm512_storeu_si512((void *)at, v);
+}
+
+INLINE void store_bytes(uintptr_t at, __mmask64 mask, vec v)
+{
+    _mm512_mask_storeu_epi8((void *)at, mask, v);
 }
 
 /* ---- ChaCha20 over a set ---- */
@@ -91,20 +111,19 @@ static NOINLINE void set_first_step(struct set *s)
 /* XORs a block per lane, 64 bytes each. */
 INLINE void unit_xor(const struct set *s, unsigned lane, const vec *v, size_t at)
 {
-    UNROLL for (int i = 0; i < CHACHA_UNIT; i++) _mm512_storeu_si512(
-        s->to[lane + (unsigned)i] + at,
-        _mm512_xor_si512(v[i], _mm512_loadu_si512(s->from[lane + (unsigned)i] + at)));
+    UNROLL for (unsigned i = 0; i < CHACHA_UNIT; i++) store_block(
+        s->to[lane + i] + at, _mm512_xor_si512(v[i], load_block(s->from[lane + i] + at)));
 }
 
 /* The same with as many bytes as each lane has left. */
 INLINE void unit_xor_left(const struct set *s, unsigned lane, const vec *v, size_t at)
 {
-    UNROLL for (int i = 0; i < CHACHA_UNIT; i++)
+    UNROLL for (unsigned i = 0; i < CHACHA_UNIT; i++)
     {
-        int64_t left = (int64_t)s->left[lane + (unsigned)i] - (int64_t)at;
+        int64_t left = (int64_t)s->left[lane + i] - (int64_t)at;
         __mmask64 mask = AVX512_FIRST_BYTES(left);
-        vec data = _mm512_maskz_loadu_epi8(mask, s->from[lane + (unsigned)i] + at);
-        _mm512_mask_storeu_epi8(s->to[lane + (unsigned)i] + at, mask, _mm512_xor_si512(v[i], data));
+        vec data = load_bytes(s->from[lane + i] + at, mask);
+        store_bytes(s->to[lane + i] + at, mask, _mm512_xor_si512(v[i], data));
     }
 }
 
@@ -149,8 +168,8 @@ static NOINLINE void set_xor_first(struct set *s)
 {
     for (unsigned i = s->width; i < CHACHA_LANES; i++) {
         __mmask64 mask = AVX512_FIRST_BYTES(s->left[i]);
-        vec data = _mm512_maskz_loadu_epi8(mask, s->from[i]);
-        _mm512_mask_storeu_epi8(s->to[i], mask, _mm512_xor_si512(s->stream[i], data));
+        vec data = load_bytes(s->from[i], mask);
+        store_bytes(s->to[i], mask, _mm512_xor_si512(s->stream[i], data));
     }
 }
 
@@ -169,7 +188,7 @@ static void set_crypt(struct set *s)
 
 /* Eight of the set's messages. */
 struct messages {
-    const uint8_t *at[POLY_LANES];
+    uintptr_t at[POLY_LANES];
     uint32_t len[POLY_LANES];
 };
 
@@ -205,7 +224,7 @@ INLINE void poly_chunk_left(struct poly *p, const struct messages *m, uint32_t a
         bool whole = blocks16(m->len[i]) / 4 * POLY_CHUNK > at;
         int64_t left = whole ? (int64_t)m->len[i] - at : 0;
         active |= (__mmask8)(whole << i);
-        in[i] = _mm512_maskz_loadu_epi8(AVX512_FIRST_BYTES(left), m->at[i] + at);
+        in[i] = load_bytes(m->at[i] + at, AVX512_FIRST_BYTES(left));
     }
     poly_transpose(&b, in);
     poly_step(p, &b, 4, active);
@@ -219,8 +238,7 @@ INLINE void poly_tail_equal(struct poly *p, const struct messages *m)
     vec length = _mm512_set1_epi64((int64_t)m->len[0]), in[POLY_LANES];
     struct poly_blocks b;
 
-    UNROLL for (int i = 0; i < POLY_LANES; i++) in[i] =
-        _mm512_maskz_loadu_epi8(mask, m->at[i] + at);
+    UNROLL for (int i = 0; i < POLY_LANES; i++) in[i] = load_bytes(m->at[i] + at, mask);
     poly_transpose(&b, in);
     UNROLL for (uint32_t i = 0; i < 4; i++)
     {
@@ -245,7 +263,7 @@ INLINE void poly_tail(struct poly *p, const struct messages *m)
         uint32_t blocks = blocks16(m->len[i]) % 4;
         uint32_t at = blocks16(m->len[i]) / 4 * POLY_CHUNK;
         __mmask64 mask = blocks ? AVX512_FIRST_BYTES((int64_t)m->len[i] - at) : 0;
-        vec data = _mm512_maskz_loadu_epi8(mask, m->at[i] + at);
+        vec data = load_bytes(m->at[i] + at, mask);
         __m128i lengths = _mm_set_epi64x((int64_t)m->len[i], 0);
         _mm512_store_si512(tail[i], _mm512_setzero_si512());
         _mm512_mask_storeu_epi8(tail[i] + 16 * (3 - blocks), (UINT64_C(1) << (16 * blocks)) - 1,
@@ -275,7 +293,7 @@ INLINE void poly_messages(struct poly *p, const struct messages *m, int eights)
         {
             vec in[POLY_LANES];
             struct poly_blocks b;
-            UNROLL for (int i = 0; i < POLY_LANES; i++) in[i] = _mm512_loadu_si512(m[e].at[i] + at);
+            UNROLL for (int i = 0; i < POLY_LANES; i++) in[i] = load_block(m[e].at[i] + at);
             poly_transpose(&b, in);
             poly_step(&p[e], &b, 4, 0xff);
         }
@@ -302,7 +320,7 @@ INLINE void tags_of(struct set *s, unsigned first, bool opening, int eights)
         for (unsigned i = 0; i < POLY_LANES; i++) {
             unsigned k = first + (unsigned)e * POLY_LANES + i;
             const struct crypt_packet *x = s->packets[k < s->n ? k : s->n - 1];
-            m[e].at[i] = opening ? packet_from(x) : x->data;
+            m[e].at[i] = (uintptr_t)(opening ? packet_from(x) : x->data);
             m[e].len[i] = x->len;
         }
     }
@@ -385,10 +403,10 @@ static void set_lanes(struct set *s)
         unsigned k = i & (s->width - 1);
         const struct crypt_packet *p = s->packets[k < s->n ? k : 0];
         block[i] = i >> s->width_log2;
-        ptrdiff_t at = ((ptrdiff_t)block[i] - 1) * BLOCK;
-        s->from[i] = packet_from(p) + at;
-        s->to[i] = p->data + at;
-        s->left[i] = k < s->n ? (int32_t)p->len - (int32_t)at : 0;
+        int32_t at = ((int32_t)block[i] - 1) * BLOCK;
+        s->from[i] = (uintptr_t)packet_from(p) + (uintptr_t)at;
+        s->to[i] = (uintptr_t)p->data + (uintptr_t)at;
+        s->left[i] = k < s->n ? (int32_t)p->len - at : 0;
         counters[i] = p->counter;
     }
     for (unsigned u = 0; u < 2; u++)
@@ -431,6 +449,7 @@ static void sort_packets(struct crypt_packet **out, struct crypt_packet *p, unsi
 {
     for (unsigned i = 0; i < n; i++) {
         unsigned k = i;
+        ASSERT(p[i].len <= CRYPT_LEN_MAX); /* or else `left` would not hold it */
         for (; k > 0 && out[k - 1]->len < p[i].len; k--)
             out[k] = out[k - 1];
         out[k] = &p[i];
@@ -509,9 +528,8 @@ static unsigned batch_run(const struct crypt_key *k, struct crypt_packet *p, uns
     unsigned covered = sets_cover(n), ok_count = 0;
 
     sort_packets(sorted, p, n);
-    if (covered > 0) {
+    if (covered > 0)
         ok_count = sets_run(k, sorted, n, opening);
-    }
     for (unsigned i = covered; i < n; i++) {
         if (opening)
             ok_count += crypt_boringssl_ops.open(k, sorted[i], 1);
@@ -545,9 +563,6 @@ bool crypt_avx512_usable(void)
 {
     return false;
 }
-
-#define avx512_seal crypt_boringssl_ops.seal
-#define avx512_open crypt_boringssl_ops.open
 
 #endif
 
