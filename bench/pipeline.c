@@ -24,6 +24,8 @@ static const char help[] =
     "the AEAD alone in the same batches (ceiling); and what more workers bring.\n"
     "\n"
     "      --direction D     egress, ingress or both (default: both)\n"
+    "      --path P          direct, channel (with TURN channel data, as through a relay)\n"
+    "                        or both (default: both)\n"
     "      --sizes LIST      IP lengths of the packets (default: 64,512,1280,1420)\n"
     "      --crypto KIND     auto, avx512 or boringssl (default: auto)\n"
     "      --workers N       measure scaling up to N workers (default: the CPUs that\n"
@@ -49,7 +51,7 @@ enum {
 };
 
 struct options {
-    bool egress, ingress, callgrind;
+    bool egress, ingress, direct, channel, callgrind;
     unsigned sizes[SIZES_MAX], sizes_n;
     enum crypt_backend crypto;
     unsigned workers, rounds, ms;
@@ -94,19 +96,21 @@ static bool parse_direction(struct options *o, const char *text)
     return o->egress || o->ingress;
 }
 
-static const struct option flags[] = {{"direction", required_argument, NULL, 'd'},
-                                      {"sizes", required_argument, NULL, 's'},
-                                      {"crypto", required_argument, NULL, 'c'},
-                                      {"workers", required_argument, NULL, 'w'},
-                                      {"rounds", required_argument, NULL, 'r'},
-                                      {"ms", required_argument, NULL, 'm'},
-                                      {"packets", required_argument, NULL, 'p'},
-                                      {"callgrind", no_argument, NULL, 'g'},
-                                      {"json", required_argument, NULL, 'j'},
-                                      {"bare", no_argument, NULL, 'b'},
-                                      {"ceiling", no_argument, NULL, 'C'},
-                                      {"help", no_argument, NULL, 'h'},
-                                      {0}};
+static bool parse_path(struct options *o, const char *text)
+{
+    o->direct = strcmp(text, "direct") == 0 || strcmp(text, "both") == 0;
+    o->channel = strcmp(text, "channel") == 0 || strcmp(text, "both") == 0;
+    return o->direct || o->channel;
+}
+
+static const struct option flags[] = {
+    {"path", required_argument, NULL, 'P'},    {"direction", required_argument, NULL, 'd'},
+    {"sizes", required_argument, NULL, 's'},   {"crypto", required_argument, NULL, 'c'},
+    {"workers", required_argument, NULL, 'w'}, {"rounds", required_argument, NULL, 'r'},
+    {"ms", required_argument, NULL, 'm'},      {"packets", required_argument, NULL, 'p'},
+    {"callgrind", no_argument, NULL, 'g'},     {"json", required_argument, NULL, 'j'},
+    {"bare", no_argument, NULL, 'b'},          {"ceiling", no_argument, NULL, 'C'},
+    {"help", no_argument, NULL, 'h'},          {0}};
 
 /* One option with its value. False: it is not right. */
 static bool take_option(struct options *o, int flag, const char *value)
@@ -115,6 +119,8 @@ static bool take_option(struct options *o, int flag, const char *value)
     switch (flag) {
     case 'd':
         return parse_direction(o, value);
+    case 'P':
+        return parse_path(o, value);
     case 's':
         return parse_sizes(o, value);
     case 'c':
@@ -153,6 +159,8 @@ static int parse(struct options *o, int argc, char **argv)
     int flag, index = 0;
     *o = (struct options){.egress = true,
                           .ingress = true,
+                          .direct = true,
+                          .channel = true,
                           .sizes = {64, 512, 1280, 1420},
                           .sizes_n = 4,
                           .workers = (unsigned)size_min(thread_cpus_usable(), 4),
@@ -189,9 +197,16 @@ static const char *direction(bool ingress)
     return ingress ? "ingress" : "egress";
 }
 
-static struct pipeline_case case_of(const struct options *o, bool ingress, unsigned inner_len)
+static const char *path(bool channel)
+{
+    return channel ? "channel" : "direct";
+}
+
+static struct pipeline_case case_of(const struct options *o, bool ingress, bool channel,
+                                    unsigned inner_len)
 {
     return (struct pipeline_case){.ingress = ingress,
+                                  .channel = channel,
                                   .inner_len = inner_len,
                                   .workers = 1,
                                   .peers = 1,
@@ -225,8 +240,8 @@ static void add_case(struct plan *p, const struct pipeline_case *c,
     double n = (double)r->packets, mib = (double)r->packets * c->inner_len / (1 << 20);
     uint64_t calls = c->ingress ? r->frames : r->sends;
 
-    snprintf(base, sizeof base, "pipeline/%s/direct/%u/%s", direction(c->ingress), c->inner_len,
-             r->crypto);
+    snprintf(base, sizeof base, "pipeline/%s/%s/%u/%s", direction(c->ingress), path(c->channel),
+             c->inner_len, r->crypto);
     add(p, base, "ns", "ns/packet", RESULT_LOWER, GATE_NONE, (double)r->counts.ns / n);
     add(p, base, "cycles", "cycles/packet", RESULT_LOWER, GATE_NONE, cycles_of(r) / n);
     if (r->counts.instructions > 0)
@@ -240,13 +255,13 @@ static void add_case(struct plan *p, const struct pipeline_case *c,
         (double)r->counts.allocated / n);
 }
 
-static bool measure_case(struct plan *p, bool ingress, unsigned inner_len)
+static bool measure_case(struct plan *p, bool ingress, bool channel, unsigned inner_len)
 {
-    struct pipeline_case c = case_of(p->o, ingress, inner_len);
+    struct pipeline_case c = case_of(p->o, ingress, channel, inner_len);
     struct pipeline_outcome r, ceiling;
     char why[256], label[64];
 
-    snprintf(label, sizeof label, "%s, %u bytes", direction(ingress), inner_len);
+    snprintf(label, sizeof label, "%s, %s, %u bytes", direction(ingress), path(channel), inner_len);
     step(p, label);
     if (pipeline_run(&c, &r, why, sizeof why) && pipeline_ceiling(&c, &ceiling, why, sizeof why)) {
         add_case(p, &c, &r, &ceiling);
@@ -265,7 +280,7 @@ static double rate(const struct pipeline_outcome *r)
 /* Workers 1 and n in turn, with n peers and with one; each against the AEAD alone on as many threads. */
 static bool measure_scaling(struct plan *p, bool ingress, unsigned workers)
 {
-    struct pipeline_case one = case_of(p->o, ingress, SCALING_INNER), many = one, hot = one;
+    struct pipeline_case one = case_of(p->o, ingress, false, SCALING_INNER), many = one, hot = one;
     struct pipeline_outcome r1, rn, rh, a1, an;
     char why[256], label[64], base[128];
 
@@ -296,7 +311,8 @@ static bool measure_round(struct plan *p)
         if (!(ingress ? o->ingress : o->egress))
             continue;
         for (unsigned i = 0; i < o->sizes_n; i++) {
-            if (!measure_case(p, ingress, o->sizes[i]))
+            if ((o->direct && !measure_case(p, ingress, false, o->sizes[i])) ||
+                (o->channel && !measure_case(p, ingress, true, o->sizes[i])))
                 return false;
         }
         for (unsigned n = 2; n <= o->workers && o->packets == 0; n++) {
@@ -309,14 +325,14 @@ static bool measure_round(struct plan *p)
 
 /* ---- callgrind ---- */
 
-static bool callgrind_case(struct plan *p, bool ingress, unsigned inner_len, bool ceiling,
-                           double *per_packet)
+static bool callgrind_count(struct plan *p, const struct pipeline_case *c, bool ceiling,
+                            double *per_packet)
 {
     char size[16], packets[16], label[64], line[64], why[256];
     const char *args[] = {"pipeline",
                           "--bare",
-                          "--direction",
-                          direction(ingress),
+                          "--path",
+                          path(c->channel),
                           "--sizes",
                           size,
                           "--packets",
@@ -325,16 +341,18 @@ static bool callgrind_case(struct plan *p, bool ingress, unsigned inner_len, boo
                           "boringssl",
                           "--workers",
                           "1",
+                          "--direction",
+                          direction(c->ingress),
                           ceiling ? "--ceiling" : NULL,
                           NULL};
     unsigned long long n;
     uint64_t instructions;
 
-    snprintf(size, sizeof size, "%u", inner_len);
+    snprintf(size, sizeof size, "%u", c->inner_len);
     snprintf(packets, sizeof packets, "%u",
              p->o->packets > 0 ? (unsigned)p->o->packets : CALLGRIND_PACKETS);
-    snprintf(label, sizeof label, "%s, %u bytes%s", direction(ingress), inner_len,
-             ceiling ? ", AEAD alone" : "");
+    snprintf(label, sizeof label, "%s, %s, %u bytes%s", direction(c->ingress), path(c->channel),
+             c->inner_len, ceiling ? ", AEAD alone" : "");
     step(p, label);
     if (!callgrind_run(args, &instructions, line, sizeof line, why, sizeof why)) {
         progress_clear(&p->progress);
@@ -350,32 +368,39 @@ static bool callgrind_case(struct plan *p, bool ingress, unsigned inner_len, boo
     return true;
 }
 
+static bool callgrind_case(struct plan *p, bool ingress, bool channel, unsigned inner_len)
+{
+    struct pipeline_case c = case_of(p->o, ingress, channel, inner_len);
+    double all, aead;
+    char base[128];
+
+    if (!callgrind_count(p, &c, false, &all) || !callgrind_count(p, &c, true, &aead))
+        return false;
+    snprintf(base, sizeof base, "pipeline/%s/%s/%u/boringssl", direction(ingress), path(channel),
+             inner_len);
+    add(p, base, "instructions", "instructions/packet", RESULT_LOWER, GATE_INSTRUCTIONS, all);
+    add(p, base, "instructions_beside_aead", "instructions/packet", RESULT_LOWER, GATE_INSTRUCTIONS,
+        all - aead);
+    return true;
+}
+
 static bool callgrind_all(struct plan *p)
 {
     const struct options *o = p->o;
-    for (unsigned k = 0; k < 2 * o->sizes_n; k++) {
-        bool ingress = k >= o->sizes_n;
-        unsigned inner_len = o->sizes[k % o->sizes_n];
-        double all, aead;
-        char base[128];
-        if (!(ingress ? o->ingress : o->egress))
-            continue;
-        if (!callgrind_case(p, ingress, inner_len, false, &all) ||
-            !callgrind_case(p, ingress, inner_len, true, &aead))
-            return false;
-        snprintf(base, sizeof base, "pipeline/%s/direct/%u/boringssl", direction(ingress),
-                 inner_len);
-        add(p, base, "instructions", "instructions/packet", RESULT_LOWER, GATE_INSTRUCTIONS, all);
-        add(p, base, "instructions_beside_aead", "instructions/packet", RESULT_LOWER,
-            GATE_INSTRUCTIONS, all - aead);
+    for (unsigned ingress = 0; ingress < 2; ingress++) {
+        for (unsigned i = 0; i < o->sizes_n && (ingress ? o->ingress : o->egress); i++) {
+            if ((o->direct && !callgrind_case(p, ingress, false, o->sizes[i])) ||
+                (o->channel && !callgrind_case(p, ingress, true, o->sizes[i])))
+                return false;
+        }
     }
     return true;
 }
 
-/* What callgrind_case runs. */
+/* What callgrind_count runs. */
 static int run_bare(const struct options *o)
 {
-    struct pipeline_case c = case_of(o, o->ingress, o->sizes[0]);
+    struct pipeline_case c = case_of(o, o->ingress, o->channel, o->sizes[0]);
     struct pipeline_outcome r;
     char why[256];
     if (!(o->ceiling ? pipeline_ceiling(&c, &r, why, sizeof why)
@@ -390,9 +415,10 @@ static int run_bare(const struct options *o)
 static unsigned steps(const struct options *o)
 {
     unsigned directions = (unsigned)o->egress + (unsigned)o->ingress;
+    unsigned cases = o->sizes_n * ((unsigned)o->direct + (unsigned)o->channel);
     if (o->callgrind)
-        return directions * o->sizes_n * 2;
-    return o->rounds * directions * (o->sizes_n + (o->packets == 0 ? o->workers - 1 : 0));
+        return directions * cases * 2;
+    return o->rounds * directions * (cases + (o->packets == 0 ? o->workers - 1 : 0));
 }
 
 int bench_pipeline(int argc, char **argv)

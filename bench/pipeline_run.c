@@ -10,6 +10,7 @@
 #include "bench/traffic.h"
 #include "engine/coalesce.h"
 #include "engine/engine.h"
+#include "engine/wire/channel.h"
 #include "platform/base/bytes.h"
 #include "platform/base/mem.h"
 #include "platform/clock.h"
@@ -69,7 +70,13 @@ static void add_peer(struct bench_engine *b, const struct pipeline_case *c, unsi
 
     memset(key, (int)(i + 1), sizeof key);
     b->traffic[i] = mem_zalloc(1, sizeof *b->traffic[i]);
-    traffic_init(b->traffic[i], i, c->ingress, c->inner_len, key, index);
+    traffic_init(b->traffic[i], &(struct traffic_config){.peer = i,
+                                                         .inbound = c->ingress,
+                                                         .inner_len = c->inner_len,
+                                                         .channel = c->channel ? CHANNEL_FIRST : 0,
+                                                         .receiver = index,
+                                                         .key = key});
+    endpoint.endpoint.channel = b->traffic[i]->channel;
     b->plan.traffic[i] = b->traffic[i];
     *route = (struct engine_route){.prefix = {.ip = traffic_address(i, true), .len = 32},
                                    .peer = engine_peer_value(p)};
@@ -239,7 +246,8 @@ static void *aead_main(void *arg)
     struct crypt_packet packets[CRYPT_BATCH_MAX];
     struct crypt crypt;
 
-    traffic_init(t, 0, false, l->c->inner_len, raw, 1);
+    traffic_init(t,
+                 &(struct traffic_config){.inner_len = l->c->inner_len, .receiver = 1, .key = raw});
     l->failed = crypt_init(&crypt, l->c->crypto) != ERR_OK;
     memset(slots, 1, (size_t)PIPELINE_BURST * SLOT_BYTES);
     count_open(&l->count);

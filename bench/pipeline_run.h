@@ -15,6 +15,7 @@ enum {
 
 struct pipeline_case {
     bool ingress;
+    bool channel; /* through a relay: with channel data */
     unsigned inner_len;
     unsigned workers;
     unsigned peers; /* peer i belongs to worker i; at most `workers` */

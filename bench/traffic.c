@@ -8,13 +8,15 @@
 
 #include "engine/checksum.h"
 #include "engine/segment.h"
+#include "engine/wire/channel.h"
 #include "engine/wire/ip.h"
 #include "engine/wire/wg.h"
 
 enum {
     IP_TOTAL_MAX = 65535,
     HEADERS = IPV4_HEADER_MIN + TCP_HEADER_MIN,
-    BATCH = CRYPT_BATCH_MAX
+    BATCH = CRYPT_BATCH_MAX,
+    RECEIVED_MAX = 65000 /* datagrams with all headers and tags in one GRO receive */
 };
 
 struct ip_addr traffic_address(unsigned peer, bool remote)
@@ -80,21 +82,21 @@ static void make_segments(struct traffic *t)
         segment_write(&plan, i, t->plain + (size_t)i * t->inner_len);
 }
 
-void traffic_init(struct traffic *t, unsigned peer, bool inbound, unsigned inner_len,
-                  const uint8_t raw[CRYPT_KEY_LEN], uint32_t receiver)
+void traffic_init(struct traffic *t, const struct traffic_config *c)
 {
-    unsigned payload = inner_len - HEADERS;
-    ASSERT(inner_len >= TRAFFIC_INNER_MIN);
+    unsigned payload = c->inner_len - HEADERS;
+    ASSERT(c->inner_len >= TRAFFIC_INNER_MIN);
     memset(t, 0, sizeof *t);
-    t->inner_len = inner_len;
+    t->inner_len = c->inner_len;
+    t->channel = c->channel;
+    t->stride = c->inner_len + WG_DATA_OVERHEAD + (c->channel != 0 ? CHANNEL_HEADER_LEN : 0);
     t->per_frame = (unsigned)size_min((IP_TOTAL_MAX - HEADERS) / payload, BATCH);
-    /* What a GSO receive holds: datagrams with their headers and tags in 64 KiB. */
-    t->per_frame = (unsigned)size_min(t->per_frame, 65000 / (inner_len + WG_DATA_OVERHEAD));
-    t->receiver = receiver;
-    crypt_key_init(&t->key, raw);
+    t->per_frame = (unsigned)size_min(t->per_frame, RECEIVED_MAX / t->stride);
+    t->receiver = c->receiver;
+    crypt_key_init(&t->key, c->key);
     enum err err = crypt_init(&t->crypt, CRYPT_AUTO);
     ASSERT(err == ERR_OK); /* "auto" finds one on every machine */
-    make_frame(t, peer, inbound);
+    make_frame(t, c->peer, c->inbound);
     make_segments(t);
 }
 
@@ -112,34 +114,43 @@ uint32_t traffic_frame(const struct traffic *t, uint8_t *out)
 uint32_t traffic_datagrams(struct traffic *t, uint8_t *out)
 {
     struct crypt_packet packets[BATCH];
-    unsigned stride = t->inner_len + WG_DATA_OVERHEAD;
 
     set_seq(t);
     make_segments(t);
     t->seq += t->per_frame * (t->inner_len - HEADERS);
     for (unsigned i = 0; i < t->per_frame; i++) {
-        uint8_t *datagram = out + (size_t)i * stride;
-        store_le32(datagram, WG_KIND_DATA);
-        store_le32(datagram + WG_DATA_RECEIVER, t->receiver);
-        store_le64(datagram + WG_DATA_COUNTER, t->counter);
-        packets[i] = (struct crypt_packet){.data = datagram + WG_DATA_PACKET,
+        uint8_t *message = out + (size_t)i * t->stride;
+        if (t->channel != 0) {
+            channel_write(message, t->channel, (uint16_t)(t->stride - CHANNEL_HEADER_LEN));
+            message += CHANNEL_HEADER_LEN;
+        }
+        store_le32(message, WG_KIND_DATA);
+        store_le32(message + WG_DATA_RECEIVER, t->receiver);
+        store_le64(message + WG_DATA_COUNTER, t->counter);
+        packets[i] = (struct crypt_packet){.data = message + WG_DATA_PACKET,
                                            .from = t->plain + (size_t)i * t->inner_len,
                                            .len = t->inner_len,
                                            .counter = t->counter++};
     }
     crypt_seal(&t->crypt, &t->key, packets, t->per_frame);
-    return t->per_frame * stride;
+    return t->per_frame * t->stride;
 }
 
-bool traffic_verify(struct traffic *t, const uint8_t *datagram, uint32_t len, unsigned segment)
+bool traffic_verify(struct traffic *t, const uint8_t *datagram, uint32_t len)
 {
     static uint8_t opened[TRAFFIC_FRAME_MAX]; /* one thread verifies */
-    struct crypt_packet p = {.data = opened,
-                             .from = datagram + WG_DATA_PACKET,
-                             .len = t->inner_len,
-                             .counter = load_le64(datagram + WG_DATA_COUNTER)};
-    if (len != t->inner_len + WG_DATA_OVERHEAD || load_le32(datagram) != WG_KIND_DATA)
+    struct crypt_packet p = {.data = opened, .len = t->inner_len};
+
+    if (len != t->stride)
         return false;
-    return crypt_open(&t->crypt, &t->key, &p, 1) == 1 &&
-           memcmp(opened, t->plain + (size_t)segment * t->inner_len, t->inner_len) == 0;
+    if (t->channel != 0) {
+        if (channel_parse(datagram, len) != t->channel)
+            return false;
+        datagram += CHANNEL_HEADER_LEN;
+    }
+    p.from = datagram + WG_DATA_PACKET;
+    p.counter = load_le64(datagram + WG_DATA_COUNTER);
+    size_t segment = p.counter % t->per_frame;
+    return load_le32(datagram) == WG_KIND_DATA && crypt_open(&t->crypt, &t->key, &p, 1) == 1 &&
+           memcmp(opened, t->plain + segment * t->inner_len, t->inner_len) == 0;
 }

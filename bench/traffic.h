@@ -19,6 +19,8 @@ enum {
 /* One flow of packets of `inner_len` bytes (IP length), in one direction. */
 struct traffic {
     unsigned inner_len, per_frame; /* packets in a frame: as many as fit in 64 KiB, at most 64 */
+    unsigned stride;               /* bytes of a datagram */
+    uint16_t channel;              /* datagrams have this one's header; 0: none */
     uint32_t seq;                  /* TCP, of the next frame */
     uint32_t receiver;             /* index that datagrams carry */
     uint64_t counter;              /* of the next datagram */
@@ -32,16 +34,25 @@ struct traffic {
 /* Inner addresses of peer i at either end. */
 struct ip_addr traffic_address(unsigned peer, bool remote);
 
-/* inbound: the packets come from the peer's address, else they go to it. raw: the session key. */
-void traffic_init(struct traffic *t, unsigned peer, bool inbound, unsigned inner_len,
-                  const uint8_t raw[CRYPT_KEY_LEN], uint32_t receiver);
+struct traffic_config {
+    unsigned peer;
+    bool inbound; /* the packets come from the peer's address, else they go to it */
+    unsigned inner_len;
+    uint16_t channel;
+    uint32_t receiver;
+    const uint8_t *key; /* CRYPT_KEY_LEN bytes */
+};
+void traffic_init(struct traffic *t, const struct traffic_config *c);
 void traffic_fini(struct traffic *t);
 
 /* Writes the frame to `out`; returns its length. */
 uint32_t traffic_frame(const struct traffic *t, uint8_t *out);
-/* Writes the next per_frame datagrams back to back, each `inner_len` + 32 bytes. Returns the length of all. */
+/* Writes the next per_frame datagrams back to back. Returns the length of all. */
 uint32_t traffic_datagrams(struct traffic *t, uint8_t *out);
-/* Whether a datagram is authentic and holds a segment of the flow's frame, as it left the engine. */
-bool traffic_verify(struct traffic *t, const uint8_t *datagram, uint32_t len, unsigned segment);
+/*
+ * Whether a datagram is authentic and holds a segment of the flow's frame, as it left the engine: the one that its
+ * counter says, since frames are sent whole.
+ */
+bool traffic_verify(struct traffic *t, const uint8_t *datagram, uint32_t len);
 
 #endif

@@ -48,6 +48,8 @@ struct command {
         struct {
             struct sock_addr to;
             struct ip_source from;
+            uint16_t
+                channel; /* `to` is a relay, and this the channel to the peer; 0: `to` is the peer */
         } endpoint;
         struct {
             int v4, v6; /* -1: none */

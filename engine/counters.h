@@ -50,6 +50,7 @@
     X(IN_BAD_MAC1, "in_bad_mac1")               /* handshake message not meant for us */           \
     X(IN_MALFORMED, "in_malformed")             /* not a message we know */                        \
     X(IN_NO_SESSION, "in_no_session")           /* unknown receiver index */                       \
+    X(IN_BAD_CHANNEL, "in_bad_channel")         /* not the channel that leads to the peer */       \
     X(IN_SESSION_EXPIRED, "in_session_expired") /* key older than REJECT_AFTER_TIME */             \
     X(IN_REPLAY_OLD, "replay_old")              /* counter behind the replay window */             \
     X(IN_REPLAY_DUPLICATE, "replay_duplicate")  /* counter seen before */                          \

@@ -7,11 +7,12 @@
 #include "platform/base/log.h"
 
 static void set_endpoint(struct worker *w, struct peer *p, const struct sock_addr *to,
-                         const struct ip_source *from) REQUIRES_ROLE(role_worker)
+                         const struct ip_source *from, uint16_t channel) REQUIRES_ROLE(role_worker)
 {
     train_flush_peer(w, p);
     p->endpoint = *to;
     p->source = *from;
+    p->channel = channel;
     seqlock_write(&p->shared.endpoint, &p->endpoint, sizeof p->endpoint);
     /* Control decided this before it saw an older report of ours, perhaps: it looks at the result again. */
     worker_raise(w, p, EDGE_ENDPOINT);
@@ -91,7 +92,7 @@ void worker_execute(struct worker *w, const struct command *c)
         break;
     case COMMAND_ENDPOINT:
         if (p)
-            set_endpoint(w, p, &c->endpoint.to, &c->endpoint.from);
+            set_endpoint(w, p, &c->endpoint.to, &c->endpoint.from, c->endpoint.channel);
         break;
     case COMMAND_SESSION_ADD:
         session_add(w, p, c->session);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/wire/channel.h"
 #include "engine/wire/ip.h"
 #include "engine/wire/wg.h"
 #include "engine/worker.h"
@@ -187,7 +188,8 @@ static void open_deliver(struct worker *w, const struct open_batch *b) REQUIRES_
         return;
     struct peer *p = s->peer;
     tally(w, TALLY_IN_BYTES, bytes);
-    note_endpoint(w, p, last);
+    if (LIKELY(!b->relayed))
+        note_endpoint(w, p, last);
     if (keys_confirm(w, p, s)) {
         worker_raise(w, p, EDGE_CONFIRMED);
         egress_staged(w, p);
@@ -214,6 +216,7 @@ static void job_fill(struct worker *w, struct open_job *j, const struct open_bat
     j->batch.session = batch->session;
     j->batch.n = batch->n;
     j->batch.borrowed = false;
+    j->batch.relayed = batch->relayed;
     j->rx_n = 0;
     for (unsigned i = 0; i < batch->n; i++) {
         const struct crypt_packet *x = &batch->packets[i];
@@ -368,7 +371,7 @@ static void open_flush(struct worker *w) REQUIRES_ROLE(role_worker)
     }
     b->n = 0;
     b->session = NULL;
-    b->borrowed = false;
+    b->borrowed = b->relayed = false;
 }
 
 void ingress_flush(struct worker *w)
@@ -383,9 +386,9 @@ static struct session *session_find(struct worker *w, uint32_t index) REQUIRES_R
     return s && s->local_index == index ? s : NULL;
 }
 
-/* A data message for a session of this worker. */
+/* A data message for a session of this worker; channel: it came through this one, 0: through none. */
 static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg, uint32_t len,
-                         bool borrowed) REQUIRES_ROLE(role_worker)
+                         uint16_t channel, bool borrowed) REQUIRES_ROLE(role_worker)
 {
     struct open_batch *b = &w->open;
     uint32_t index = load_le32(msg + WG_DATA_RECEIVER);
@@ -398,6 +401,13 @@ static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg,
     if (!s) {
         count(w, VERDICT_IN_NO_SESSION, 1);
         return;
+    }
+    if (UNLIKELY(channel != 0)) {
+        if (channel != s->peer->channel || !sock_addr_equal(&s->peer->endpoint, &rx->from)) {
+            count(w, VERDICT_IN_BAD_CHANNEL, 1);
+            return;
+        }
+        b->relayed = true;
     }
     if (!session_can_receive(s, w->now)) {
         count(w, VERDICT_IN_SESSION_EXPIRED, 1);
@@ -422,14 +432,20 @@ static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg,
         .data = msg + WG_DATA_PACKET, .len = len - WG_DATA_OVERHEAD, .counter = counter};
 }
 
-/* Owner of the datagram at `msg`: data belongs to the worker that its receiver index names. */
+/* Whom a data message belongs to: the worker that its receiver index names. */
+static unsigned data_owner(const struct worker *w, const uint8_t *msg) REQUIRES_ROLE(role_worker)
+{
+    unsigned owner = owner_of(load_le32(msg + WG_DATA_RECEIVER));
+    return owner < w->engine->workers_n ? owner : w->index;
+}
+
+/* The same for any datagram; all others belong to who read them. */
 static unsigned datagram_owner(const struct worker *w, const uint8_t *msg, uint32_t len)
     REQUIRES_ROLE(role_worker)
 {
-    if (wg_message_kind(msg, len) != WG_KIND_DATA)
-        return w->index;
-    unsigned owner = owner_of(load_le32(msg + WG_DATA_RECEIVER));
-    return owner < w->engine->workers_n ? owner : w->index;
+    unsigned head = channel_parse(msg, len) != 0 ? CHANNEL_HEADER_LEN : 0;
+    return wg_message_kind(msg + head, len - head) == WG_KIND_DATA ? data_owner(w, msg + head)
+                                                                   : w->index;
 }
 
 /* Lends all consecutive datagrams from `at` on that belong to `owner`. Returns where they end. */
@@ -453,31 +469,53 @@ static uint32_t lend_run(struct worker *w, const struct io_rx *rx, uint32_t at, 
     return end;
 }
 
+/*
+ * A data message at `head` bytes behind `at`, which arrived through `channel` if that is not 0. Returns where it, or the
+ * run of messages that was lent to another worker with it, ends.
+ */
+static inline uint32_t ingress_message(struct worker *w, const struct io_rx *rx, uint32_t at,
+                                       uint32_t len, uint16_t channel, bool borrowed)
+    REQUIRES_ROLE(role_worker)
+{
+    unsigned head = channel != 0 ? CHANNEL_HEADER_LEN : 0;
+    uint8_t *msg = rx->data + at + head;
+    unsigned owner = data_owner(w, msg);
+
+    if (UNLIKELY(owner != w->index && !borrowed))
+        return lend_run(w, rx, at, owner);
+    ingress_data(w, rx, msg, len - head, channel, borrowed);
+    return at + len;
+}
+
 void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin)
 {
+    bool borrowed = origin != w->index;
+
     if (rx->len == 0)
         count(w, VERDICT_IN_MALFORMED, 1);
-    for (uint32_t at = 0, len; at < rx->len; at += len) {
+    for (uint32_t at = 0; at < rx->len;) {
         uint8_t *msg = rx->data + at;
-        len = (uint32_t)size_min(rx->segment_size, rx->len - at);
+        uint32_t len = (uint32_t)size_min(rx->segment_size, rx->len - at);
+        uint16_t channel;
         switch (wg_message_kind(msg, len)) {
-        case WG_KIND_DATA: {
-            unsigned owner = datagram_owner(w, msg, len);
-            if (UNLIKELY(owner != w->index && origin == w->index)) {
-                len = lend_run(w, rx, at, owner) - at;
-                break;
-            }
-            ingress_data(w, rx, msg, len, origin != w->index);
-            break;
-        }
+        case WG_KIND_DATA:
+            at = ingress_message(w, rx, at, len, 0, borrowed);
+            continue;
         case WG_KIND_INITIATION:
         case WG_KIND_RESPONSE:
         case WG_KIND_COOKIE_REPLY:
             gate_handshake(w, rx, msg, len);
             break;
         case WG_KIND_NONE:
+            channel = channel_parse(msg, len);
+            if (channel != 0 && wg_message_kind(msg + CHANNEL_HEADER_LEN,
+                                                len - CHANNEL_HEADER_LEN) == WG_KIND_DATA) {
+                at = ingress_message(w, rx, at, len, channel, borrowed);
+                continue;
+            }
             gate_other(w, rx, msg, len);
             break;
         }
+        at += len;
     }
 }

@@ -45,6 +45,7 @@ struct peer {
     /* The path. `source` is the address the peer's last authentic packet came to, ADDR_NONE: unknown. */
     struct sock_addr endpoint;
     struct ip_source source;
+    uint16_t channel; /* `endpoint` is a relay: the channel that leads to the peer; 0: none */
 
     struct train *train; /* open in this batch, or NULL */
     time_ns asked_at;    /* last EDGE_WANT_HANDSHAKE, 0: none */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/wire/channel.h"
 #include "engine/worker.h"
 
 enum {
@@ -80,16 +81,19 @@ static void small_give_back(struct worker *w, struct small_send *s) REQUIRES_ROL
     w->smalls_free = s;
 }
 
-/* Counts the datagrams of a run, which end with `v`. Keepalives are no packets that were read. */
-static void count_run(struct worker *w, const struct io_send *s, enum verdict v)
-    REQUIRES_ROLE(role_worker)
+/*
+ * Counts the datagrams of a run, which end with `v`. Keepalives are no packets that were read; `keepalive_len` is the
+ * length of one on this path.
+ */
+static void count_run(struct worker *w, const struct io_send *s, uint32_t keepalive_len,
+                      enum verdict v) REQUIRES_ROLE(role_worker)
 {
     unsigned n = s->segment_size >= s->len ? 1 : (s->len + s->segment_size - 1) / s->segment_size;
     unsigned keepalives = 0;
 
     /* Nothing is shorter, so only the last one can be one, or all are. */
-    if (UNLIKELY(s->len - (n - 1) * s->segment_size == WG_DATA_LEN_MIN)) {
-        keepalives = s->segment_size == WG_DATA_LEN_MIN ? n : 1;
+    if (UNLIKELY(s->len - (n - 1) * s->segment_size == keepalive_len)) {
+        keepalives = s->segment_size == keepalive_len ? n : 1;
         tally(w, v == VERDICT_OUT_FORWARDED ? TALLY_KEEPALIVES_SENT : TALLY_KEEPALIVES_FAILED,
               keepalives);
     }
@@ -100,7 +104,7 @@ static void count_run(struct worker *w, const struct io_send *s, enum verdict v)
 static void train_drop(struct worker *w, struct train *t, enum verdict v) REQUIRES_ROLE(role_worker)
 {
     for (unsigned i = 0; i < t->sends_n; i++)
-        count_run(w, &t->sends[i], v);
+        count_run(w, &t->sends[i], WG_DATA_LEN_MIN + t->head, v);
     train_give_back(w, t);
 }
 
@@ -226,7 +230,8 @@ static void train_move(struct train *t, struct train *second)
         struct crypt_packet *x = &t->packets[i];
         x->from = x->data;
         x->data += moved;
-        memcpy(x->data - WG_DATA_PACKET, x->from - WG_DATA_PACKET, WG_DATA_PACKET);
+        memcpy(x->data - WG_DATA_PACKET - t->head, x->from - WG_DATA_PACKET - t->head,
+               (size_t)WG_DATA_PACKET + t->head);
     }
     for (unsigned i = 0; i < t->sends_n; i++)
         t->sends[i].data += moved;
@@ -267,6 +272,7 @@ static struct train *train_again(struct worker *w, struct train *t) REQUIRES_ROL
     again->packets_n = t->packets_n;
     again->sends_n = t->sends_n;
     again->sends_out = 0;
+    again->head = t->head;
     again->slot = t->slot;
     again->used = t->used;
     again->session = t->session;
@@ -379,6 +385,7 @@ static struct train *train_start(struct worker *w, struct peer *p, struct sessio
     t->packets_n = t->sends_n = t->sends_out = 0;
     t->used = 0;
     t->run_open = false;
+    t->head = p->channel != 0 ? CHANNEL_HEADER_LEN : 0;
     t->slot = p->slot;
     t->peer = p;
     t->session = s;
@@ -416,7 +423,7 @@ uint8_t *train_append(struct worker *w, struct peer *p, struct session *s, uint3
     uint32_t padded = len;
     if (config->pad)
         padded = (uint32_t)size_max(len, size_min(ALIGN_UP(len, WG_DATA_PADDING), config->mtu));
-    uint32_t need = WG_DATA_OVERHEAD + padded;
+    uint32_t need = WG_DATA_OVERHEAD + padded + (p->channel != 0 ? CHANNEL_HEADER_LEN : 0);
     struct train *t = p->train;
 
     if (t &&
@@ -427,16 +434,18 @@ uint8_t *train_append(struct worker *w, struct peer *p, struct session *s, uint3
     if (!t && !(t = train_start(w, p, s)))
         return NULL;
 
-    uint8_t *datagram = t->bytes + t->used;
-    store_le32(datagram, WG_KIND_DATA);
-    store_le32(datagram + WG_DATA_RECEIVER, s->remote_index);
-    store_le64(datagram + WG_DATA_COUNTER, s->send_counter);
-    memset(datagram + WG_DATA_PACKET + len, 0, padded - len);
+    uint8_t *datagram = t->bytes + t->used, *message = datagram + t->head;
+    if (t->head != 0)
+        channel_write(datagram, p->channel, (uint16_t)(need - CHANNEL_HEADER_LEN));
+    store_le32(message, WG_KIND_DATA);
+    store_le32(message + WG_DATA_RECEIVER, s->remote_index);
+    store_le64(message + WG_DATA_COUNTER, s->send_counter);
+    memset(message + WG_DATA_PACKET + len, 0, padded - len);
     t->packets[t->packets_n++] = (struct crypt_packet){
-        .data = datagram + WG_DATA_PACKET, .len = padded, .counter = s->send_counter++};
+        .data = message + WG_DATA_PACKET, .len = padded, .counter = s->send_counter++};
     run_extend(t, datagram, need, ecn);
     t->used += need;
-    return datagram + WG_DATA_PACKET;
+    return message + WG_DATA_PACKET;
 }
 
 static enum verdict verdict_of(enum io_result result)
@@ -478,7 +487,7 @@ void train_collect(struct worker *w)
         uint8_t kind = *(uint8_t *)s->owner;
         if (kind == TX_TRAIN) {
             struct train *t = s->owner;
-            count_run(w, s, verdict_of((enum io_result)s->result));
+            count_run(w, s, WG_DATA_LEN_MIN + t->head, verdict_of((enum io_result)s->result));
             if (s->result == IO_PATH_LOST)
                 note_path_lost(w, t->slot);
             if (--t->sends_out == 0)

@@ -68,11 +68,13 @@ enum tx_kind {
 
 /*
  * A train: datagrams for one peer, in order, in one block of memory, sealed in one call, sent as runs of equal
- * size. bytes: header 16, packet, tag 16, and the next; no gaps, so that a run is one GSO send.
+ * size. bytes: channel header 4 if the path is a relay, header 16, packet, tag 16, and the next; no gaps, so that a
+ * run is one GSO send.
  */
 struct train {
     uint8_t tx_kind; /* TX_TRAIN, first */
     bool run_open;   /* the last run may be extended */
+    uint8_t head;    /* bytes before each WireGuard header: CHANNEL_HEADER_LEN or 0 */
     uint16_t packets_n, sends_n, sends_out;
     uint32_t slot;
     uint32_t used;
@@ -134,6 +136,8 @@ struct open_batch {
     struct session *session;
     unsigned n;
     bool borrowed; /* some are in buffers of another worker */
+    bool
+        relayed; /* some came through a channel: the sender's address says nothing about the peer's */
     struct crypt_packet packets[CRYPT_BATCH_MAX];
     uint8_t ecn[CRYPT_BATCH_MAX];
     const struct io_rx *rx[CRYPT_BATCH_MAX]; /* where each came from */

@@ -10,24 +10,26 @@
 #include <cmocka.h>
 
 #include "bench/traffic.h"
+#include "engine/wire/channel.h"
 #include "engine/wire/wg.h"
 #include "platform/base/bytes.h"
 
 static void test_cases(void **state)
 {
     static const struct {
-        bool ingress;
+        bool ingress, channel;
         unsigned inner_len, workers, peers;
         enum crypt_backend crypto;
     } cases[] = {
-        {false, 41, 1, 1, CRYPT_AUTO},   {false, 1280, 1, 1, CRYPT_BORINGSSL},
-        {false, 1420, 2, 2, CRYPT_AUTO}, {false, 1280, 2, 1, CRYPT_AUTO},
-        {true, 41, 1, 1, CRYPT_AUTO},    {true, 1280, 1, 1, CRYPT_BORINGSSL},
-        {true, 1420, 2, 2, CRYPT_AUTO},  {true, 1280, 2, 1, CRYPT_AUTO},
+        {false, false, 41, 1, 1, CRYPT_AUTO},   {false, true, 1280, 1, 1, CRYPT_BORINGSSL},
+        {false, false, 1420, 2, 2, CRYPT_AUTO}, {false, true, 1280, 2, 1, CRYPT_AUTO},
+        {true, false, 41, 1, 1, CRYPT_AUTO},    {true, true, 1280, 1, 1, CRYPT_BORINGSSL},
+        {true, false, 1420, 2, 2, CRYPT_AUTO},  {true, true, 1280, 2, 1, CRYPT_AUTO},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct pipeline_case c = {.ingress = cases[i].ingress,
+                                  .channel = cases[i].channel,
                                   .inner_len = cases[i].inner_len,
                                   .workers = cases[i].workers,
                                   .peers = cases[i].peers,
@@ -64,17 +66,29 @@ static void test_damage_is_seen(void **state)
     static const uint8_t key[CRYPT_KEY_LEN] = {7};
     struct traffic *t = calloc(1, sizeof *t);
     uint8_t *datagrams = calloc(1, TRAFFIC_FRAME_MAX);
-    unsigned stride = 600 + WG_DATA_OVERHEAD;
     (void)state;
-    traffic_init(t, 3, true, 600, key, 9);
-    assert_int_equal(traffic_datagrams(t, datagrams), t->per_frame * stride);
-    for (unsigned i = 0; i < t->per_frame; i++)
-        assert_true(traffic_verify(t, datagrams + (size_t)i * stride, stride, i));
-    assert_false(traffic_verify(t, datagrams, stride, 1));
-    assert_false(traffic_verify(t, datagrams, stride - 1, 0));
-    datagrams[300] ^= 1;
-    assert_false(traffic_verify(t, datagrams, stride, 0));
-    traffic_fini(t);
+    for (unsigned relayed = 0; relayed < 2; relayed++) {
+        unsigned stride = 600 + WG_DATA_OVERHEAD + (relayed ? CHANNEL_HEADER_LEN : 0);
+        traffic_init(t, &(struct traffic_config){.peer = 3,
+                                                 .inbound = true,
+                                                 .inner_len = 600,
+                                                 .channel = relayed ? 0x4001 : 0,
+                                                 .receiver = 9,
+                                                 .key = key});
+        assert_int_equal(traffic_datagrams(t, datagrams), t->per_frame * stride);
+        for (unsigned i = 0; i < t->per_frame; i++)
+            assert_true(traffic_verify(t, datagrams + (size_t)i * stride, stride));
+        assert_false(traffic_verify(t, datagrams, stride - 1));
+        for (unsigned at = 0; at < stride; at++) {
+            if (at >= stride - 600 - WG_DATA_OVERHEAD + WG_DATA_RECEIVER &&
+                at < stride - 600 - WG_DATA_OVERHEAD + WG_DATA_COUNTER)
+                continue; /* the index is not for the benchmark to check */
+            datagrams[at] ^= 1;
+            assert_false(traffic_verify(t, datagrams, stride));
+            datagrams[at] ^= 1;
+        }
+        traffic_fini(t);
+    }
     free(t);
     free(datagrams);
 }

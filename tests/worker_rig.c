@@ -365,7 +365,7 @@ static uint64_t rig_sum(enum verdict first, enum verdict last)
     return sum;
 }
 
-static uint64_t rig_out(void)
+static inline uint64_t rig_out(void)
 {
     return rig_sum(VERDICT_OUT_FORWARDED, VERDICT_OUT_STOPPED);
 }
