@@ -63,16 +63,6 @@ struct options {
 
 /* ---- the command line ---- */
 
-static bool parse_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
-{
-    char *end;
-    if (text[0] < '0' || text[0] > '9')
-        return false;
-    unsigned long long n = strtoull(text, &end, 10);
-    *out = n;
-    return *end == 0 && n >= min && n <= max;
-}
-
 static bool parse_sizes(struct options *o, const char *text)
 {
     char copy[256], *rest = NULL;
@@ -82,7 +72,7 @@ static bool parse_sizes(struct options *o, const char *text)
     memcpy(copy, text, strlen(text) + 1);
     for (char *item = strtok_r(copy, ",", &rest); item; item = strtok_r(NULL, ",", &rest)) {
         uint64_t n;
-        if (o->sizes_n == SIZES_MAX || !parse_number(item, TRAFFIC_INNER_MIN, 9000, &n))
+        if (o->sizes_n == SIZES_MAX || !usage_number(item, TRAFFIC_INNER_MIN, 9000, &n))
             return false;
         o->sizes[o->sizes_n++] = (unsigned)n;
     }
@@ -126,22 +116,22 @@ static bool take_option(struct options *o, int flag, const char *value)
     case 'c':
         return crypt_backend_parse(&o->crypto, value) == ERR_OK;
     case 'w':
-        if (!parse_number(value, 1, IO_MEMORY_WORKERS_MAX, &n))
+        if (!usage_number(value, 1, IO_MEMORY_WORKERS_MAX, &n))
             return false;
         o->workers = (unsigned)n;
         return true;
     case 'r':
-        if (!parse_number(value, 1, ROUNDS_MAX, &n))
+        if (!usage_number(value, 1, ROUNDS_MAX, &n))
             return false;
         o->rounds = (unsigned)n;
         return true;
     case 'm':
-        if (!parse_number(value, 1, 60000, &n))
+        if (!usage_number(value, 1, 60000, &n))
             return false;
         o->ms = (unsigned)n;
         return true;
     case 'p':
-        return parse_number(value, 1, 1000000000, &o->packets);
+        return usage_number(value, 1, 1000000000, &o->packets);
     case 'j':
         o->json = value;
         return true;

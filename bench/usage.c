@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "bench/bench.h"
 
@@ -43,6 +44,16 @@ int usage_fail_getopt(const char *command, int code, const struct option *flags,
             return usage_fail(command, "option '--%s' takes no value", flags->name);
     }
     return usage_fail(command, "unknown option '-%c'", optopt);
+}
+
+bool usage_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    char *end;
+
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    *out = strtoull(text, &end, 10);
+    return *end == '\0' && *out >= min && *out <= max;
 }
 
 int usage_fail_run(const char *command, const char *fmt, ...)

@@ -4,6 +4,8 @@
 #define FZ_BENCH_USAGE_H
 
 #include <getopt.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /*
  * "fzbench COMMAND: problem; 'fzbench COMMAND --help' tells more". command: "diff", or "" for fzbench itself. Returns
@@ -16,6 +18,9 @@ int usage_fail(const char *command, const char *fmt, ...) __attribute__((format(
  * begin with ':', and with these long ones.
  */
 int usage_fail_getopt(const char *command, int code, const struct option *flags, char *const *argv);
+
+/* The value of an option: a whole number from min to max, in digits only. */
+bool usage_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
 
 /* "fzbench COMMAND: problem". Returns BENCH_FAILED. */
 int usage_fail_run(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
