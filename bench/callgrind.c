@@ -14,7 +14,8 @@
 extern char **environ;
 
 enum {
-    ARGS_MAX = 32
+    ARGS_MAX = 32,
+    OWN_ARGS = 7 /* valgrind, its options, and the program */
 };
 
 static bool fail(char *why, size_t why_size, const char *text)
@@ -87,20 +88,22 @@ static int run(char **argv, char *line, size_t line_size)
 bool callgrind_run(const char *const *args, uint64_t *instructions, char *line, size_t line_size,
                    char *why, size_t why_size)
 {
-    char self[1024], file[] = "/tmp/fzbench-callgrind-XXXXXX", option[128];
-    char *argv[ARGS_MAX] = {"valgrind", "--tool=callgrind", "--collect-atstart=no", "-q", option,
-                            self};
+    const char *folder = getenv("TMPDIR");
+    char self[1024], file[1024], option[sizeof file + 32];
+    char *argv[ARGS_MAX] = {
+        "valgrind", "--tool=callgrind", "--collect-atstart=no", "--vgdb=no", "-q", option, self};
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    int fd = mkstemp(file), status;
+    int len = snprintf(file, sizeof file, "%s/fzbench-callgrind-XXXXXX", folder ? folder : "/tmp");
+    int fd = len < (int)sizeof file ? mkstemp(file) : -1, status;
     bool ok;
 
     if (n <= 0 || fd < 0)
-        return fail(why, why_size, "cannot make a temporary file in /tmp");
+        return fail(why, why_size, "cannot make a temporary file in $TMPDIR, or /tmp");
     self[n] = 0;
     close(fd);
     snprintf(option, sizeof option, "--callgrind-out-file=%s", file);
-    for (int i = 0; args[i] && i + 7 < ARGS_MAX; i++)
-        argv[6 + i] = strdup(args[i]);
+    for (int i = 0; args[i] && i + OWN_ARGS + 1 < ARGS_MAX; i++)
+        argv[OWN_ARGS + i] = strdup(args[i]);
     status = run(argv, line, line_size);
     if (status < 0)
         ok = fail(why, why_size, "valgrind cannot be started; install the package valgrind");
@@ -109,7 +112,7 @@ bool callgrind_run(const char *const *args, uint64_t *instructions, char *line, 
     else
         ok = read_total(file, instructions) ||
              fail(why, why_size, "valgrind wrote no count; is it callgrind 3.10 or newer?");
-    for (int i = 6; i < ARGS_MAX && argv[i]; i++)
+    for (int i = OWN_ARGS; i < ARGS_MAX && argv[i]; i++)
         free(argv[i]);
     unlink(file);
     return ok;
