@@ -114,7 +114,7 @@ other_stems := $(basename $(notdir $(filter-out $(PORTABLE),$(platform_src) $(en
 portable_tests := $(filter-out $(NOT_WINDOWS) $(other_stems:%=unit_%) $(other_stems:%=diff_%),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s) fuzz_$(s)_%),$(unit_names) $(fuzz_names)))
 
 .PHONY: all programs support unit-build fuzz-build help unit unit-asan unit-tsan fuzz fuzz-run fuzz-replay net windows-check \
-  windows-run headers layers pure keylog-check format format-check lint demo check clean distclean deps-check FORCE
+  windows-run headers layers pure keylog-check format format-check lint demo check bench-gate clean distclean deps-check FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -241,6 +241,8 @@ demo: | $(DEPS)/ready-demo ## build, then show the tunnel against wireguard-go (
 	$(Q)tools/demo.sh
 check: | $(DEPS)/ready-check ## everything above but lint and demo
 	$(Q)CLANG='$(CLANG)' tools/check-all.sh
+bench-gate: | $(DEPS)/ready-check ## what a packet costs, against the commit before: instructions, system calls, allocations
+	$(Q)tools/bench-gate.sh
 clean: ## remove everything built but the dependencies
 	$(Q)[ ! -d '$(BUILD)' ] || find '$(BUILD)' -mindepth 1 -maxdepth 1 ! -name deps -exec rm -rf {} +
 distclean: clean ## remove the dependencies, too

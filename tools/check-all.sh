@@ -6,6 +6,7 @@
 #
 #   CHECK_STEPS   the steps, if not all of them
 #   CHECK_MATRIX  if not empty, the unit tests also in the other combinations of compiler and mode
+#   CHECK_MORE    further steps, at the end
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
@@ -43,6 +44,9 @@ if [[ -n ${CHECK_MATRIX:-} ]]; then
     step clang-release CC="$CLANG" MODE=release programs support unit
     step clang-debug CC="$CLANG" MODE=debug programs support unit
 fi
+for name in ${CHECK_MORE:-}; do
+    step "$name" "$name"
+done
 
 echo "==== totals"
 awk '{ printf "%-24s %4d passed %4d failed %4d skipped\n", $1, $2, $3, $4 }' "$TOTALS"
