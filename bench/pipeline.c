@@ -237,6 +237,11 @@ static void add_case(struct plan *p, const struct pipeline_case *c,
     if (r->counts.instructions > 0)
         add(p, base, "instructions", "instructions/packet", RESULT_LOWER, GATE_INSTRUCTIONS,
             (double)r->counts.instructions / n);
+    if (r->counts.instructions > 0 && ceiling->counts.instructions > 0)
+        add(p, base, "instructions_beside_aead", "instructions/packet", RESULT_LOWER,
+            GATE_INSTRUCTIONS,
+            (double)r->counts.instructions / n -
+                (double)ceiling->counts.instructions / (double)ceiling->packets);
     add(p, base, "of_ceiling", "x", RESULT_HIGHER, GATE_NONE,
         (double)ceiling->counts.ns / (double)ceiling->packets / ((double)r->counts.ns / n));
     add(p, base, c->ingress ? "writes" : "sends", "/MiB", RESULT_LOWER, GATE_SYSCALLS,
