@@ -47,7 +47,8 @@ static void *open_join(const struct micro_case *c, unsigned *items)
     unsigned stride = c->len + WG_DATA_OVERHEAD;
 
     memset(j, 0, sizeof *j);
-    traffic_init(t, 0, true, c->len, key, 1);
+    traffic_init(t, &(struct traffic_config){
+                        .inbound = true, .inner_len = c->len, .receiver = 1, .key = key});
     j->len = c->len;
     j->flows = (unsigned)c->kind;
     j->batch = t->per_frame / j->flows * j->flows;

@@ -40,7 +40,8 @@ static void *open_cut(const struct micro_case *c, unsigned *items)
     s->frames = mem_check(aligned_alloc(64, (size_t)FRAMES * SLOT));
     s->trains = mem_check(aligned_alloc(64, (size_t)FRAMES * SLOT));
     memset(s->trains, 0, (size_t)FRAMES * SLOT);
-    traffic_init(s->traffic, 0, false, c->len, key, 1);
+    traffic_init(s->traffic,
+                 &(struct traffic_config){.inner_len = c->len, .receiver = 1, .key = key});
     for (unsigned i = 0; i < FRAMES; i++)
         traffic_frame(s->traffic, s->frames + (size_t)i * SLOT);
     for (unsigned i = 0; i < s->traffic->per_frame; i++)

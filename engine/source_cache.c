@@ -14,6 +14,11 @@
  * even seq (acquire of the last release) sees all new words. No fence is needed, hence nothing that
  * ThreadSanitizer cannot follow.
  *
+ * The epoch counts whatever makes an answer wrong that was right before: a new generation, and a
+ * destination's answer or failure in place of another one. It changes after the table did. A reader
+ * that keeps a copy notes the epoch it read before it searched; the copy is good while the epoch
+ * is that one.
+ *
  * Sets are filled from way 0 and slots are never emptied, only overwritten: the first unused slot
  * ends a search.
  */
@@ -60,6 +65,7 @@ struct source_cache {
     struct slot *slots; /* SETS x WAYS, cache-line aligned */
     uint64_t seed;
     uint64_t generation; /* written by control, read by all */
+    uint64_t epoch;      /* likewise; starts at 1 */
 };
 
 /* A slot's content, consistent. */
@@ -82,6 +88,7 @@ struct source_cache *source_cache_new(uint64_t seed)
     c->slots = (struct slot *)(void *)p;
     c->seed = seed;
     c->generation = 1;
+    c->epoch = 1;
     return c;
 }
 
@@ -91,6 +98,21 @@ void source_cache_free(struct source_cache *c)
 }
 
 /* ---- generation ---- */
+
+/*
+ * Control. Pairs with the load in epoch_of; sequentially consistent for the same reason as the
+ * generation's.
+ */
+static void epoch_advance(struct source_cache *c)
+{
+    __atomic_exchange_n(&c->epoch, c->epoch + 1, __ATOMIC_SEQ_CST);
+}
+
+/* Any thread. Acquire: a search that follows sees the table as it was then, or newer. */
+static inline uint64_t epoch_of(const struct source_cache *c)
+{
+    return __atomic_load_n(&c->epoch, __ATOMIC_ACQUIRE);
+}
 
 uint64_t source_cache_generation(const struct source_cache *c)
 {
@@ -108,25 +130,24 @@ uint64_t source_cache_invalidate(struct source_cache *c)
      * is later in real time only.
      */
     __atomic_exchange_n(&c->generation, next, __ATOMIC_SEQ_CST);
+    epoch_advance(c);
     return next;
 }
 
 /* ---- slots ---- */
 
-static inline uint64_t mix(uint64_t x)
+/* Both halves of a 128-bit product, folded; the seed keeps remote parties from choosing the result. */
+static inline uint64_t hash_of(const struct ip_addr *dst, uint64_t seed)
 {
-    x ^= x >> 33;
-    x *= UINT64_C(0xff51afd7ed558ccd);
-    x ^= x >> 33;
-    x *= UINT64_C(0xc4ceb9fe1a85ec53);
-    return x ^ x >> 33;
+    uint64_t low = load_le64(dst->bytes) ^ seed;
+    uint64_t high = load_le64(dst->bytes + 8) ^ (UINT64_C(0x9e3779b97f4a7c15) + dst->family);
+    unsigned __int128 product = (unsigned __int128)low * (high ^ seed << 32);
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 static inline struct slot *set_of(const struct source_cache *c, const struct ip_addr *dst)
 {
-    uint64_t h = mix(load_le64(dst->bytes) ^ c->seed);
-    h = mix(h ^ load_le64(dst->bytes + 8) ^ (uint64_t)dst->family << 56);
-    return c->slots + (h % SOURCE_CACHE_SETS) * SOURCE_CACHE_WAYS;
+    return c->slots + (hash_of(dst, c->seed) % SOURCE_CACHE_SETS) * SOURCE_CACHE_WAYS;
 }
 
 static inline bool words_match(const uint64_t *w, const struct ip_addr *dst)
@@ -150,6 +171,7 @@ static inline enum slot_read slot_read(const struct slot *s, uint64_t w[SLOT_WOR
             return SLOT_READ_UNUSED;
         if (before & 1)
             continue;
+#pragma GCC unroll 6
         for (unsigned k = 0; k < SLOT_WORDS; k++)
             w[k] = __atomic_load_n(&s->word[k], __ATOMIC_ACQUIRE);
         if (__atomic_load_n(&s->seq, __ATOMIC_RELAXED) == before)
@@ -178,8 +200,16 @@ static bool find(const struct source_cache *c, const struct ip_addr *dst, uint64
                  struct view *out)
 {
     const struct slot *s = set_of(c, dst);
+    uint64_t high = load_le64(dst->bytes), low = load_le64(dst->bytes + 8);
     for (unsigned i = 0; i < SOURCE_CACHE_WAYS; i++, s++) {
         uint64_t w[SLOT_WORDS];
+        /* Another destination, or one in the middle of a change: passed over without a copy. */
+        if (__atomic_load_n(&s->word[WORD_DST_HI], __ATOMIC_RELAXED) != high ||
+            __atomic_load_n(&s->word[WORD_DST_LO], __ATOMIC_RELAXED) != low) {
+            if (__atomic_load_n(&s->seq, __ATOMIC_RELAXED) == 0)
+                return false;
+            continue;
+        }
         enum slot_read r = slot_read(s, w);
         if (r == SLOT_READ_UNUSED)
             return false;
@@ -271,7 +301,11 @@ static void put(struct source_cache *c, const struct ip_addr *dst, enum slot_kin
         [WORD_B] = v->b,
         [WORD_GENERATION] = v->generation,
     };
-    slot_write(choose_slot(c, dst), w, c->writes);
+    struct slot *s = choose_slot(c, dst);
+    bool replaces = s->seq != 0 && words_match(s->word, dst);
+    slot_write(s, w, c->writes);
+    if (replaces)
+        epoch_advance(c);
 }
 
 bool source_cache_publish(struct source_cache *c, uint64_t generation, const struct ip_addr *dst,
@@ -438,16 +472,25 @@ static enum source_result queue_behind(const struct source_cache *c, struct sour
     return SOURCE_PARKED_ASK;
 }
 
-enum source_result source_cache_resolve(const struct source_cache *c, struct source_parking *p,
-                                        const struct ip_addr *dst, time_ns now, void *datagram,
-                                        struct ip_source *out)
+static inline struct source_memo *memo_of(struct source_parking *p, const struct ip_addr *dst)
 {
+    uint64_t h = (load_le64(dst->bytes) ^ load_le64(dst->bytes + 8)) * UINT64_C(0x9e3779b97f4a7c15);
+    return &p->memo[h >> (64 - SOURCE_MEMO_BITS)];
+}
+
+/* Where the worker itself has no answer, or datagrams wait. */
+static __attribute__((noinline)) enum source_result
+resolve_by_table(const struct source_cache *c, struct source_parking *p, const struct ip_addr *dst,
+                 time_ns now, void *datagram, struct ip_source *out)
+{
+    uint64_t epoch = epoch_of(c);
     struct source_parked_destination *d = UNLIKELY(p->len > 0) ? parked_find(p, dst) : NULL;
     if (d)
         return queue_behind(c, p, d, now, datagram);
     struct knowledge k = ask_table(c, dst);
     if (LIKELY(is_answered(&k))) {
         view_source(&k.view, out);
+        *memo_of(p, dst) = (struct source_memo){.epoch = epoch, .dst = *dst, .source = *out};
         return SOURCE_HIT;
     }
     if (k.known && time_since(now, k.view.a) < SOURCE_ASK_INTERVAL_NS)
@@ -458,6 +501,17 @@ enum source_result source_cache_resolve(const struct source_cache *c, struct sou
     parked_push(p, d, datagram, now);
     note_question(d, &k, now);
     return SOURCE_PARKED_ASK;
+}
+
+enum source_result source_cache_resolve(const struct source_cache *c, struct source_parking *p,
+                                        const struct ip_addr *dst, time_ns now, void *datagram,
+                                        struct ip_source *out)
+{
+    const struct source_memo *m = memo_of(p, dst);
+    if (UNLIKELY(p->len > 0 || m->epoch != epoch_of(c) || !ip_addr_equal(&m->dst, dst)))
+        return resolve_by_table(c, p, dst, now, datagram, out);
+    *out = m->source;
+    return SOURCE_HIT;
 }
 
 static void release(struct source_parking *p, struct source_parked_destination *d,

@@ -4,9 +4,9 @@
  * source leaves from. Control resolves (platform/source.h) and writes; every worker reads, without
  * locks.
  *
- * Two parts. `struct source_cache` is shared: a fixed table of versioned slots and one generation
- * word. `struct source_parking` belongs to one worker: datagrams that wait for an answer, in order,
- * bounded per destination and in total.
+ * Two parts. `struct source_cache` is shared: a fixed table of versioned slots, one generation word
+ * and one epoch word. `struct source_parking` belongs to one worker: datagrams that wait for an
+ * answer, in order, bounded per destination and in total; and copies of the answers it used last.
  *
  *   worker: source_cache_resolve
  *     SOURCE_HIT          send
@@ -38,6 +38,7 @@
 #include <stdint.h>
 
 #include "platform/base/addr.h"
+#include "platform/base/bytes.h"
 #include "platform/base/err.h"
 #include "platform/base/time.h"
 
@@ -45,6 +46,7 @@ enum {
     SOURCE_CACHE_WAYS = 8,
     SOURCE_CACHE_SETS = 128,
     SOURCE_CACHE_CAPACITY = SOURCE_CACHE_WAYS * SOURCE_CACHE_SETS,
+    SOURCE_MEMO_BITS = 6,
     SOURCE_PARKED_PER_DESTINATION_MAX = 32,
     SOURCE_PARKED_DESTINATIONS_MAX = 64,
     SOURCE_PARKED_MAX = 512
@@ -119,8 +121,16 @@ struct source_parked_destination {
     uint64_t failure_seen;     /* number of the last failure known when it was asked */
 };
 
+/* An answer that this worker has had from the table; good as long as the table's epoch is the same. */
+struct source_memo {
+    uint64_t epoch; /* 0: none */
+    struct ip_addr dst;
+    struct ip_source source;
+} __attribute__((aligned(CACHE_LINE)));
+
 struct source_parking {
-    unsigned len;          /* parked datagrams */
+    struct source_memo memo[1 << SOURCE_MEMO_BITS]; /* by a hash of the destination */
+    unsigned len;                                   /* parked datagrams */
     unsigned destinations; /* slots of destinations[] in use or used before: the scan ends here */
     unsigned cursor;       /* where source_parking_poll goes on */
     uint16_t free_head;

@@ -168,6 +168,37 @@ static void test_hit_is_complete(void **state)
     assert_false(source_cache_lookup(f->cache, &dst, &out));
 }
 
+/* What a worker remembers is never used once the table says otherwise, for any kind of change. */
+static void test_remembered_answers(void **state)
+{
+    struct fixture *f = *state;
+    struct ip_addr dst = v4(1);
+    struct ip_source other = {.ip = v4(77), .ifindex = 7}, out;
+
+    publish(f, 1);
+    publish(f, 2);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(resolve(f, 1, T0, i), SOURCE_HIT);
+
+    /* Another answer in the same generation. */
+    uint64_t g = source_cache_generation(f->cache);
+    assert_true(source_cache_publish(f->cache, g, &dst, &other));
+    assert_int_equal(source_cache_resolve(f->cache, &f->parking, &dst, T0, NULL, &out), SOURCE_HIT);
+    assert_true(source_equal(&out, &other));
+    assert_int_equal(source_cache_resolve(f->cache, &f->parking, &dst, T0, NULL, &out), SOURCE_HIT);
+    assert_true(source_equal(&out, &other));
+
+    /* A failure in its place. */
+    assert_true(source_cache_fail(f->cache, g, &dst, T0));
+    assert_int_equal(source_cache_resolve(f->cache, &f->parking, &dst, T0, NULL, &out),
+                     SOURCE_DROP_FAILED);
+    assert_int_equal(resolve(f, 2, T0, 3), SOURCE_HIT);
+
+    /* A new generation. */
+    source_cache_invalidate(f->cache);
+    assert_int_equal(resolve(f, 2, T0, 4), SOURCE_PARKED_ASK);
+}
+
 static void test_failure_drops_and_holds_back(void **state)
 {
     struct fixture *f = *state;
@@ -538,6 +569,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_miss_park_answer_hit),
         TEST(test_hit_is_complete),
+        TEST(test_remembered_answers),
         TEST(test_failure_drops_and_holds_back),
         TEST(test_generation_lifts_the_hold),
         TEST(test_failure_with_earlier_clock),
