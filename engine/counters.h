@@ -94,6 +94,7 @@ enum verdict {
     X(COMMANDS, "commands")                                                                        \
     X(SOURCE_MISSES, "source_misses")                                                              \
     X(COALESCE_OFF, "coalesce_off") /* the TUN refused a merged packet: no more merging */         \
+    X(FRAMES_FIRST, "frames_first") /* small packets that went before bulk of other flows */       \
     X(STALLS, "stalls")             /* all outgoing trains were in flight */
 
 enum tally {

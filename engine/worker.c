@@ -77,50 +77,6 @@ static void run_commands(struct worker *w) REQUIRES_ROLE(role_worker)
         tally(w, TALLY_COMMANDS, n);
 }
 
-static void defer(struct worker *w, const struct io_rx *rx, unsigned origin)
-    REQUIRES_ROLE(role_worker)
-{
-    ASSERT(w->deferred_n < ARRAY_LEN(w->deferred));
-    w->deferred[w->deferred_n] = *rx;
-    w->deferred_origin[w->deferred_n++] = (uint8_t)origin;
-}
-
-/* A TUN frame; order is kept behind frames that wait already. */
-static void run_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
-    REQUIRES_ROLE(role_worker)
-{
-    if (w->deferred_n > 0) {
-        defer(w, rx, origin);
-        return;
-    }
-    switch (egress_frame(w, rx, origin)) {
-    case EGRESS_DONE:
-        handoff_release(w, origin, rx->kind, rx->buffer);
-        return;
-    case EGRESS_LENT:
-        return;
-    case EGRESS_STALLED:
-        defer(w, rx, origin);
-        return;
-    }
-}
-
-static void run_deferred(struct worker *w) REQUIRES_ROLE(role_worker)
-{
-    unsigned done = 0;
-    for (; done < w->deferred_n; done++) {
-        const struct io_rx *rx = &w->deferred[done];
-        enum egress_result r = egress_frame(w, rx, w->deferred_origin[done]);
-        if (r == EGRESS_STALLED)
-            break;
-        if (r == EGRESS_DONE)
-            handoff_release(w, w->deferred_origin[done], rx->kind, rx->buffer);
-    }
-    w->deferred_n -= done;
-    memmove(w->deferred, w->deferred + done, w->deferred_n * sizeof w->deferred[0]);
-    memmove(w->deferred_origin, w->deferred_origin + done, w->deferred_n);
-}
-
 static void run_staged(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     w->staged_blocked = false;
@@ -135,7 +91,7 @@ static void run_record(struct worker *w, struct io_rx *rx, unsigned origin, uint
 {
     if (rx->kind == IO_RX_TUN) {
         tally(w, TALLY_TUN_FRAMES_READ, 1);
-        run_frame(w, rx, origin);
+        frames_add(w, rx, origin);
     } else {
         tally(w, TALLY_UDP_READS, 1);
         if (UNLIKELY(epoch != w->sockets_epoch)) /* its address may be gone with the socket */
@@ -170,14 +126,20 @@ static void wake_others(struct worker *w) REQUIRES_ROLE(role_worker)
         log_debug("worker", "event descriptor is saturated");
 }
 
+/* Frames of this loop's records come on top. */
+static bool spans_have_room(const struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    return frames_room(w) >= WORKER_SPANS_MAX + WORKER_TUN_BUFFERS;
+}
+
 /* How long io_wait may block: 0 if there is work that no descriptor announces. */
 static time_ns sleep_until(struct worker *w) REQUIRES_ROLE(role_worker)
 {
-    if ((w->deferred_n > 0 || w->staged_blocked) && w->trains_free_n > WORKER_TRAINS / 2)
+    if ((w->frames.n > 0 || w->staged_blocked) && w->trains_free_n > WORKER_TRAINS / 2)
         return 0;
     sleeper_prepare(&w->sleeper);
     if ((command_ring_len(&w->commands) > 0 && acks_have_room(w)) ||
-        handoff_pending(w, w->deferred_n == 0) || help_pending(w) || help_ready(w))
+        handoff_pending(w, spans_have_room(w)) || help_pending(w) || help_ready(w))
         return 0;
     return time_min(time_min(source_parking_poll_timeout(&w->parking), handoff_deadline(w)),
                     help_deadline(w));
@@ -198,7 +160,8 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
 
     train_collect(w);
     handoff_collect(w);
-    help_begin(w, rx_n + w->deferred_n);
+    help_begin(w, rx_n + w->frames.n);
+    frames_begin(w);
     if (UNLIKELY(w->help.busy))
         help_collect(w);
     run_commands(w);
@@ -206,14 +169,14 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
         train_release_parked(w);
     if (w->staged_blocked)
         run_staged(w);
-    run_deferred(w);
-    unsigned spans_n = w->deferred_n > 0 ? 0 : handoff_take(w);
+    unsigned spans_n = spans_have_room(w) ? handoff_take(w) : 0;
     if (UNLIKELY(spans_n > 0))
-        help_begin(w, rx_n + spans_n);
+        help_begin(w, rx_n + w->frames.n + spans_n);
     for (unsigned i = 0; i < spans_n; i++)
         run_record(w, &w->spans[i].rx, w->spans[i].origin, w->spans[i].epoch);
     for (unsigned i = 0; i < rx_n; i++)
         run_record(w, &w->rx[i], w->index, w->rx_epoch);
+    frames_run(w);
 
     ingress_flush(w);
     train_flush(w);
@@ -325,9 +288,7 @@ static void worker_stop(struct worker *w) REQUIRES_ROLE(role_worker)
     io_detach_tun(w->io);
     train_drop_parked(w);
     train_collect(w);
-    for (unsigned i = 0; i < w->deferred_n; i++)
-        count(w, VERDICT_OUT_STOPPED, egress_packets(w, &w->deferred[i]));
-    w->deferred_n = 0;
+    frames_stop(w);
     handoff_stop(w);
     for (uint32_t i = 0; i < w->engine->config.peers_max; i++) {
         if (w->peers[i])

@@ -21,6 +21,7 @@
 #include "engine/crypt.h"
 #include "engine/engine.h"
 #include "engine/event.h"
+#include "engine/frames.h"
 #include "engine/help.h"
 #include "engine/peer.h"
 #include "engine/rate_limit.h"
@@ -185,10 +186,7 @@ struct worker {
     unsigned trains_free_n, trains_parked_n;
     struct small_send *smalls_free;
     struct stage_pool stage;
-    struct io_rx
-        deferred[WORKER_TUN_BUFFERS + WORKER_SPANS_MAX]; /* TUN frames that wait for a train */
-    uint8_t deferred_origin[WORKER_TUN_BUFFERS + WORKER_SPANS_MAX];
-    unsigned deferred_n;
+    struct frames frames; /* TUN frames that wait */
     struct source_parking parking;
     bool staged_blocked; /* a peer's staged packets wait for a train */
 

@@ -276,7 +276,7 @@ static void test_stop(void **state) REQUIRES_ROLE(role_worker)
         rig_feed(0, 0, 100, 0);
         rig_loop(0);
     }
-    assert_true(rig.engine->workers[0]->deferred_n > 0);
+    assert_true(rig.engine->workers[0]->frames.n > 0);
     assert_true(rig_feed_segments(0, 0, 7)); /* deferred, too */
     rig_loop(0);
     fed += 7;
