@@ -242,6 +242,14 @@ build_mingw_boringssl() {
     cmake_install "$FILES/boringssl" -DBORINGSSL_SOURCE="$SRC" -DCMAKE_TOOLCHAIN_FILE="$FILES/mingw.cmake"
 }
 
+# Test vectors, which the tarball brings along.
+pin wycheproof "${PIN_PACKAGE[boringssl]}" "${PIN_FILE[boringssl]}" "${PIN_SHA[boringssl]}"
+build_native_wycheproof() {
+    install -D -m 644 -t "$PREFIX/share/wycheproof" \
+        "$SRC/src/third_party/wycheproof_testvectors/chacha20_poly1305_test.txt" \
+        "$SRC/src/third_party/wycheproof_testvectors/LICENSE"
+}
+
 pin ck ck/trixie ck_0.7.2.orig.tar.xz 2798d0a179287312de271aa84cbc82bf73eceddad19a26df810f1518011ce4c0
 build_mingw_ck() {
     cd "$SRC"
@@ -277,6 +285,7 @@ group_build() {
 
 group_check() {
     group_build
+    provide native wycheproof
     provide mingw boringssl
     provide mingw ck
     provide mingw cmocka
