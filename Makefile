@@ -3,9 +3,10 @@
 # `make` builds, `make check` runs every test, `make demo` shows the main job, `make help` lists the targets.
 #
 # Each combination of settings has its own folder, the variant, under $(BUILD):
-#   release (default), debug (MODE=debug), asan, tsan, ubsan (SAN=address|thread|undefined), fuzz (SAN=fuzzer), keylog
-#   (KEYLOG=1: release plus FZ_KEYLOG, for tests only), windows (OS=windows); "-clang" or "-gcc" is appended when CC is
-#   not the variant's usual compiler. WERROR=1 makes warnings errors. V=1 shows the commands.
+#   release (default), debug (MODE=debug), asan, tsan, ubsan (SAN=address|thread|undefined), fuzz (SAN=fuzzer), msan
+#   (SAN=memory, for `secrets` only), keylog (KEYLOG=1: release plus FZ_KEYLOG, for tests only), windows (OS=windows);
+#   "-clang" or "-gcc" is appended when CC is not the variant's usual compiler. WERROR=1 makes warnings errors. V=1 shows
+#   the commands.
 
 BUILD  ?= build
 DEPS   ?= build/deps
@@ -15,7 +16,7 @@ KEYLOG ?=
 OS     ?= linux
 WERROR ?=
 V      ?=
-CFLAGS ?= $(if $(SAN),-O1,$(if $(filter debug,$(MODE)),-Og,-O2)) -g
+CFLAGS ?= $(if $(filter memory,$(SAN)),-O0,$(if $(SAN),-O1,$(if $(filter debug,$(MODE)),-Og,-O2))) -g
 LDFLAGS ?=
 FUZZ_SECONDS ?= 5
 MINGW  ?= x86_64-w64-mingw32-gcc
@@ -28,7 +29,8 @@ san_address := asan
 san_thread := tsan
 san_undefined := ubsan
 san_fuzzer := fuzz
-$(if $(SAN),$(if $(san_$(SAN)),,$(error SAN must be address, thread, undefined or fuzzer, not '$(SAN)')))
+san_memory := msan
+$(if $(SAN),$(if $(san_$(SAN)),,$(error SAN must be address, thread, undefined, fuzzer or memory, not '$(SAN)')))
 $(if $(filter release debug,$(MODE)),,$(error MODE must be release or debug, not '$(MODE)'))
 $(if $(filter linux windows,$(OS)),,$(error OS must be linux or windows, not '$(OS)'))
 usual_cc := $(if $(filter windows,$(OS)),$(MINGW),$(if $(SAN),$(CLANG),gcc))
@@ -70,14 +72,15 @@ WARN := -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes -
   -Wformat=2 $(if $(SAN),,-Wframe-larger-than=4096) $(if $(filter clang,$(family)),-Wthread-safety) \
   $(if $(WERROR),-Werror)
 san_flags := $(if $(filter address fuzzer,$(SAN)),-fsanitize=address -fsanitize=undefined) \
-  $(if $(filter thread undefined,$(SAN)),-fsanitize=$(SAN)) \
+  $(if $(filter thread undefined memory,$(SAN)),-fsanitize=$(SAN)) \
   $(if $(filter address undefined fuzzer,$(SAN)),-fno-sanitize-recover=all)
 fuzz_lib  := $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer-no-link)
 fuzz_link := $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer)
 prefix := $(DEPS)/$(if $(filter windows,$(OS)),mingw,native)
 ALL_CPPFLAGS := -I. -isystem $(prefix)/include -D_GNU_SOURCE= $(if $(KEYLOG),-DFZ_KEYLOG) \
   $(if $(SAN)$(filter debug,$(MODE)),-DFZ_DEBUG) $(if $(filter windows,$(OS)),-D__USE_MINGW_ANSI_STDIO=1) $(CPPFLAGS)
-ALL_CFLAGS := -std=gnu11 -fno-omit-frame-pointer $(WARN) $(CFLAGS) $(san_flags) $(fuzz_lib)
+ALL_CFLAGS := -std=gnu11 -fno-omit-frame-pointer $(WARN) $(CFLAGS) $(san_flags) $(fuzz_lib) \
+  $(if $(filter memory,$(SAN)),-mllvm -msan-handle-icmp-exact=1)
 ifeq ($(OS),windows)
 EXE := .exe
 LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a -lws2_32 -lbcrypt -lpthread -static
@@ -113,8 +116,9 @@ portable_stems := $(sort $(basename $(notdir $(PORTABLE) $(wildcard platform/bas
 other_stems := $(basename $(notdir $(filter-out $(PORTABLE),$(platform_src) $(engine_src) $(control_src))))
 portable_tests := $(filter-out $(NOT_WINDOWS) $(other_stems:%=unit_%) $(other_stems:%=diff_%),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s) fuzz_$(s)_%),$(unit_names) $(fuzz_names)))
 
-.PHONY: all programs support unit-build fuzz-build help unit unit-asan unit-tsan fuzz fuzz-run fuzz-replay net windows-check \
-  windows-run headers layers pure keylog-check format format-check lint demo check bench-gate clean distclean deps-check FORCE
+.PHONY: all programs support unit-build fuzz-build help unit unit-asan unit-tsan secrets secrets-run fuzz fuzz-run \
+  fuzz-replay net windows-check windows-run headers layers pure keylog-check format format-check lint demo check bench-gate \
+  clean distclean deps-check FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -182,6 +186,10 @@ $(bench_tests): archives += $(O)/libbench.a
 $(bench_tests): LIBS += -ljansson -lm
 $(O)/tests/fuzz_%$(EXE): $(O)/obj/tests/fuzz_%.o $(if $(fuzz_link),,$(O)/obj/tests/support/fuzz_replay.o) $(archives)
 	$(call link,$(fuzz_link))
+# Nothing that MemorySanitizer has not compiled is linked.
+$(O)/tests/secrets_%: $(O)/obj/tests/secrets_%.o $(O)/obj/platform/base/err.o
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(san_flags) $(LDFLAGS) -o $@ $^
 $(O)/tests/%$(EXE): $(O)/obj/tests/%.o $(archives) | $(DEPS)/ready-check
 	$(call link,$(CMOCKA))
 
@@ -190,8 +198,8 @@ RUN = tools/run-tests.sh -l $(O)/log
 export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= suppressions=$(abspath tests/tsan.supp):second_deadlock_stack=1
-# ThreadSanitizer of clang 14 cannot place its shadow where the kernel randomises by more bits.
-no_aslr := $(if $(filter thread,$(SAN)),$(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || echo setarch -R))
+# ThreadSanitizer and MemorySanitizer of clang 14 cannot place their shadows where the kernel randomises by more bits.
+no_aslr := $(if $(filter thread memory,$(SAN)),$(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || echo setarch -R))
 
 unit: unit-build ## unit and differential tests
 	$(Q)$(RUN) -s unit-$(variant) $(foreach t,$(unit_run),'$(no_aslr) $(O)/tests/$(t)')
@@ -199,6 +207,10 @@ unit-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=address unit
 unit-tsan: ## the same with ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=thread unit
+secrets: | $(DEPS)/ready-check ## the AEAD's branches and addresses depend on no secret, with MemorySanitizer
+	$(Q)$(MAKE) --no-print-directory SAN=memory CC=$(CLANG) secrets-run
+secrets-run: $(O)/tests/secrets_crypt
+	$(Q)$(RUN) -s secrets '$(no_aslr) $(O)/tests/secrets_crypt'
 fuzz: ## a short run of each fuzzer (FUZZ_SECONDS each), and a replay of the corpus with gcc
 	$(Q)$(MAKE) --no-print-directory SAN=fuzzer CC=$(CLANG) fuzz-run
 	$(Q)$(MAKE) --no-print-directory MODE=debug CC=gcc fuzz-replay

@@ -11,7 +11,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
 
 readonly MAKE=${MAKE:-make}
-readonly STEPS=${CHECK_STEPS:-all format-check layers headers pure keylog-check unit unit-asan unit-tsan fuzz windows-check net}
+readonly STEPS=${CHECK_STEPS:-all format-check layers headers pure keylog-check unit unit-asan unit-tsan secrets fuzz windows-check net}
 export TOTALS=${BUILD:?}/check-totals
 mkdir -p "$BUILD" && : >"$TOTALS" || exit 2
 trap 'echo "check: interrupted" >&2; exit 130' INT TERM
