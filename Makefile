@@ -79,8 +79,10 @@ fuzz_link := $(if $(filter fuzzer,$(SAN)),-fsanitize=fuzzer)
 prefix := $(DEPS)/$(if $(filter windows,$(OS)),mingw,native)
 ALL_CPPFLAGS := -I. -isystem $(prefix)/include -D_GNU_SOURCE= $(if $(KEYLOG),-DFZ_KEYLOG) \
   $(if $(SAN)$(filter debug,$(MODE)),-DFZ_DEBUG) $(if $(filter windows,$(OS)),-D__USE_MINGW_ANSI_STDIO=1) $(CPPFLAGS)
+# Where gcc 12 makes an address's base part of its index it sees an access through a null pointer, takes the rest of the
+# function for unreachable, and removes calls of it if nothing before has an effect.
 ALL_CFLAGS := -std=gnu11 -fno-omit-frame-pointer $(WARN) $(CFLAGS) $(san_flags) $(fuzz_lib) \
-  $(if $(filter memory,$(SAN)),-mllvm -msan-handle-icmp-exact=1)
+  $(if $(filter gcc,$(family)),-fno-delete-null-pointer-checks) $(if $(filter memory,$(SAN)),-mllvm -msan-handle-icmp-exact=1)
 ifeq ($(OS),windows)
 EXE := .exe
 LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a -lws2_32 -lbcrypt -lpthread -static
