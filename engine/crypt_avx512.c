@@ -54,16 +54,12 @@ static const uint8_t *packet_from(const struct crypt_packet *p)
 
 /*
  * Addresses are numbers where they may lie outside of a packet: that of block 0 does, and so do those of lanes that
- * have no bytes there.
+ * have no bytes left. Nothing is accessed there, not even under an empty mask: behind the packet there may be no page,
+ * and a masked access to one that is missing costs the better part of a microsecond.
  */
 INLINE vec load_block(uintptr_t at)
 {
     return _mm512_loadu_si512((const void *)at);
-}
-
-INLINE vec load_bytes(uintptr_t at, __mmask64 mask)
-{
-    return _mm512_maskz_loadu_epi8(mask, (const void *)at);
 }
 
 INLINE void store_block(uintptr_t at, vec v)
@@ -71,9 +67,22 @@ INLINE void store_block(uintptr_t at, vec v)
     _mm512_storeu_si512((void *)at, v);
 }
 
-INLINE void store_bytes(uintptr_t at, __mmask64 mask, vec v)
+/* The first `left` of 64 bytes, and zeros; `left` may be outside 0..64. */
+INLINE vec load_bytes(uintptr_t at, int64_t left)
 {
-    _mm512_mask_storeu_epi8((void *)at, mask, v);
+    if (left <= 0)
+        return _mm512_setzero_si512();
+    return _mm512_maskz_loadu_epi8(AVX512_FIRST_BYTES(left), (const void *)at);
+}
+
+/* XORs as many bytes as there are of the block at `from` to `to`. */
+INLINE void xor_bytes(uintptr_t to, uintptr_t from, int64_t left, vec v)
+{
+    if (left <= 0)
+        return;
+    __mmask64 mask = AVX512_FIRST_BYTES(left);
+    vec data = _mm512_maskz_loadu_epi8(mask, (const void *)from);
+    _mm512_mask_storeu_epi8((void *)to, mask, _mm512_xor_si512(v, data));
 }
 
 /* ---- ChaCha20 over a set ---- */
@@ -118,13 +127,8 @@ INLINE void unit_xor(const struct set *s, unsigned lane, const vec *v, size_t at
 /* The same with as many bytes as each lane has left. */
 INLINE void unit_xor_left(const struct set *s, unsigned lane, const vec *v, size_t at)
 {
-    UNROLL for (unsigned i = 0; i < CHACHA_UNIT; i++)
-    {
-        int64_t left = (int64_t)s->left[lane + i] - (int64_t)at;
-        __mmask64 mask = AVX512_FIRST_BYTES(left);
-        vec data = load_bytes(s->from[lane + i] + at, mask);
-        store_bytes(s->to[lane + i] + at, mask, _mm512_xor_si512(v[i], data));
-    }
+    UNROLL for (unsigned i = 0; i < CHACHA_UNIT; i++) xor_bytes(
+        s->to[lane + i] + at, s->from[lane + i] + at, s->left[lane + i] - (int64_t)at, v[i]);
 }
 
 INLINE void set_step(struct set *s, unsigned step, bool full)
@@ -166,11 +170,8 @@ static NOINLINE void set_step_left(struct set *s, unsigned step)
 /* What step 0 made beyond the one-time keys. */
 static NOINLINE void set_xor_first(struct set *s)
 {
-    for (unsigned i = s->width; i < CHACHA_LANES; i++) {
-        __mmask64 mask = AVX512_FIRST_BYTES(s->left[i]);
-        vec data = load_bytes(s->from[i], mask);
-        store_bytes(s->to[i], mask, _mm512_xor_si512(s->stream[i], data));
-    }
+    for (unsigned i = s->width; i < CHACHA_LANES; i++)
+        xor_bytes(s->to[i], s->from[i], s->left[i], s->stream[i]);
 }
 
 static void set_crypt(struct set *s)
@@ -224,7 +225,7 @@ INLINE void poly_chunk_left(struct poly *p, const struct messages *m, uint32_t a
         bool whole = blocks16(m->len[i]) / 4 * POLY_CHUNK > at;
         int64_t left = whole ? (int64_t)m->len[i] - at : 0;
         active |= (__mmask8)(whole << i);
-        in[i] = load_bytes(m->at[i] + at, AVX512_FIRST_BYTES(left));
+        in[i] = load_bytes(m->at[i] + at, left);
     }
     poly_transpose(&b, in);
     poly_step(p, &b, 4, active);
@@ -234,11 +235,11 @@ INLINE void poly_chunk_left(struct poly *p, const struct messages *m, uint32_t a
 INLINE void poly_tail_equal(struct poly *p, const struct messages *m)
 {
     uint32_t blocks = blocks16(m->len[0]) % 4, at = blocks16(m->len[0]) / 4 * POLY_CHUNK;
-    __mmask64 mask = blocks ? AVX512_FIRST_BYTES((int64_t)m->len[0] - at) : 0;
+    int64_t left = blocks ? (int64_t)m->len[0] - at : 0;
     vec length = _mm512_set1_epi64((int64_t)m->len[0]), in[POLY_LANES];
     struct poly_blocks b;
 
-    UNROLL for (int i = 0; i < POLY_LANES; i++) in[i] = load_bytes(m->at[i] + at, mask);
+    UNROLL for (int i = 0; i < POLY_LANES; i++) in[i] = load_bytes(m->at[i] + at, left);
     poly_transpose(&b, in);
     UNROLL for (uint32_t i = 0; i < 4; i++)
     {
@@ -262,8 +263,7 @@ INLINE void poly_tail(struct poly *p, const struct messages *m)
     {
         uint32_t blocks = blocks16(m->len[i]) % 4;
         uint32_t at = blocks16(m->len[i]) / 4 * POLY_CHUNK;
-        __mmask64 mask = blocks ? AVX512_FIRST_BYTES((int64_t)m->len[i] - at) : 0;
-        vec data = load_bytes(m->at[i] + at, mask);
+        vec data = load_bytes(m->at[i] + at, blocks ? (int64_t)m->len[i] - at : 0);
         __m128i lengths = _mm_set_epi64x((int64_t)m->len[i], 0);
         _mm512_store_si512(tail[i], _mm512_setzero_si512());
         _mm512_mask_storeu_epi8(tail[i] + 16 * (3 - blocks), (UINT64_C(1) << (16 * blocks)) - 1,

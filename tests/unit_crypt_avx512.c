@@ -9,6 +9,9 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#ifndef _WIN32
+#include <sys/mman.h>
+#endif
 
 #include "tests/support/crypt_pair.h"
 #include "tests/support/wg_vectors.h"
@@ -226,6 +229,10 @@ static void test_short_last(void **state)
     }
 }
 
+enum {
+    MIXED_KINDS = 8
+};
+
 static uint32_t mixed_len(unsigned kind, unsigned i, unsigned n)
 {
     switch (kind) {
@@ -252,7 +259,7 @@ static void test_mixed_lengths(void **state)
 {
     (void)state;
     skip_where_unusable();
-    for (unsigned kind = 0; kind < 8; kind++) {
+    for (unsigned kind = 0; kind < MIXED_KINDS; kind++) {
         for (unsigned n = 1; n <= CRYPT_BATCH_MAX; n++) {
             cases_clear();
             for (unsigned i = 0; i < n; i++) {
@@ -282,6 +289,63 @@ static void test_longest(void **state)
         }
     }
 }
+
+#ifndef _WIN32
+
+enum {
+    PAGE = 4096
+};
+
+/* At the very beginning or end of a page without neighbours, both where it comes from and where it goes. */
+static uint8_t *at_page_edge(uint8_t *mapped, unsigned i, uint32_t full_len, bool end)
+{
+    uint8_t *page = mapped + (size_t)(2 * i + 1) * PAGE;
+    return end ? page + PAGE - full_len : page;
+}
+
+static void check_at_page_edges(uint8_t *mapped, unsigned n, unsigned kind, bool end)
+{
+    struct crypt_packet p[CRYPT_BATCH_MAX];
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t len = mixed_len(kind, i, n);
+        uint8_t *data = at_page_edge(mapped, i, len + CRYPT_TAG_LEN, end);
+        uint8_t *from = at_page_edge(mapped, CRYPT_BATCH_MAX + i, len, end);
+        memcpy(from, pair.pool + i, len);
+        p[i] = (struct crypt_packet){.data = data, .from = from, .len = len, .counter = i};
+    }
+    crypt_seal(&pair.tested, &pair.key, p, n);
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t full_len = p[i].len + CRYPT_TAG_LEN;
+        uint8_t *from = at_page_edge(mapped, CRYPT_BATCH_MAX + i, full_len, end);
+        memcpy(from, p[i].data, full_len);
+        p[i].from = from;
+        p[i].data = at_page_edge(mapped, i, p[i].len, end);
+    }
+    assert_int_equal(crypt_open(&pair.tested, &pair.key, p, n), n);
+    for (unsigned i = 0; i < n; i++)
+        assert_memory_equal(p[i].data, pair.pool + i, p[i].len);
+}
+
+static void test_page_edges(void **state)
+{
+    const size_t mapped_len = (size_t)(4 * CRYPT_BATCH_MAX + 1) * PAGE;
+    (void)state;
+    skip_where_unusable();
+    uint8_t *mapped = mmap(NULL, mapped_len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(mapped != MAP_FAILED);
+    for (unsigned i = 0; i < 2 * CRYPT_BATCH_MAX; i++)
+        assert_int_equal(
+            mprotect(mapped + (size_t)(2 * i + 1) * PAGE, PAGE, PROT_READ | PROT_WRITE), 0);
+    for (unsigned kind = 0; kind < MIXED_KINDS; kind++) {
+        for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+            check_at_page_edges(mapped, sizes[s], kind, false);
+            check_at_page_edges(mapped, sizes[s], kind, true);
+        }
+    }
+    munmap(mapped, mapped_len);
+}
+
+#endif
 
 /* One packet of a batch, changed in each of its bytes. */
 static void test_change_of_each_byte(void **state)
@@ -391,6 +455,9 @@ int main(void)
         cmocka_unit_test(test_short_last),
         cmocka_unit_test(test_mixed_lengths),
         cmocka_unit_test(test_longest),
+#ifndef _WIN32
+        cmocka_unit_test(test_page_edges),
+#endif
         cmocka_unit_test(test_change_of_each_byte),
         cmocka_unit_test(test_change_of_each_packet),
         cmocka_unit_test(test_other_nonce_and_key),
