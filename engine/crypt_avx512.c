@@ -441,7 +441,7 @@ static unsigned set_width(unsigned n)
         return 16;
     if (n > 5)
         return 8;
-    return n > 2 ? 4 : 0;
+    return n > 3 ? 4 : 0;
 }
 
 /* Falling order of length, so that the packets of a set differ little. Mostly they have it already. */

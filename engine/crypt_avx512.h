@@ -5,7 +5,7 @@
  *
  * The packets are sorted by length and cut into sets of up to 32, 16, 8 or 4, so that the 32 blocks of a ChaCha20
  * step and the eight messages of a Poly1305 step are mostly full; the one-time keys are ordinary blocks among the others,
- * so neither they nor the tails of packets cost a step of their own. One or two packets go to BoringSSL.
+ * so neither they nor the tails of packets cost a step of their own. Up to three packets go to BoringSSL.
  *
  * Secrets: branches and addresses depend on lengths, counters, batch size and the validity of tags only. Opening
  * checks the tags of a set before it decrypts, and writes nothing to packets that are not authentic. What a set leaves
