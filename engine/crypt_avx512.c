@@ -38,7 +38,7 @@ struct set {
     struct crypt_packet *packets[SET_MAX];
 
     /* Secret from here on. */
-    uint32_t key[KEY_WORDS] __attribute__((aligned(64)));
+    uint32_t key[KEY_WORDS];
     struct chacha_unit unit[2];
     vec key_words[2][KEY_WORDS]; /* of block 0, lanes as in `unit` */
     vec stream[CHACHA_LANES];    /* step 0: a block per lane; later room for one unit */

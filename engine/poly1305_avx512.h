@@ -135,22 +135,30 @@ struct poly_blocks {
     vec low[4], high[4];
 };
 
+/* pairs[i]: of messages 2i and 2i + 1 by turns, half of each of their four blocks. */
+INLINE void poly_transpose_half(vec out[4], const vec pairs[4])
+{
+    vec p = _mm512_shuffle_i64x2(pairs[0], pairs[1], 0x44);
+    vec q = _mm512_shuffle_i64x2(pairs[0], pairs[1], 0xee);
+    vec r = _mm512_shuffle_i64x2(pairs[2], pairs[3], 0x44);
+    vec s = _mm512_shuffle_i64x2(pairs[2], pairs[3], 0xee);
+    out[0] = _mm512_shuffle_i64x2(p, r, 0x88);
+    out[1] = _mm512_shuffle_i64x2(p, r, 0xdd);
+    out[2] = _mm512_shuffle_i64x2(q, s, 0x88);
+    out[3] = _mm512_shuffle_i64x2(q, s, 0xdd);
+}
+
 /* in[i]: 64 bytes of message i, which stays in lane i. */
 INLINE void poly_transpose(struct poly_blocks *b, const vec in[POLY_LANES])
 {
-    UNROLL for (int k = 0; k < 2; k++)
+    vec low[4], high[4];
+    UNROLL for (int i = 0; i < 4; i++)
     {
-        vec *out = k ? b->high : b->low, x[4];
-        UNROLL for (int i = 0; i < 4; i++) x[i] =
-            k ? _mm512_unpackhi_epi64(in[2 * i], in[2 * i + 1])
-              : _mm512_unpacklo_epi64(in[2 * i], in[2 * i + 1]);
-        vec p = _mm512_shuffle_i64x2(x[0], x[1], 0x44), q = _mm512_shuffle_i64x2(x[0], x[1], 0xee);
-        vec r = _mm512_shuffle_i64x2(x[2], x[3], 0x44), s = _mm512_shuffle_i64x2(x[2], x[3], 0xee);
-        out[0] = _mm512_shuffle_i64x2(p, r, 0x88);
-        out[1] = _mm512_shuffle_i64x2(p, r, 0xdd);
-        out[2] = _mm512_shuffle_i64x2(q, s, 0x88);
-        out[3] = _mm512_shuffle_i64x2(q, s, 0xdd);
+        low[i] = _mm512_unpacklo_epi64(in[2 * i], in[2 * i + 1]);
+        high[i] = _mm512_unpackhi_epi64(in[2 * i], in[2 * i + 1]);
     }
+    poly_transpose_half(b->low, low);
+    poly_transpose_half(b->high, high);
 }
 
 /* h = (h + b0) r^n + b1 r^(n-1) + ... for n blocks, 1 to 4, in the lanes of `active`; the others stay. */
