@@ -97,6 +97,7 @@ static bool start(struct bench_engine *b, const struct pipeline_case *c, char *w
                                    .crypto = c->crypto,
                                    .mtu = c->inner_len,
                                    .peers_max = IO_MEMORY_WORKERS_MAX,
+                                   .helpers = ENGINE_HELPERS_ALWAYS,
                                    .pin = true};
     struct engine_tun tun = {.queues = c->workers, .offloads = COALESCE_TCP | COALESCE_UDP};
     struct engine_route routes[IO_MEMORY_WORKERS_MAX];

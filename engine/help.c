@@ -6,6 +6,7 @@
 
 #include "engine/worker.h"
 #include "platform/clock.h"
+#include "platform/thread.h"
 
 enum {
     SPIN_LOOPS = 64 /* between two looks at the clock */
@@ -41,6 +42,25 @@ static bool queues_empty(const struct worker *w) REQUIRES_ROLE(role_worker)
            ticket_queue_len(&w->help.queues[HELP_OPEN]) == 0;
 }
 
+/* Looks at the machine's idle time once in a window. */
+static bool has_spare_cpu(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    struct help *h = &w->help;
+    uint64_t passed = time_since(w->now, h->spare_start);
+
+    if (passed < HELP_SPARE_WINDOW_NS)
+        return h->spare;
+    uint64_t idle = thread_cpus_idle(), spare = idle - h->spare_idle + h->spare_helped;
+    bool lately = passed < 2 * (uint64_t)HELP_SPARE_WINDOW_NS; /* else this window says little */
+    h->spare = idle == 0 || (lately && spare >= passed / HELP_SPARE_FRACTION &&
+                             h->spare_rounds < HELP_SPARE_ROUNDS);
+    h->spare_rounds = h->spare ? h->spare_rounds + 1 : 0;
+    h->spare_start = w->now;
+    h->spare_idle = idle;
+    h->spare_helped = 0;
+    return h->spare;
+}
+
 /* Looks at the clock of the thread once in a window. */
 static bool is_saturated(struct worker *w) REQUIRES_ROLE(role_worker)
 {
@@ -54,7 +74,7 @@ static bool is_saturated(struct worker *w) REQUIRES_ROLE(role_worker)
         h->window_start = w->now;
         h->window_cpu = cpu;
     }
-    return h->saturated;
+    return h->saturated && has_spare_cpu(w);
 }
 
 void help_begin(struct worker *w, unsigned n)
@@ -86,6 +106,7 @@ static void wake_one(struct worker *w) REQUIRES_ROLE(role_worker)
 void help_queue(struct worker *w, struct help_job *job, bool offered)
 {
     job->queued = w->now;
+    job->took_ns = 0;
     bool pushed = ticket_push(&w->help.queues[job->kind], &job->ticket,
                               offered ? TICKET_OFFERED : TICKET_DONE);
     ASSERT(pushed);
@@ -105,8 +126,10 @@ struct help_job *help_first(const struct worker *w, enum help_kind kind)
 bool help_settle(struct worker *w, struct help_job *job, bool wait, bool *late)
 {
     *late = false;
-    if (ticket_is_done(&job->ticket))
+    if (ticket_is_done(&job->ticket)) {
+        w->help.spare_helped += job->took_ns;
         return true;
+    }
     if (ticket_take(&job->ticket)) {
         run(w, job);
         ticket_finish(&job->ticket);
@@ -207,7 +230,10 @@ static bool help_one(struct worker *w, struct worker *owner) REQUIRES_ROLE(role_
         return false;
     if (UNLIKELY(w->freeze_job_ns > 0))
         stand_still(w);
-    run(w, CONTAINER_OF(t, struct help_job, ticket));
+    struct help_job *job = CONTAINER_OF(t, struct help_job, ticket);
+    time_ns start = clock_now();
+    run(w, job);
+    job->took_ns = time_since(clock_now(), start);
     ticket_finish(t);
     tally(w, TALLY_HELP_GIVEN, 1);
     if (sleeper_must_wake(&owner->sleeper))

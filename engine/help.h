@@ -4,8 +4,10 @@
  * that have none seal or open them; the owner, which works through its own offers too, lets them leave in the order in
  * which it made them. All else (routes, counters, replay window, path) stays with the owner.
  *
- * A backlog alone is no reason: it also comes from a CPU that has too much else to do, and then more threads make
- * things worse. So a worker asks for help only when it ran nearly all the time lately, and still does not keep up.
+ * A backlog alone is no reason: it also comes from CPUs that have too much else to do, and then more threads make
+ * things worse. So a worker asks for help only when it ran nearly all the time lately and still does not keep up, and
+ * when the machine has had CPU time to spare. What helpers used counts as spare; now and then they pause, to see whether it
+ * still is.
  *
  * What is offered is sealed or opened from one place into another, so the owner loses nothing when a helper is
  * suspended in the middle: after HELP_LATE_NS it does the batch again, elsewhere, and goes on; what the helper
@@ -31,6 +33,9 @@ enum {
     HELP_LATE_NS = 300000,  /* some twenty times what a batch takes */
     HELP_LINGER_NS = 30000, /* a helper looks for more so long before it sleeps */
     HELP_WINDOW_NS = 1000000,
+    HELP_SPARE_WINDOW_NS = 100000000,
+    HELP_SPARE_FRACTION = 4,  /* a CPU's time divided by this is spare: worth it */
+    HELP_SPARE_ROUNDS = 20,   /* windows with help before one without */
     HELP_BUSY_SIXTEENTHS = 15 /* of a window on a CPU: the worker is saturated */
 };
 
@@ -48,6 +53,7 @@ struct help_job {
     const struct crypt_key *key;
     struct crypt_packet *packets;
     time_ns queued;
+    uint64_t took_ns; /* a helper's time for it, 0: it was no helper */
 };
 
 /*
@@ -58,7 +64,11 @@ struct help {
     bool backlog, busy, saturated;
     time_ns window_start;
     uint64_t window_cpu; /* CPU time of the thread at its start, ns */
-    unsigned late_n;     /* jobs that were done again, and that a helper still holds */
+    bool spare;          /* the machine has CPU time to spare */
+    unsigned spare_rounds;
+    time_ns spare_start;
+    uint64_t spare_idle, spare_helped; /* the machine's idle time then, helpers' time since, ns */
+    unsigned late_n; /* jobs that were done again, and that a helper still holds */
     struct ticket_queue queues[HELP_KINDS];
 };
 

@@ -4,6 +4,7 @@
 #define FZ_PLATFORM_THREAD_H
 
 #include <pthread.h>
+#include <stdint.h>
 
 #include "platform/base/err.h"
 
@@ -13,6 +14,12 @@ enum err thread_start(pthread_t *out, const char *name, int cpu, void *(*run)(vo
 
 /* CPUs usable by this process: affinity mask and cgroup quota (rounded up), at least 1. */
 unsigned thread_cpus_usable(void);
+
+/*
+ * Time that the machine's CPUs have been idle, in ns, summed over all of them; it grows in steps of a timer tick or so.
+ * 0: unknown. Costs a good many microseconds.
+ */
+uint64_t thread_cpus_idle(void);
 
 /* The i-th CPU of the affinity mask (i < thread_cpus_usable()), -1 if unknown. */
 int thread_cpu_nth(unsigned i);

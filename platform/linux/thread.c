@@ -3,6 +3,7 @@
 #include "platform/thread.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "platform/base/log.h"
+#include "platform/base/time.h"
 #include "platform/linux/cpu_quota.h"
 
 enum {
@@ -44,6 +46,25 @@ unsigned thread_cpus_usable(void)
     if (quota != 0 && quota < cpus)
         cpus = quota;
     return cpus > 0 ? cpus : 1;
+}
+
+/* "cpu  user nice system idle iowait ...", in ticks. Who waits for I/O leaves the CPU idle as well. */
+uint64_t thread_cpus_idle(void)
+{
+    unsigned long long idle, iowait;
+    long ticks = sysconf(_SC_CLK_TCK);
+    char line[256];
+    int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, line, sizeof line - 1) : -1;
+
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0 || ticks <= 0)
+        return 0;
+    line[n] = 0;
+    if (sscanf(line, "cpu %*u %*u %*u %llu %llu", &idle, &iowait) != 2)
+        return 0;
+    return (idle + iowait) * (NS_PER_SEC / (uint64_t)ticks);
 }
 
 int thread_cpu_nth(unsigned i)

@@ -26,6 +26,14 @@ unsigned thread_cpus_usable(void)
     return cpus > 0 ? (unsigned)cpus : 1;
 }
 
+uint64_t thread_cpus_idle(void)
+{
+    FILETIME idle, kernel, user;
+    if (!GetSystemTimes(&idle, &kernel, &user))
+        return 0;
+    return ((uint64_t)idle.dwHighDateTime << 32 | idle.dwLowDateTime) * 100;
+}
+
 int thread_cpu_nth(unsigned i)
 {
     uint64_t mask = process_mask();
