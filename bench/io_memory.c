@@ -30,6 +30,8 @@ struct io {
     uint8_t *buffers; /* of the kind that the plan gives */
     uint16_t *free;
     unsigned n_free;
+    struct io_rx *made; /* of a chunk, made_n of them, made_next is the next to be given */
+    unsigned made_n, made_next;
     bool tun_filled;
     struct io_send *done_head, **done_tail;
     struct io_stats stats;
@@ -89,6 +91,7 @@ enum err io_new(struct io **out, const struct io_config *config)
     io->n_buffers[IO_RX_UDP] = config->udp_buffers;
     io->buffers = mem_check(aligned_alloc(64, (size_t)n * STRIDE));
     io->free = mem_zalloc(n, sizeof *io->free);
+    io->made = mem_zalloc(n, sizeof *io->made);
     for (unsigned i = 0; i < n; i++)
         io->free[io->n_free++] = (uint16_t)(n - 1 - i);
     io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -111,6 +114,7 @@ void io_free(struct io *io)
         close(io->wake_fd);
     free(io->buffers);
     free(io->free);
+    free(io->made);
     free(io);
 }
 
@@ -158,7 +162,7 @@ void io_detach_tun(struct io *io)
 
 /* ---- receiving ---- */
 
-static struct io_rx receive(struct io *io, struct traffic *t)
+static struct io_rx make(struct io *io, struct traffic *t)
 {
     uint16_t id = io->free[--io->n_free];
     uint8_t *buffer = io->buffers + (size_t)id * STRIDE;
@@ -178,6 +182,26 @@ static struct io_rx receive(struct io *io, struct traffic *t)
         rx.len = t->frame_len;
     }
     return rx;
+}
+
+static struct io_rx receive(struct io *io, struct traffic *t)
+{
+    return plan->chunk > 0 ? io->made[io->made_next++] : make(io, t);
+}
+
+/* With chunks: all that was given is not back yet. */
+static bool chunk_is_out(const struct io *io)
+{
+    return plan->chunk > 0 && io->made_next == io->made_n && io->n_free < io->n_buffers[IO_RX_UDP];
+}
+
+static void make_chunk(struct io *io)
+{
+    io->made_next = io->made_n = 0;
+    while (io->made_n < size_min(plan->chunk, io->n_buffers[IO_RX_UDP])) {
+        io->made[io->made_n] = make(io, plan->traffic[io->index]);
+        io->made_n++;
+    }
 }
 
 static void wait_for_wake(struct io *io, time_ns deadline)
@@ -206,6 +230,11 @@ static unsigned quota(struct io *io, int now)
         uint64_t left = (plan->packets - io->totals.packets + t->per_frame - 1) / t->per_frame;
         n = (unsigned)size_min(n, left);
     }
+    if (plan->chunk > 0) {
+        if (io->made_next == io->made_n)
+            make_chunk(io);
+        return (unsigned)size_min(n, io->made_n - io->made_next);
+    }
     return (unsigned)size_min(n, io->n_free);
 }
 
@@ -217,9 +246,12 @@ unsigned io_wait(struct io *io, struct io_rx *out, unsigned max, time_ns deadlin
     bool source = io->index >= 0 && (unsigned)io->index < plan->sources;
     uint32_t current = __atomic_load_n(&stage, __ATOMIC_ACQUIRE);
     int now = (int)(current & PHASE_MASK);
-    unsigned n = source ? (unsigned)size_min(quota(io, now), max) : 0;
+    bool out_there = source && now != IO_MEMORY_IDLE && chunk_is_out(io);
+    unsigned n = source && !out_there ? (unsigned)size_min(quota(io, now), max) : 0;
 
-    if (n == 0) {
+    if (out_there) {
+        /* looks again at once */
+    } else if (n == 0) {
         bool stalled = source && now != IO_MEMORY_IDLE && io->n_free == 0;
         if (!stalled)
             __atomic_store_n(&io->rests_in, current, __ATOMIC_RELEASE);

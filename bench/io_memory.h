@@ -29,6 +29,11 @@ struct io_memory_plan {
     bool ingress;     /* datagrams, else TUN frames */
     unsigned sources; /* workers 0 to sources - 1 */
     unsigned burst;   /* buffers per io_wait */
+    /*
+     * ingress: so many buffers are made at once, and the next ones when all have come back; until then every moment
+     * counts. 0: as many as io_wait gives. Helpers would do a part of their work while datagrams are made.
+     */
+    unsigned chunk;
     uint64_t
         packets; /* each source goes idle when it has given so many while counting; 0: no limit */
     struct traffic *traffic[IO_MEMORY_WORKERS_MAX];

@@ -267,18 +267,15 @@ static bool measure_case(struct plan *p, bool ingress, bool channel, unsigned in
     return false;
 }
 
-static double rate(const struct pipeline_outcome *r)
-{
-    return (double)r->packets / (double)r->wall_ns;
-}
-
 /* Workers 1 and n in turn, with n peers and with one; each against the AEAD alone on as many threads. */
 static bool measure_scaling(struct plan *p, bool ingress, unsigned workers)
 {
-    struct pipeline_case one = case_of(p->o, ingress, false, SCALING_INNER), many = one, hot = one;
+    struct pipeline_case one = case_of(p->o, ingress, false, SCALING_INNER), many, hot;
     struct pipeline_outcome r1, rn, rh, a1, an;
     char why[256], label[64], base[128];
 
+    one.apart = true;
+    many = hot = one;
     many.workers = many.peers = hot.workers = workers;
     snprintf(label, sizeof label, "%s, %u workers", direction(ingress), workers);
     step(p, label);
@@ -290,12 +287,12 @@ static bool measure_scaling(struct plan *p, bool ingress, unsigned workers)
         usage_fail_run("pipeline", "%s: %s", label, why);
         return false;
     }
-    double aead = rate(&an) / rate(&a1);
+    double aead = an.rate / a1.rate;
     snprintf(base, sizeof base, "pipeline/scaling/%s/%u/%s/%u_workers", direction(ingress),
              SCALING_INNER, r1.crypto, workers);
     add(p, base, "aead_alone", "x", RESULT_NEITHER, GATE_NONE, aead);
-    add(p, base, "peers", "of AEAD's", RESULT_HIGHER, GATE_NONE, rate(&rn) / rate(&r1) / aead);
-    add(p, base, "hot_peer", "of AEAD's", RESULT_HIGHER, GATE_NONE, rate(&rh) / rate(&r1) / aead);
+    add(p, base, "peers", "of AEAD's", RESULT_HIGHER, GATE_NONE, rn.rate / r1.rate / aead);
+    add(p, base, "hot_peer", "of AEAD's", RESULT_HIGHER, GATE_NONE, rh.rate / r1.rate / aead);
     return true;
 }
 

@@ -18,8 +18,10 @@
 
 enum {
     WARM_MS = 30,
+    SETTLE_MS = 5,
     PATIENCE_MS = 20000, /* valgrind is slow */
-    SLOT_BYTES = 66 * 1024
+    SLOT_BYTES = 66 * 1024,
+    CHUNK = 32
 };
 
 struct bench_engine {
@@ -103,8 +105,11 @@ static bool start(struct bench_engine *b, const struct pipeline_case *c, char *w
     struct engine_route routes[IO_MEMORY_WORKERS_MAX];
 
     memset(b, 0, sizeof *b);
-    b->plan = (struct io_memory_plan){
-        .ingress = c->ingress, .sources = c->peers, .burst = PIPELINE_BURST, .packets = c->packets};
+    b->plan = (struct io_memory_plan){.ingress = c->ingress,
+                                      .sources = c->peers,
+                                      .burst = PIPELINE_BURST,
+                                      .chunk = c->apart && c->ingress ? CHUNK : 0,
+                                      .packets = c->packets};
     if (engine_new(&b->engine, &config, why, (unsigned)why_size) != ERR_OK)
         return false;
     for (unsigned i = 0; i < c->workers; i++)
@@ -140,6 +145,18 @@ static bool wait_done(struct bench_engine *b)
     return false;
 }
 
+/* The count when the last batches are back from helpers. */
+static uint64_t settled(const struct bench_engine *b, enum verdict v)
+{
+    uint64_t last, n = total(b->engine, v);
+    do {
+        last = n;
+        sleep_ms(SETTLE_MS);
+        n = total(b->engine, v);
+    } while (n != last);
+    return n;
+}
+
 /* Counts for c->ms, or until each source has given its packets. */
 static bool count(struct bench_engine *b, const struct pipeline_case *c,
                   struct pipeline_outcome *out)
@@ -170,6 +187,8 @@ static void add_totals(struct pipeline_outcome *out, const struct io_memory_tota
     out->sends += t->sends;
     out->frames += t->frames;
     out->bytes += t->bytes;
+    if (t->packets > 0 && t->counts.ns > 0)
+        out->rate += (double)t->packets / (double)t->counts.ns;
 }
 
 /* Everything that was given arrived, and what was looked at was right. */
@@ -213,7 +232,7 @@ bool pipeline_run(const struct pipeline_case *c, struct pipeline_outcome *out, c
         snprintf(why, why_size, "the workers do not come to rest");
         goto out;
     }
-    uint64_t before = total(b.engine, c->ingress ? VERDICT_IN_FORWARDED : VERDICT_OUT_FORWARDED);
+    uint64_t before = settled(&b, c->ingress ? VERDICT_IN_FORWARDED : VERDICT_OUT_FORWARDED);
     if (!count(&b, c, out)) {
         snprintf(why, why_size, "the workers do not come to an end");
         goto out;

@@ -20,6 +20,7 @@ struct pipeline_case {
     unsigned workers;
     unsigned peers; /* peer i belongs to worker i; at most `workers` */
     enum crypt_backend crypto;
+    bool apart;       /* traffic is made apart from counting, see io_memory.h: chunk */
     unsigned ms;      /* how long to count */
     uint64_t packets; /* or, if not 0, how many packets of each peer */
 };
@@ -28,6 +29,8 @@ struct pipeline_outcome {
     struct counts counts; /* of all workers */
     uint64_t packets;     /* of all peers */
     uint64_t wall_ns;
+    double
+        rate; /* packets per ns, summed over the workers with peers; making traffic takes no time */
     uint64_t sends, frames, bytes;
     double clock_rate; /* cycles per ns, measured beside it */
     const char *crypto;
