@@ -21,9 +21,10 @@ enum {
 #define COMMAND_NO_PEER UINT32_MAX
 
 enum command_kind {
-    COMMAND_PEER_ADD,    /* peer */
-    COMMAND_PEER_REMOVE, /* slot; answered by ACK_SESSION_GONE for each session, then ACK_PEER_GONE */
-    COMMAND_ENDPOINT,    /* slot, endpoint, source: where to send from now on */
+    COMMAND_PEER_ADD, /* peer */
+    COMMAND_PEER_REMOVE, /* slot; answered by ACK_SESSION_GONE for each session, and ACK_PEER_GONE; that
+                              of a session that a helper holds may come later */
+    COMMAND_ENDPOINT,      /* slot, endpoint, source: where to send from now on */
     COMMAND_SESSION_ADD,   /* slot, session; staged packets leave if it is usable at once */
     COMMAND_SESSIONS_DROP, /* slot: all sessions of the peer end */
     COMMAND_STAGE_PURGE,   /* slot: no session came to be */

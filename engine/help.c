@@ -176,6 +176,7 @@ void help_drain(struct worker *w)
         return;
     ingress_collect(w, true);
     train_collect_queued(w, true);
+    ingress_release(w);
 }
 
 void help_stop(struct worker *w)
