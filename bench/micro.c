@@ -70,8 +70,9 @@ static const struct option flags[] = {
     {"help", no_argument, NULL, 'h'},          {0}};
 
 /* One option with its value. False: it is not right. */
-static bool take_option(struct options *o, int flag, const char *value)
+static bool take_option(void *options, int flag, const char *value)
 {
+    struct options *o = options;
     uint64_t n = 0;
     bool ok = true;
     switch (flag) {
@@ -106,24 +107,9 @@ static bool take_option(struct options *o, int flag, const char *value)
 /* -1: go on; else the exit code. */
 static int parse(struct options *o, int argc, char **argv)
 {
-    int flag, index = 0;
     *o = (struct options){
         .rounds = 5, .ms = 20, .threads = (unsigned)size_min(thread_cpus_usable(), 4)};
-    optind = 0;
-    opterr = 0;
-    while ((flag = getopt_long(argc, argv, ":h", flags, &index)) >= 0) {
-        if (flag == 'h') {
-            fputs(help, stdout);
-            return BENCH_OK;
-        }
-        if (flag == ':' || flag == '?')
-            return usage_fail_getopt("micro", flag, flags, argv);
-        if (!take_option(o, flag, optarg))
-            return usage_fail("micro", "--%s: '%s' is not possible", flags[index].name, optarg);
-    }
-    if (optind < argc)
-        return usage_fail("micro", "unexpected argument '%s'", argv[optind]);
-    return -1;
+    return usage_parse("micro", help, flags, take_option, o, (struct usage_args){argc, argv});
 }
 
 /* ---- the cases ---- */

@@ -56,6 +56,28 @@ bool usage_number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
     return *end == '\0' && *out >= min && *out <= max;
 }
 
+int usage_parse(const char *command, const char *help, const struct option *flags,
+                bool (*take)(void *options, int flag, const char *value), void *options,
+                struct usage_args args)
+{
+    int flag, index = 0;
+    optind = 0; /* getopt starts anew */
+    opterr = 0;
+    while ((flag = getopt_long(args.argc, args.argv, ":h", flags, &index)) >= 0) {
+        if (flag == 'h') {
+            fputs(help, stdout);
+            return BENCH_OK;
+        }
+        if (flag == ':' || flag == '?')
+            return usage_fail_getopt(command, flag, flags, args.argv);
+        if (!take(options, flag, optarg))
+            return usage_fail(command, "--%s: '%s' is not possible", flags[index].name, optarg);
+    }
+    if (optind < args.argc)
+        return usage_fail(command, "unexpected argument '%s'", args.argv[optind]);
+    return -1;
+}
+
 int usage_fail_run(const char *command, const char *fmt, ...)
 {
     va_list ap;

@@ -5,6 +5,12 @@
 
 #include <getopt.h>
 #include <stdbool.h>
+
+struct usage_args {
+    int argc;
+    char **argv;
+};
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -21,6 +27,14 @@ int usage_fail_getopt(const char *command, int code, const struct option *flags,
 
 /* The value of an option: a whole number from min to max, in digits only. */
 bool usage_number(const char *text, uint64_t min, uint64_t max, uint64_t *out);
+
+/*
+ * A command line of long options without other arguments: prints `help` for --help, and hands each other option to
+ * `take`, which says whether its value is possible. Returns -1 to go on, or the exit code.
+ */
+int usage_parse(const char *command, const char *help, const struct option *flags,
+                bool (*take)(void *options, int flag, const char *value), void *options,
+                struct usage_args args);
 
 /* "fzbench COMMAND: problem". Returns BENCH_FAILED. */
 int usage_fail_run(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
