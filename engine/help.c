@@ -123,13 +123,20 @@ struct help_job *help_first(const struct worker *w, enum help_kind kind)
     return t ? CONTAINER_OF(t, struct help_job, ticket) : NULL;
 }
 
+/* Done, by whomever; what a helper spent on it was CPU time to spare. */
+static bool is_back(struct worker *w, const struct help_job *job) REQUIRES_ROLE(role_worker)
+{
+    if (!ticket_is_done(&job->ticket))
+        return false;
+    w->help.spare_helped += job->took_ns;
+    return true;
+}
+
 bool help_settle(struct worker *w, struct help_job *job, bool wait, bool *late)
 {
     *late = false;
-    if (ticket_is_done(&job->ticket)) {
-        w->help.spare_helped += job->took_ns;
+    if (is_back(w, job))
         return true;
-    }
     if (ticket_take(&job->ticket)) {
         run(w, job);
         ticket_finish(&job->ticket);
@@ -137,13 +144,13 @@ bool help_settle(struct worker *w, struct help_job *job, bool wait, bool *late)
     }
     for (time_ns now = w->now;; now = clock_now()) {
         if (time_since(now, job->queued) >= HELP_LATE_NS) {
-            *late = !ticket_is_done(&job->ticket);
+            *late = !is_back(w, job);
             return !*late;
         }
         if (!wait)
             return false;
         for (unsigned i = 0; i < SPIN_LOOPS; i++) {
-            if (ticket_is_done(&job->ticket))
+            if (is_back(w, job))
                 return true;
             pause_cpu();
         }
