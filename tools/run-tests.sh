@@ -93,7 +93,8 @@ for command in "$@"; do
         reason="exit code $status"
         [[ $status -ne 124 && $status -ne 137 ]] || reason="not finished after $limit s"
         [[ $status -le 128 || $status -eq 137 ]] || reason="signal $(kill -l $((status - 128)))"
-        printf 'FAIL %s %s: %s (%s); the end of %s:\n' "$suite" "$name" "$reason" "$took" "$log"
+        said=$(grep -aE 'FAIL: |ERROR: |panic|\[  FAILED  \] [a-z]' "$log" | tail -n 1 | cut -c 1-300)
+        printf 'FAIL %s %s: %s (%s)%s; the end of %s:\n' "$suite" "$name" "$reason" "$took" "${said:+: $said}" "$log"
         tail -n 40 "$log" | sed 's/^/    | /'
         ;;
     esac

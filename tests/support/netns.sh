@@ -413,6 +413,14 @@ tunnel_down() {
     [[ ${T_IMPL[$name]} != ours ]] || counters_clean "$name"
     kill -TERM "${T_PID[$name]}" 2>/dev/null || true
     finish "${T_PID[$name]}" 5 || status=$?
+    if [[ $status -eq 124 && ${T_IMPL[$name]} != ours ]]; then
+        # wireguard-go sometimes does not end at once on a loaded machine: not what is tested here.
+        say "${T_IMPL[$name]} $name is killed"
+        kill -KILL "${T_PID[$name]}" 2>/dev/null || true
+        wait "${T_PID[$name]}" 2>/dev/null || true
+        rm -f "$RUN_DIR/${T_TUN[$name]}.sock"
+        status=0
+    fi
     [[ $status -eq 0 ]] || fail "tunnel $name (${T_IMPL[$name]}) ended with $status"
     tunnel_gone "$name"
 }
@@ -591,7 +599,7 @@ one_ping() { # NS ADDRESS
 
 iperf_server() { # NS
     spawn "iperf-$1" "$1" iperf3 --server --forceflush
-    eventually 5 iperf_listens "$1" || fail "iperf3 does not listen in $1"
+    eventually 15 iperf_listens "$1" || fail "iperf3 does not listen in $1"
 }
 
 iperf_listens() {
@@ -628,7 +636,7 @@ flow_receiver() {
     rm -f "$TMP/$name.log"
     spawn "$name" "$where" "$(support flows)" receive "$port" "$@"
     FLOW_PID[$name]=$SPAWNED
-    eventually 5 udp_listens "$where" "$port" || fail "$name does not listen"
+    eventually 15 udp_listens "$where" "$port" || fail "$name does not listen"
 }
 declare -A FLOW_PID=()
 
