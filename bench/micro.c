@@ -21,7 +21,8 @@ static const char help[] =
     "\n"
     "Measures the parts of the packet path one by one, and checks what they do:\n"
     "sealing and opening by each backend, checksums, segmentation, coalescing, route\n"
-    "lookups, the replay window, the ring between workers, the source cache.\n"
+    "lookups, the replay window, the ring between workers, batches handed from one\n"
+    "CPU to another, the source cache.\n"
     "\n"
     "      --only LIST       these parts: names separated by commas, or the beginnings\n"
     "                        of names up to a slash, such as aead/seal,replay\n"
@@ -126,6 +127,7 @@ static struct micro_list *all_cases(const struct options *o)
     micro_route_cases(l);
     micro_replay_cases(l);
     micro_ring_cases(l, cpus);
+    micro_handed_cases(l, cpus);
     micro_source_cases(l);
     micro_source_thread_cases(l, o->threads, cpus);
     return l;

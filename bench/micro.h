@@ -70,6 +70,7 @@ void micro_coalesce_cases(struct micro_list *l);
 void micro_route_cases(struct micro_list *l);
 void micro_replay_cases(struct micro_list *l);
 void micro_ring_cases(struct micro_list *l, unsigned cpus);
+void micro_handed_cases(struct micro_list *l, unsigned cpus);
 void micro_source_cases(struct micro_list *l);
 void micro_source_thread_cases(struct micro_list *l, unsigned threads, unsigned cpus);
 

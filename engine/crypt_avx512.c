@@ -4,6 +4,7 @@
 
 #include "engine/avx512.h"
 #include "platform/base/bytes.h"
+#include "platform/base/cache.h"
 #include "platform/base/err.h"
 
 #ifdef HAVE_AVX512_CODE
@@ -23,7 +24,8 @@ enum {
     SET_MAX = CHACHA_LANES,
     KEY_WORDS = 8,
     BLOCK = 64,
-    STACK_WIPE = 8192 /* what the functions below sets_run use at most */
+    POLY_AHEAD = 4 * POLY_CHUNK, /* how far ahead of the authentication lines are asked for */
+    STACK_WIPE = 8192            /* what the functions below sets_run use at most */
 };
 
 /*
@@ -131,12 +133,28 @@ INLINE void unit_xor_left(const struct set *s, unsigned lane, const vec *v, size
         s->to[lane + i] + at, s->from[lane + i] + at, s->left[lane + i] - (int64_t)at, v[i]);
 }
 
+/*
+ * Asks for the lines that the step will read and write after its rounds: 32 streams are more than a CPU sees by itself,
+ * and with helpers another CPU had them last. A block's first line is the last one of the block before.
+ */
+INLINE void set_prefetch(const struct set *s, size_t at)
+{
+    for (unsigned i = 0; i < CHACHA_LANES; i++)
+        cache_fetch((const void *)(s->from[i] + at + BLOCK - 1));
+    if (s->from[0] == s->to[0])
+        return;
+    for (unsigned i = 0; i < CHACHA_LANES; i++)
+        cache_claim((const void *)(s->to[i] + at + BLOCK - 1));
+}
+
 INLINE void set_step(struct set *s, unsigned step, bool full)
 {
     vec a[16], b[16];
     vec block_a = set_block(s, 0, step), block_b = set_block(s, 1, step);
     size_t at = (size_t)step * s->per_step * BLOCK;
 
+    if (full)
+        set_prefetch(s, at);
     chacha_start(a, s->key, &s->unit[0], block_a);
     chacha_start(b, s->key, &s->unit[1], block_b);
     chacha_rounds(a, b);
@@ -277,6 +295,14 @@ INLINE void poly_tail(struct poly *p, const struct messages *m)
     poly_last(p, &b, present);
 }
 
+INLINE void messages_prefetch(const struct messages *m, int eights, uint32_t at)
+{
+    for (int e = 0; e < eights; e++) {
+        for (int i = 0; i < POLY_LANES; i++)
+            cache_fetch((const void *)(m[e].at[i] + at + POLY_CHUNK - 1));
+    }
+}
+
 /* Messages of `eights` eights, side by side for the sake of latency. */
 INLINE void poly_messages(struct poly *p, const struct messages *m, int eights)
 {
@@ -289,6 +315,8 @@ INLINE void poly_messages(struct poly *p, const struct messages *m, int eights)
         }
     }
     for (; at + POLY_CHUNK <= shortest; at += POLY_CHUNK) {
+        if (at + POLY_AHEAD + POLY_CHUNK <= shortest)
+            messages_prefetch(m, eights, at + POLY_AHEAD);
         UNROLL for (int e = 0; e < eights; e++)
         {
             vec in[POLY_LANES];

@@ -2,6 +2,7 @@
 /* Offers, and work for others, see help.h. */
 #include "engine/help.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "engine/worker.h"
@@ -26,8 +27,13 @@ static void pause_cpu(void)
 #endif
 }
 
+/* A job that was offered. The headers, too: their lines are where the packets' are. */
 static void run(struct worker *w, struct help_job *job) REQUIRES_ROLE(role_worker)
 {
+    for (unsigned i = 0; i < job->n && job->head > 0; i++) {
+        const struct crypt_packet *x = &job->packets[i];
+        memcpy(x->data - job->head, x->from - job->head, job->head);
+    }
     if (job->kind == HELP_SEAL)
         crypt_seal(&w->crypt, job->key, job->packets, job->n);
     else

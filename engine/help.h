@@ -49,6 +49,7 @@ enum help_kind {
 struct help_job {
     struct ticket ticket;
     uint8_t kind; /* enum help_kind */
+    uint8_t head; /* bytes before each packet that go where its result goes: a datagram's headers */
     uint16_t n;
     const struct crypt_key *key;
     struct crypt_packet *packets;

@@ -11,6 +11,7 @@
 #include "engine/wire/ip.h"
 #include "engine/wire/wg.h"
 #include "engine/worker.h"
+#include "platform/base/cache.h"
 
 enum err ingress_pool_init(struct worker *w)
 {
@@ -284,6 +285,7 @@ static void open_queue(struct worker *w, struct open_batch *b) REQUIRES_ROLE(rol
     if (!offered)
         batch_open(w, &j->batch);
     j->job.kind = HELP_OPEN;
+    j->job.head = 0;
     j->job.n = (uint16_t)b->n;
     j->job.key = &b->session->receive_key;
     j->job.packets = j->batch.packets;
@@ -325,6 +327,13 @@ static void jobs_collect_late(struct worker *w) REQUIRES_ROLE(role_worker)
     }
 }
 
+/* Asks for the headers that a helper has written. */
+static void batch_fetch(const struct open_batch *b)
+{
+    for (unsigned i = 0; i < b->n; i++)
+        cache_fetch(b->packets[i].data);
+}
+
 void ingress_collect(struct worker *w, bool wait)
 {
     struct help_job *job;
@@ -349,6 +358,7 @@ void ingress_collect(struct worker *w, bool wait)
             w->help.late_n++;
             j = again;
         }
+        batch_fetch(&j->batch);
         open_deliver(w, &j->batch);
         delivered_add(w, j);
     }

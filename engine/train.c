@@ -8,6 +8,7 @@
 
 #include "engine/wire/channel.h"
 #include "engine/worker.h"
+#include "platform/base/cache.h"
 
 enum {
     TRAIN_STRIDE = ALIGN_UP(IO_GSO_BYTES_MAX + 64, 4096)
@@ -222,7 +223,7 @@ static void train_depart(struct worker *w, struct train *t) REQUIRES_ROLE(role_w
 
 /* ---- trains that helpers may seal ---- */
 
-/* Datagram headers and runs of `t` for the memory of `second`, where it is to be sealed. */
+/* Packets and runs of `t` for the memory of `second`, where it is to be sealed. */
 static void train_move(struct train *t, struct train *second)
 {
     ptrdiff_t moved = second->bytes - t->bytes;
@@ -230,8 +231,6 @@ static void train_move(struct train *t, struct train *second)
         struct crypt_packet *x = &t->packets[i];
         x->from = x->data;
         x->data += moved;
-        memcpy(x->data - WG_DATA_PACKET - t->head, x->from - WG_DATA_PACKET - t->head,
-               (size_t)WG_DATA_PACKET + t->head);
     }
     for (unsigned i = 0; i < t->sends_n; i++)
         t->sends[i].data += moved;
@@ -257,6 +256,7 @@ static void train_queue(struct worker *w, struct train *t) REQUIRES_ROLE(role_wo
     }
     keys_hold(t->session);
     t->job.kind = HELP_SEAL;
+    t->job.head = (uint8_t)(WG_DATA_PACKET + t->head);
     t->job.n = t->packets_n;
     t->job.key = &t->session->send_key;
     t->job.packets = t->packets;
@@ -445,6 +445,8 @@ uint8_t *train_append(struct worker *w, struct peer *p, struct session *s, uint3
         .data = message + WG_DATA_PACKET, .len = padded, .counter = s->send_counter++};
     run_extend(t, datagram, need, ecn);
     t->used += need;
+    if (UNLIKELY(w->help.backlog))
+        cache_claim_bytes(t->bytes + t->used, need); /* for the next packet: helpers had them */
     return message + WG_DATA_PACKET;
 }
 

@@ -33,6 +33,7 @@ static void list_all(struct micro_list *l)
     micro_route_cases(l);
     micro_replay_cases(l);
     micro_ring_cases(l, cpus);
+    micro_handed_cases(l, cpus);
     micro_source_cases(l);
     micro_source_thread_cases(l, 2, cpus);
 }
@@ -135,6 +136,11 @@ static void check_case(const struct result *r, const struct micro_case *c, bool 
         check_row(row_of(r, c->name, "p50"), 1, false);
         check_row(row_of(r, c->name, "p99"), 1, false);
         assert_true(result_min(row_of(r, c->name, "p50")) <= result_min(row_of(r, c->name, "p99")));
+    } else if (strncmp(c->name, "handed/", 7) == 0) {
+        static const char *const rows[] = {"own/write_ns", "own/seal_ns", "other/write_ns",
+                                           "other/seal_ns", "ratio"};
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+            check_row(row_of(r, c->name, rows[i]), 1, false);
     } else {
         check_row(row_of(r, c->name, "hits"), 1, false);
         assert_true(c->roaming == (row_of(r, c->name, "roams") != NULL));
