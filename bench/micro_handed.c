@@ -17,7 +17,8 @@
 enum {
     LEN = 1280,
     BATCH = 32,
-    BATCHES = 8, /* buffers that take turns: more than a first-level cache, less than a second */
+    BATCHES =
+        8, /* buffers that take turns: more than a first-level cache holds, less than a second-level one */
     STRIDE = ALIGN_UP(LEN + WG_DATA_OVERHEAD, CACHE_LINE),
     SAMPLES_MAX = 1 << 16 /* of one measurement, the latest */
 };
@@ -215,7 +216,7 @@ static bool measure(const struct micro_case *c, unsigned ms, struct result *r, c
     add_row(c, r, "own/seal_ns", "ns/packet", own_seal);
     add_row(c, r, "other/write_ns", "ns/packet", write);
     add_row(c, r, "other/seal_ns", "ns/packet", seal);
-    add_row(c, r, "ratio", "x", (write + seal) / (own_write + own_seal));
+    add_row(c, r, "slowdown", "x", (write + seal) / (own_write + own_seal));
     return true;
 }
 

@@ -5,13 +5,12 @@
 
 #include <getopt.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct usage_args {
     int argc;
     char **argv;
 };
-#include <stdbool.h>
-#include <stdint.h>
 
 /*
  * "fzbench COMMAND: problem; 'fzbench COMMAND --help' tells more". command: "diff", or "" for fzbench itself. Returns

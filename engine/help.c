@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <ck_pr.h>
+
 #include "engine/worker.h"
 #include "platform/clock.h"
 #include "platform/thread.h"
@@ -16,15 +18,6 @@ enum {
 static bool has_helpers(const struct worker *w)
 {
     return w->engine->config.workers > 1 && w->engine->config.helpers != ENGINE_HELPERS_OFF;
-}
-
-static void pause_cpu(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
 }
 
 /* A job that was offered. The headers, too: their lines are where the packets' are. */
@@ -158,7 +151,7 @@ bool help_settle(struct worker *w, struct help_job *job, bool wait, bool *late)
         for (unsigned i = 0; i < SPIN_LOOPS; i++) {
             if (is_back(w, job))
                 return true;
-            pause_cpu();
+            ck_pr_stall();
         }
     }
 }
@@ -198,7 +191,7 @@ void help_stop(struct worker *w)
     help_drain(w);
     while (w->help.late_n > 0) { /* no thread ends in the middle of a job */
         help_collect(w);
-        pause_cpu();
+        ck_pr_stall();
     }
     ingress_release(w);
 }
@@ -277,7 +270,7 @@ void help_others(struct worker *w)
         if (help_pending(w))
             return; /* the next loop sees it, and what else there is */
         for (unsigned i = 0; i < SPIN_LOOPS; i++)
-            pause_cpu();
+            ck_pr_stall();
     }
 }
 

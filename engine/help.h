@@ -92,8 +92,8 @@ void help_work(struct worker *w) REQUIRES_ROLE(role_worker);
 /* Hands on what is done; does what is late. */
 void help_collect(struct worker *w) REQUIRES_ROLE(role_worker);
 /*
- * Empties both queues: afterwards nothing but late jobs refers to a session, a peer or a path. Between two batches only: no
- * record of this loop has been processed.
+ * Empties both queues: afterwards nothing but late jobs refers to a session, a peer or a path. Between two batches
+ * only: no record of this loop has been processed.
  */
 void help_drain(struct worker *w) REQUIRES_ROLE(role_worker);
 

@@ -138,7 +138,7 @@ static void check_case(const struct result *r, const struct micro_case *c, bool 
         assert_true(result_min(row_of(r, c->name, "p50")) <= result_min(row_of(r, c->name, "p99")));
     } else if (strncmp(c->name, "handed/", 7) == 0) {
         static const char *const rows[] = {"own/write_ns", "own/seal_ns", "other/write_ns",
-                                           "other/seal_ns", "ratio"};
+                                           "other/seal_ns", "slowdown"};
         for (size_t i = 0; i < ARRAY_LEN(rows); i++)
             check_row(row_of(r, c->name, rows[i]), 1, false);
     } else {

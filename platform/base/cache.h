@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ck_pr.h>
+
 #include "platform/base/bytes.h"
 
 /* For reading. */
@@ -17,14 +19,10 @@ static inline void cache_fetch(const void *p)
     __builtin_prefetch(p, 0);
 }
 
-/* For writing: no other CPU has the line afterwards. x86-64 CPUs without the instruction take it for a NOP. */
+/* For writing: no other CPU has the line afterwards. Not __builtin_prefetch, which asks for reading on plain x86-64. */
 static inline void cache_claim(const void *p)
 {
-#if defined(__x86_64__)
-    __asm__ volatile("prefetchw %0" ::"m"(*(const uint8_t *)p));
-#else
-    __builtin_prefetch(p, 1);
-#endif
+    ck_pr_rfo(p);
 }
 
 /* The lines of `len` bytes, for writing. */

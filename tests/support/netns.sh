@@ -416,9 +416,7 @@ tunnel_down() {
     if [[ $status -eq 124 && ${T_IMPL[$name]} != ours ]]; then
         # wireguard-go sometimes does not end at once on a loaded machine: not what is tested here.
         say "${T_IMPL[$name]} $name is killed"
-        kill -KILL "${T_PID[$name]}" 2>/dev/null || true
-        wait "${T_PID[$name]}" 2>/dev/null || true
-        rm -f "$RUN_DIR/${T_TUN[$name]}.sock"
+        tunnel_kill "$name"
         status=0
     fi
     [[ $status -eq 0 ]] || fail "tunnel $name (${T_IMPL[$name]}) ended with $status"
