@@ -24,6 +24,7 @@ sweep_all() {
     sweep a icmp "$INNER_B6" 0 $((mtu - 48))
     sweep a udp "$INNER_B4" 7007 0 $((mtu - 28))
     sweep a udp "$INNER_B6" 7007 0 $((mtu - 48))
+    sweep a -z udp "$INNER_B4" 7007 2 $((mtu - 28))
     sweep a -f icmp "$INNER_B4" $((mtu - 27)) $((mtu + 40))
     sweep a -f -w 4 icmp "$INNER_B4" 65470 65507
     sweep a -f -w 4 icmp "$INNER_B6" 65400 65420
@@ -89,6 +90,8 @@ if [[ $(pairs 'ours ours') == ours* ]]; then
             [[ $mtu -eq $((device - 80)) ]] || fail "expected $((device - 80))"
             eventually 5 one_ping a "$INNER_B4" || fail "no tunnel"
             check_tcp a "$INNER_B4" 1
+            # wireguard-go does not pass these. (b, whose device has 1500, sends what 1400 does not carry.)
+            [[ $device -ne 1500 ]] || sweep a -z udp "$INNER_B6" 7007 2 $((mtu - 48))
             pair_down
         done
     done

@@ -132,6 +132,7 @@ rig_cleanup() {
     trap - EXIT ERR
     trap '' TERM INT HUP
     set +e
+    [[ $status -eq 0 || $status -eq 77 || $status -eq 130 || -z $TMP ]] || rig_evidence >&2
     for pid in "${T_PID[@]}" "${RIG_PIDS[@]}"; do
         kill "$pid" 2>/dev/null
     done
@@ -169,6 +170,28 @@ rig_cleanup() {
         rm -rf "$TMP"
     fi
     exit "$status"
+}
+
+# What a failed test tells besides the ends of the logs: our counters, and what the kernel counted as wrong.
+rig_evidence() {
+    local name
+    for name in "${!T_PID[@]}"; do
+        [[ ${T_IMPL[$name]} == ours ]] || continue
+        kill -0 "${T_PID[$name]}" 2>/dev/null || continue
+        counters "$name"
+        printf -- '--- counters of %s: ' "$name"
+        awk '$2 != 0 { printf "%s=%s ", $1, $2 }' "$TMP/$name.counters"
+        printf '\n'
+    done
+    for name in "${RIG_NS[@]}"; do
+        printf -- '--- errors in %s: ' "$name"
+        ip netns exec "$name" cat /proc/net/snmp6 2>/dev/null |
+            awk '$1 ~ /Err|Discard|Unknown|TooBig|NoRoutes|Fails/ && $2 != 0 { printf "%s=%s ", $1, $2 }'
+        ip netns exec "$name" cat /proc/net/snmp 2>/dev/null | awk '
+            { if (key == $1) for (i = 2; i <= NF; i++) if (k[i] ~ /Err|Discard|NoPorts|Fails/ && $i != 0) printf "%s%s=%s ", $1, k[i], $i
+              key = $1; for (i = 2; i <= NF; i++) k[i] = $i }'
+        printf '\n'
+    done
 }
 
 # ---- namespaces, links, processes ----
