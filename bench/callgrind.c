@@ -15,7 +15,7 @@ extern char **environ;
 
 enum {
     ARGS_MAX = 32,
-    OWN_ARGS = 7 /* valgrind, its options, and the program */
+    OWN_ARGS = 8 /* valgrind, its options, and the program */
 };
 
 static bool fail(char *why, size_t why_size, const char *text)
@@ -90,8 +90,15 @@ bool callgrind_run(const char *const *args, uint64_t *instructions, char *line, 
 {
     const char *folder = getenv("TMPDIR");
     char self[1024], file[1024], option[sizeof file + 32];
-    char *argv[ARGS_MAX] = {
-        "valgrind", "--tool=callgrind", "--collect-atstart=no", "--vgdb=no", "-q", option, self};
+    /* Without fair-sched a thread that polls keeps the other one, which would end it, waiting for up to a minute. */
+    char *argv[ARGS_MAX] = {"valgrind",
+                            "--tool=callgrind",
+                            "--collect-atstart=no",
+                            "--fair-sched=try",
+                            "--vgdb=no",
+                            "-q",
+                            option,
+                            self};
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     int len = snprintf(file, sizeof file, "%s/fzbench-callgrind-XXXXXX", folder ? folder : "/tmp");
     int fd = len < (int)sizeof file ? mkstemp(file) : -1, status;

@@ -57,8 +57,9 @@ trap 'echo "bench-gate: interrupted" >&2; exit 130' INT TERM HUP
 launch() { # NAME COMMAND...: its output goes to NAME.log
     local name=$1
     shift
-    # A make that called this wants nothing of the makes below.
-    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u GNUMAKEFLAGS TMPDIR="$scratch" \
+    # A make that called this wants nothing of the makes below. The option is what bench/callgrind.c gives, which an
+    # older base may not.
+    env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u GNUMAKEFLAGS TMPDIR="$scratch" VALGRIND_OPTS=--fair-sched=try \
         timeout --kill-after=5 "$LIMIT" "$@" </dev/null >"$scratch/$name.log" 2>&1 &
     child[$name]=$!
 }
@@ -127,7 +128,7 @@ compare() { # TEST BASE_STATUS THIS_STATUS
         fail "$1: this tree cannot be measured"
         show_log "this-$1"
     elif [[ $2 -ne 0 ]]; then
-        skip "$1: $base cannot be measured: $(problem "base-$1")"
+        skip "$1: $base cannot be measured: exit code $2, $(problem "base-$1")"
     elif (cd "$scratch" && "$BUILD/release/fzbench" diff "base-$1.json" "this-$1.json"); then
         pass "$1"
     else
