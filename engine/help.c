@@ -164,10 +164,14 @@ void help_collect(struct worker *w)
 
 void help_work(struct worker *w)
 {
+    /* With more to come helpers are left something, which lasts until the next loop's offers. */
+    unsigned left = w->help.backlog ? HELP_LEFT : 0;
+
     /* What arrived first: received packets wait in buffers that the backend needs. */
     for (int kind = HELP_OPEN; kind >= HELP_SEAL; kind--) {
+        struct ticket_queue *q = &w->help.queues[kind];
         struct ticket *t;
-        while ((t = ticket_take_any(&w->help.queues[kind])) != NULL) {
+        while (ticket_offers(q) > left && (t = ticket_take_any(q)) != NULL) {
             run(w, CONTAINER_OF(t, struct help_job, ticket));
             ticket_finish(t);
             help_collect(w);
@@ -200,7 +204,7 @@ bool help_ready(const struct worker *w)
 {
     for (int kind = 0; kind < HELP_KINDS; kind++) {
         const struct help_job *job = help_first(w, (enum help_kind)kind);
-        if (job && ticket_is_done(&job->ticket))
+        if (job && (ticket_is_done(&job->ticket) || ticket_offered(&w->help.queues[kind])))
             return true;
     }
     return false;

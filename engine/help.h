@@ -29,6 +29,7 @@ struct worker;
 enum {
     HELP_BACKLOG = 3,       /* records in one loop that make a backlog */
     HELP_PACKETS_MIN = 16,  /* smaller batches are not worth a hand-over */
+    HELP_LEFT = 1,          /* offers that the owner leaves to helpers while it has a backlog */
     HELP_JOBS_MAX = 4,      /* done for others per loop */
     HELP_LATE_NS = 300000,  /* some twenty times what a batch takes */
     HELP_LINGER_NS = 30000, /* a helper looks for more so long before it sleeps */
@@ -87,7 +88,7 @@ struct help_job *help_first(const struct worker *w, enum help_kind kind) REQUIRE
  */
 bool help_settle(struct worker *w, struct help_job *job, bool wait, bool *late)
     REQUIRES_ROLE(role_worker);
-/* Works through the own offers until none is left, and hands on what is done. */
+/* Works through the own offers until none is left, or HELP_LEFT with a backlog, and hands on what is done. */
 void help_work(struct worker *w) REQUIRES_ROLE(role_worker);
 /* Hands on what is done; does what is late. */
 void help_collect(struct worker *w) REQUIRES_ROLE(role_worker);
@@ -104,7 +105,7 @@ void help_stop(struct worker *w) REQUIRES_ROLE(role_worker);
 void help_others(struct worker *w) REQUIRES_ROLE(role_worker);
 /* Somebody has something on offer; between sleeper_prepare and sleeping. */
 bool help_pending(const struct worker *w) REQUIRES_ROLE(role_worker);
-/* The oldest job of a queue is done; likewise between sleeper_prepare and sleeping. */
+/* The oldest job of a queue is done, or one is still on offer; likewise between sleeper_prepare and sleeping. */
 bool help_ready(const struct worker *w) REQUIRES_ROLE(role_worker);
 /* When help_collect has to run although nothing wakes the worker. */
 time_ns help_deadline(const struct worker *w) REQUIRES_ROLE(role_worker);
