@@ -56,14 +56,14 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
                   control/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tools/*.[ch] bench/*.[ch])
 
 # PORTABLE sources compile for every system; their tests run under Wine too. PURE ones also touch no clock, socket,
-# thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire and
-# control/wg are in both unless they are named as an exception; engine/ and control/ have them by name.
+# thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg
+# and control/portal are in both unless they are named as an exception; engine/ and control/ have them by name.
 engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 rate_limit replay route segment source_cache
 control_portable := allowed config device index key_text options uapi
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c \
   engine/source_cache.c engine/route.c control/allowed.c control/config.c control/index.c \
   control/options.c control/uapi.c
-PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c $(engine_portable:%=engine/%.c) \
+PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c $(engine_portable:%=engine/%.c) \
   $(control_portable:%=control/%.c))
 PURE := $(filter-out $(not_pure),$(PORTABLE))
 
@@ -85,10 +85,10 @@ ALL_CFLAGS := -std=gnu11 -fno-omit-frame-pointer $(WARN) $(CFLAGS) $(san_flags) 
   $(if $(filter gcc,$(family)),-fno-delete-null-pointer-checks) $(if $(filter memory,$(SAN)),-mllvm -msan-handle-icmp-exact=1)
 ifeq ($(OS),windows)
 EXE := .exe
-LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a -lws2_32 -lbcrypt -lpthread -static
+LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -lws2_32 -lbcrypt -lpthread -static
 CMOCKA := $(prefix)/lib/libcmocka.a
 else
-LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl $(if $(SAN),,-ljemalloc) -pthread
+LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson $(if $(SAN),,-ljemalloc) -pthread
 CMOCKA := -lcmocka
 endif
 
@@ -109,7 +109,7 @@ bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_
 support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device err handshake ip noise \
-              options rate_limit replay segment source_rank source_seen timers uapi)
+              options portal_% rate_limit replay segment source_rank source_seen timers uapi)
 NOT_WINDOWS ?=
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
 # A portable module `folder/x.c` has the tests unit_x, unit_x_*, unit_folder_x (diff_ and fuzz_ alike).
@@ -182,14 +182,14 @@ endef
 $(O)/firezone-headless-client$(EXE): $(O)/obj/control/main.o $(archives)
 	$(call link)
 $(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives)
-	$(call link,-ljansson -lm)
+	$(call link,-lm)
 $(tool_src:tools/%.c=$(O)/%$(EXE)): $(O)/%$(EXE): $(O)/obj/tools/%.o $(archives)
 	$(call link)
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
 	$(call link)
 $(bench_tests): $(O)/libbench.a
 $(bench_tests): archives += $(O)/libbench.a
-$(bench_tests): LIBS += -ljansson -lm
+$(bench_tests): LIBS += -lm
 $(O)/tests/fuzz_%$(EXE): $(O)/obj/tests/fuzz_%.o $(if $(fuzz_link),,$(O)/obj/tests/support/fuzz_replay.o) $(archives)
 	$(call link,$(fuzz_link))
 # Nothing that MemorySanitizer has not compiled is linked.

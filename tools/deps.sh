@@ -267,6 +267,12 @@ build_mingw_cmocka() {
         -DWITH_EXAMPLES=OFF -DUNIT_TESTING=OFF
 }
 
+pin jansson jansson/trixie jansson_2.14.orig.tar.gz c739578bf6b764aa0752db9a2fdadcfe921c78f1228c7ec0bb47fa804c55d17b
+build_mingw_jansson() {
+    cmake_install "$SRC" -DCMAKE_TOOLCHAIN_FILE="$FILES/mingw.cmake" -DJANSSON_BUILD_SHARED_LIBS=OFF \
+        -DJANSSON_BUILD_DOCS=OFF -DJANSSON_WITHOUT_TESTS=ON -DJANSSON_EXAMPLES=OFF
+}
+
 pin wireguard_go wireguard-go/bookworm-backports wireguard-go_0.0.20231211-1~bpo12+1_amd64.deb \
     8aa051985912bbc5499e4abe66389395656cf2daec02271a1ca654a277a82d33
 build_tools_wireguard_go() {
@@ -289,6 +295,7 @@ group_check() {
     provide mingw boringssl
     provide mingw ck
     provide mingw cmocka
+    provide mingw jansson
     provide tools wireguard_go
 }
 

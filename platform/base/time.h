@@ -21,6 +21,11 @@ static inline time_ns time_min(time_ns a, time_ns b)
     return a < b ? a : b;
 }
 
+static inline time_ns time_max(time_ns a, time_ns b)
+{
+    return a > b ? a : b;
+}
+
 /* now - then, or 0 if `then` lies ahead (another thread's later reading). */
 static inline uint64_t time_since(time_ns now, time_ns then)
 {
