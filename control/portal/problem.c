@@ -92,7 +92,7 @@ static void copy_printable(char *out, size_t size, const char *text)
     size_t n = 0;
     if (!text)
         text = "";
-    for (; text[n] && n < size - 1; n++)
+    for (; n < size - 1 && text[n]; n++)
         out[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
     out[n] = 0;
 }
