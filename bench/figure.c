@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     DIGITS = 4,
@@ -42,4 +43,16 @@ const char *figure_format_change(double old, double new, char *buf, size_t size)
     else
         snprintf(buf, size, "%+.*f %%", fabs(change) < 10 ? 1 : 0, change);
     return buf;
+}
+
+static int compare_samples(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+uint32_t figure_percentile(uint32_t *samples, size_t n, unsigned percent)
+{
+    qsort(samples, n, sizeof *samples, compare_samples);
+    return samples[(n - 1) * percent / 100];
 }

@@ -4,6 +4,7 @@
 #define FZ_BENCH_FIGURE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     FIGURE_TEXT_MAX = 32
@@ -17,5 +18,8 @@ const char *figure_format_change(double old, double new, char *buf, size_t size)
 
 /* (new - old) in per cent of old's magnitude; 0 if they are equal, infinite if only old is 0. */
 double figure_change(double old, double new);
+
+/* The sample below which `percent` of the others lie; n is at least 1. Sorts them. */
+uint32_t figure_percentile(uint32_t *samples, size_t n, unsigned percent);
 
 #endif

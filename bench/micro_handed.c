@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/figure.h"
 #include "bench/micro.h"
 #include "bench/micro_team.h"
 #include "engine/wire/wg.h"
@@ -29,6 +30,7 @@ struct step {
     size_t n;
 } __attribute__((aligned(CACHE_LINE)));
 
+/* What the two threads write is apart from all else. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct handed {
     size_t sealed __attribute__((aligned(CACHE_LINE)));  /* atomic, by the sealer: batches */
     size_t written __attribute__((aligned(CACHE_LINE))); /* atomic, by the writer: batches */
@@ -160,25 +162,18 @@ static bool right(const struct handed *h)
     enum err err = crypt_init(&reference, CRYPT_BORINGSSL);
     bool ok = err == ERR_OK && h->seal.n == h->write.n && h->seal.n >= BATCHES;
     for (unsigned i = 0; i < BATCHES * BATCH && ok; i++) {
-        uint8_t out[LEN];
+        uint8_t out[LEN] = {0};
         struct crypt_packet p = {.data = out, .from = at(h->dest, 0, i), .len = LEN, .counter = i};
         ok = crypt_open(&reference, &h->key, &p, 1) == 1 && memcmp(out, h->source, LEN) == 0;
     }
     return ok;
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Nanoseconds per packet, the median of batches: that something interrupted some of them does not show. */
 static double median(struct step *s)
 {
     size_t n = size_min(s->n, SAMPLES_MAX);
-    qsort(s->samples_ns, n, sizeof *s->samples_ns, compare);
-    return (double)s->samples_ns[n / 2] / BATCH;
+    return figure_percentile(s->samples_ns, n, 50) / (double)BATCH;
 }
 
 static bool run_once(const struct micro_case *c, bool apart, unsigned ms, double *write_ns,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/figure.h"
 #include "bench/micro.h"
 #include "bench/micro_team.h"
 #include "engine/worker.h"
@@ -185,18 +186,10 @@ static bool pass(struct hop *h, void *(*from)(void *), void *(*to)(void *), unsi
     return false;
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
 static double percentile(struct party *p, unsigned percent)
 {
     size_t n = size_min(p->samples, SAMPLES_MAX);
-    qsort(p->samples_ns, n, sizeof *p->samples_ns, compare);
-    size_t at = (n - 1) * percent / 100;
-    return p->samples_ns[at];
+    return figure_percentile(p->samples_ns, n, percent);
 }
 
 /* The median of the slices: that another process had a CPU meanwhile does not show. */

@@ -18,10 +18,10 @@ struct hits {
     struct source_cache *cache;
     struct source_parking parking;
     time_ns now;
-    struct ip_addr to[MICRO_DESTINATIONS];
+    unsigned used;                               /* destinations */
     struct ip_source source[MICRO_DESTINATIONS]; /* found last */
     uint8_t result[HITS];
-    unsigned used; /* destinations */
+    struct ip_addr to[MICRO_DESTINATIONS];
 };
 
 static void *open_hits(const struct micro_case *c, unsigned *items)

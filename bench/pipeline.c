@@ -276,7 +276,7 @@ static bool measure_scaling(struct plan *p, bool ingress, unsigned workers)
     }
     double aead = an.rate / a1.rate;
     snprintf(base, sizeof base, "pipeline/scaling/%s/%u/%s/%u_workers", direction(ingress),
-             SCALING_INNER, r1.crypto, workers);
+             (unsigned)SCALING_INNER, r1.crypto, workers);
     add(p, base, "aead_alone", "x", RESULT_NEITHER, GATE_NONE, aead);
     add(p, base, "peers", "of AEAD's", RESULT_HIGHER, GATE_NONE, rn.rate / r1.rate / aead);
     add(p, base, "hot_peer", "of AEAD's", RESULT_HIGHER, GATE_NONE, rh.rate / r1.rate / aead);

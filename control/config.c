@@ -282,7 +282,7 @@ static enum err add_address(struct parser *p, const struct ip_prefix *prefix)
 
 static enum err parse_address(struct parser *p, struct slice value)
 {
-    struct ip_prefix prefix;
+    struct ip_prefix prefix = {0};
 
     do {
         struct slice item = slice_trim(slice_cut(&value, ','));
