@@ -51,7 +51,7 @@ static void check(const struct link *l, const struct link_event *e, time_ns now)
     case LINK_NOTHING:
         break;
     case LINK_CONNECT:
-        ASSERT(l->state == LINK_CONNECTING);
+        ASSERT(l->state == LINK_CONNECTING && e->attempt == l->attempt);
         break;
     case LINK_JOINED:
         ASSERT(l->state == LINK_OPEN && l->channel.state == PHOENIX_JOINED);
@@ -63,7 +63,8 @@ static void check(const struct link *l, const struct link_event *e, time_ns now)
         ASSERT(l->state == LINK_OPEN && e->why[0]);
         break;
     case LINK_RETRY:
-        ASSERT(l->state == LINK_WAITING && e->why[0] && e->delay_ns >= BACKOFF_MIN_NS);
+        ASSERT(l->state == LINK_WAITING && e->why[0]);
+        ASSERT(l->until >= l->attempted_at + LINK_ATTEMPT_MIN_NS);
         ASSERT(l->until == now + e->delay_ns && e->delay_ns <= 2 * BACKOFF_MAX_NS);
         break;
     case LINK_FAILED:
@@ -85,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct link_event e = {.kind = LINK_NOTHING};
         struct problem problem;
         unsigned n = data[i] >> 3;
+        uint32_t attempt = l.attempt - (n == 31); /* now and then news of the one before */
         size_t len;
         switch ((enum step)(data[i] & 7)) {
         case STEP_TIME:
@@ -97,23 +99,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             link_handle_timeout(&l, now, &e);
             break;
         case STEP_CONNECTED:
-            link_connected(&l, now);
+            link_connected(&l, now, attempt);
             break;
         case STEP_REFUSED:
             n %= ARRAY_LEN(answers);
             problem_parse(&problem, answers[n].status, answers[n].retry_after, 0, answers[n].body,
                           strlen(answers[n].body));
-            link_refused(&l, now, &problem, &e);
+            link_refused(&l, now, attempt, &problem, &e);
             break;
         case STEP_LOST:
-            link_lost(&l, now, "lost", &e);
+            link_lost(&l, now, attempt, "lost", &e);
             break;
         case STEP_RECEIVE:
             n %= ARRAY_LEN(frames);
-            link_handle_input(&l, now, frames[n], strlen(frames[n]), &e);
+            link_handle_input(&l, now, attempt, frames[n], strlen(frames[n]), &e);
             break;
         case STEP_TRANSMIT:
-            phoenix_poll_transmit(&l.channel, out, &len);
+            link_poll_transmit(&l, out, &len);
             break;
         case STEP_RESET:
             link_reset(&l, now);

@@ -48,6 +48,9 @@ static void check_event(struct script *s, const struct phoenix_event *e, enum ph
     case PHOENIX_MESSAGE:
         ASSERT(e->name && e->payload);
         break;
+    case PHOENIX_REJOINING:
+        ASSERT(before == PHOENIX_JOINED && s->p.state == PHOENIX_EXPECT_JOIN);
+        break;
     case PHOENIX_IGNORED:
         ASSERT(e->why[0]);
         break;
@@ -57,6 +60,9 @@ static void check_event(struct script *s, const struct phoenix_event *e, enum ph
         ASSERT(s->p.state == PHOENIX_ENDED && memchr(e->why, 0, sizeof e->why));
         break;
     }
+    for (const char *c = e->why; *c; c++)
+        ASSERT(*c >= ' ' && *c <= '~');
+    ASSERT(e->kind == PHOENIX_MESSAGE || !e->frame);
     ASSERT(before != PHOENIX_CLOSED || e->kind == PHOENIX_NOTHING);
     ASSERT(before != PHOENIX_ENDED || e->kind == PHOENIX_NOTHING);
 }
@@ -140,9 +146,12 @@ static void message(struct script *s, unsigned n)
 
 static void push(struct script *s, unsigned n)
 {
-    json_t *payload = json_integer((json_int_t)n);
+    static char text[31 * 400];
     bool open = s->p.state == PHOENIX_EXPECT_JOIN || s->p.state == PHOENIX_JOINED;
-    ASSERT(phoenix_push(&s->p, "user", payload) == open);
+    memset(text, 'a' + (int)(s->size % 26), sizeof text);
+    json_t *payload = json_stringn(text, (size_t)n * 400);
+    enum err err = phoenix_push(&s->p, "user", payload);
+    ASSERT((err == ERR_CLOSED) == !open && (err == ERR_OK || err == ERR_CLOSED || err == ERR_FULL));
     json_decref(payload);
 }
 

@@ -57,14 +57,14 @@ static void test_external_id(void **state)
 
 static void test_uuid_forms(void **state)
 {
-    static const char *const yes[] = {UUID, "{" UUID "}", "urn:uuid:" UUID,
+    static const char *const yes[] = {UUID, ("{" UUID "}"), ("urn:uuid:" UUID),
                                       "7cc8d8a26f2b4f0c9c0e3f9a4b2f6a11",
                                       "7CC8D8A2-6F2B-4F0C-9C0E-3F9A4B2F6A11"};
     static const char *const no[] = {"",
                                      "7cc8d8a2",
-                                     "{" UUID,
-                                     "(" UUID ")",
-                                     "URN:UUID:" UUID,
+                                     ("{" UUID),
+                                     ("(" UUID ")"),
+                                     ("URN:UUID:" UUID),
                                      "urn:uuid:7cc8d8a26f2b4f0c9c0e3f9a4b2f6a11",
                                      "7cc8d8a2-6f2b-4f0c-9c0e-3f9a4b2f6a1g",
                                      "7cc8d8a26-f2b-4f0c-9c0e-3f9a4b2f6a11",

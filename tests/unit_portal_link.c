@@ -13,6 +13,7 @@
 static struct link link_;
 static struct link_event event;
 static time_ns now;
+static uint32_t attempt_;
 static char sent[PHOENIX_FRAME_MAX];
 
 static void begin(time_ns max_partition_ns)
@@ -47,7 +48,7 @@ static enum link_kind timeout(void)
 static enum link_kind lost(const char *why)
 {
     link_event_release(&event);
-    link_lost(&link_, now, why, &event);
+    link_lost(&link_, now, attempt_, why, &event);
     return event.kind;
 }
 
@@ -56,14 +57,14 @@ static enum link_kind refused(unsigned status, const char *retry_after, const ch
     struct problem p;
     problem_parse(&p, status, retry_after, 0, body, strlen(body));
     link_event_release(&event);
-    link_refused(&link_, now, &p, &event);
+    link_refused(&link_, now, attempt_, &p, &event);
     return event.kind;
 }
 
 static enum link_kind receive(const char *text)
 {
     link_event_release(&event);
-    link_handle_input(&link_, now, text, strlen(text), &event);
+    link_handle_input(&link_, now, attempt_, text, strlen(text), &event);
     return event.kind;
 }
 
@@ -76,14 +77,16 @@ static void attempt(void)
     now++;
     assert_int_equal(timeout(), LINK_CONNECT);
     assert_int_equal(link_.state, LINK_CONNECTING);
+    assert_int_equal(event.attempt, link_.attempt);
+    attempt_ = event.attempt;
 }
 
 static void open_and_join(void)
 {
     size_t len;
     attempt();
-    link_connected(&link_, now);
-    assert_true(phoenix_poll_transmit(&link_.channel, sent, &len));
+    link_connected(&link_, now, attempt_);
+    assert_true(link_poll_transmit(&link_, sent, &len));
     assert_int_equal(receive("{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":"
                              "{\"status\":\"ok\",\"response\":{}},\"ref\":0}"),
                      LINK_JOINED);
@@ -120,7 +123,7 @@ static void test_connect_timeout(void **state)
     assert_int_equal(timeout(), LINK_NOTHING);
     now++;
     assert_int_equal(timeout(), LINK_RETRY);
-    link_connected(&link_, now); /* too late */
+    link_connected(&link_, now, attempt_); /* too late */
     assert_int_equal(link_.state, LINK_WAITING);
     assert_int_equal(refused(401, NULL, ""), LINK_NOTHING);
 }
@@ -181,14 +184,18 @@ static void test_after_the_join(void **state)
     time_ns step = 500 * NS_PER_MS;
     (void)state;
     open_and_join();
+    now += 3600 * NS_PER_SEC;
     assert_int_equal(lost("connection reset"), LINK_RETRY);
     for (unsigned i = 0; i < 30; i++) {
-        assert_in_range(event.delay_ns, step, 2 * step - 1);
+        /* The first one failed long after it was made, the others at once. */
+        time_ns least = i > 0 ? time_max(step, LINK_ATTEMPT_MIN_NS) : step;
+        assert_in_range(event.delay_ns, least, time_max(least, 2 * step - 1));
         attempt();
         assert_int_equal(lost("connection refused"), LINK_RETRY);
         step = time_min(step + step / 2, 60 * NS_PER_SEC);
     }
     open_and_join();
+    now += NS_PER_SEC;
     assert_int_equal(lost("connection reset"), LINK_RETRY);
     assert_in_range(event.delay_ns, 500 * NS_PER_MS, NS_PER_SEC - 1);
 }
@@ -238,12 +245,12 @@ static void test_join_failures(void **state)
     size_t len;
     (void)state;
     attempt();
-    link_connected(&link_, now);
+    link_connected(&link_, now, attempt_);
     now = link_poll_timeout(&link_);
     assert_int_equal(timeout(), LINK_RETRY);
     attempt();
-    link_connected(&link_, now);
-    assert_true(phoenix_poll_transmit(&link_.channel, sent, &len));
+    link_connected(&link_, now, attempt_);
+    assert_true(link_poll_transmit(&link_, sent, &len));
     assert_int_equal(
         receive("{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":"
                 "\"error\",\"response\":{\"reason\":\"disabled\"}},\"ref\":0}"),
@@ -272,15 +279,46 @@ static void test_reset(void **state)
     for (unsigned i = 0; i < 40; i++) {
         attempt();
         assert_int_equal(lost("no route"), LINK_RETRY);
+        now += LINK_ATTEMPT_MIN_NS / 2;
         link_reset(&link_, now);
-        assert_int_equal(link_poll_timeout(&link_), now);
+        assert_int_equal(link_poll_timeout(&link_), now + LINK_ATTEMPT_MIN_NS / 2);
     }
     attempt();
     link_reset(&link_, now);
     open_and_join();
+    now += 5 * NS_PER_SEC;
     link_reset(&link_, now);
     assert_int_equal(link_.channel.state, PHOENIX_CLOSED);
+    assert_int_equal(link_poll_timeout(&link_), now);
     attempt();
+    /* What the portal wants is respected. */
+    assert_int_equal(refused(503, "30", ""), LINK_RETRY);
+    link_reset(&link_, now);
+    assert_int_equal(link_poll_timeout(&link_), now + 30 * NS_PER_SEC);
+    attempt();
+}
+
+/* News of an attempt that was given up do not touch the one after it. */
+static void test_late_news(void **state)
+{
+    (void)state;
+    attempt();
+    uint32_t old = attempt_;
+    link_reset(&link_, now);
+    attempt();
+    uint32_t current = attempt_;
+    attempt_ = old;
+    link_connected(&link_, now, attempt_);
+    assert_int_equal(link_.state, LINK_CONNECTING);
+    assert_int_equal(lost("closed"), LINK_NOTHING);
+    assert_int_equal(refused(401, NULL, ""), LINK_NOTHING);
+    attempt_ = current;
+    link_connected(&link_, now, attempt_);
+    assert_int_equal(link_.state, LINK_OPEN);
+    attempt_ = old;
+    assert_int_equal(receive("x"), LINK_NOTHING);
+    assert_int_equal(lost("closed"), LINK_NOTHING);
+    assert_int_equal(link_.state, LINK_OPEN);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -293,6 +331,7 @@ int main(void)
         TEST(test_after_the_join),   TEST(test_max_partition_time),
         TEST(test_channel_failures), TEST(test_join_failures),
         TEST(test_messages),         TEST(test_reset),
+        TEST(test_late_news),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,9 +81,9 @@ static bool push(const char *name, const char *payload)
 {
     json_t *value = json_loads(payload, JSON_DECODE_ANY, NULL);
     assert_non_null(value);
-    bool taken = phoenix_push(&p, name, value);
+    enum err err = phoenix_push(&p, name, value);
     json_decref(value);
-    return taken;
+    return err == ERR_OK;
 }
 
 static void test_closed(void **state)
@@ -249,10 +249,11 @@ static void test_queue_full(void **state)
     memset(text, 'a', sizeof text);
     for (size_t n = sizeof text; n > sizeof text - 100; n--) {
         big = json_stringn(text, n);
-        bool fits = phoenix_push(&p, "x", big);
+        enum err err = phoenix_push(&p, "x", big);
         json_decref(big);
-        if (fits)
+        if (err == ERR_OK)
             break;
+        assert_int_equal(err, ERR_NO_SPACE);
     }
     assert_true(phoenix_poll_transmit(&p, sent, &len));
     assert_true(len > PHOENIX_QUEUE_BYTES - 100);
@@ -314,7 +315,6 @@ static void test_ignored(void **state)
         "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"error\","
         "\"response\":{\"reason\":\"unknown_message\"}},\"ref\":9}",
         "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"error\"},\"ref\":9}",
-        "{\"topic\":\"client\",\"event\":\"phx_error\",\"payload\":{},\"ref\":null}",
         "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":{\"reason\":\"certificate_revoked\"},"
         "\"ref\":null}",
         "{\"topic\":\"client\",\"event\":\"disconnect\",\"payload\":null,\"ref\":null}",
@@ -343,7 +343,7 @@ static void test_unmatched_topic(void **state)
     assert_true(push("no_relays", "{}"));
     expect_sent("{\"topic\":\"client\",\"event\":\"no_relays\",\"payload\":{},\"ref\":1}");
     assert_true(push("create_flow", "{}"));
-    assert_int_equal(receive(unmatched), PHOENIX_IGNORED);
+    assert_int_equal(receive(unmatched), PHOENIX_REJOINING);
     assert_int_equal(receive(unmatched),
                      PHOENIX_IGNORED); /* of a second message: one join is enough */
     expect_sent("{\"topic\":\"client\",\"event\":\"phx_join\",\"payload\":null,\"ref\":2}");
@@ -355,6 +355,64 @@ static void test_unmatched_topic(void **state)
                 "\"ok\",\"response\":{}},\"ref\":2}"),
         PHOENIX_JOIN_ACCEPTED);
     expect_sent("{\"topic\":\"client\",\"event\":\"create_flow\",\"payload\":{},\"ref\":3}");
+}
+
+/* A portal that takes the join and nothing after it: not for ever, and not as fast as it answers. */
+static void test_endless_rejoin(void **state)
+{
+    char text[256];
+    size_t len;
+    (void)state;
+    open_and_join();
+    for (unsigned i = 0; i <= PHOENIX_REJOINS_MAX; i++) {
+        assert_true(push("no_relays", "{}"));
+        assert_true(phoenix_poll_transmit(&p, sent, &len));
+        snprintf(text, sizeof text,
+                 "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"error\","
+                 "\"response\":{\"reason\":\"unmatched topic\"}},\"ref\":%u}",
+                 2 * i + 1);
+        enum phoenix_kind kind = receive(text);
+        assert_int_equal(kind, i < PHOENIX_REJOINS_MAX ? PHOENIX_REJOINING : PHOENIX_LOST);
+        if (kind == PHOENIX_LOST)
+            break;
+        assert_true(phoenix_poll_transmit(&p, sent, &len));
+        snprintf(text, sizeof text,
+                 "{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"ok\"},"
+                 "\"ref\":%u}",
+                 2 * i + 2);
+        assert_int_equal(receive(text), PHOENIX_JOIN_ACCEPTED);
+    }
+}
+
+/* The portal closes the socket after this; if it does not, we do. */
+static void test_crashed_channel(void **state)
+{
+    (void)state;
+    open_and_join();
+    assert_int_equal(
+        receive("{\"topic\":\"client\",\"event\":\"phx_error\",\"payload\":{},\"ref\":null}"),
+        PHOENIX_IGNORED);
+    assert_int_equal(wait_until(start + PHOENIX_CRASH_NS), PHOENIX_NOTHING);
+    assert_int_equal(phoenix_poll_timeout(&p), start + NS_PER_SEC + PHOENIX_CRASH_NS);
+    assert_int_equal(wait_until(start + NS_PER_SEC + PHOENIX_CRASH_NS), PHOENIX_LOST);
+}
+
+/* What the portal says is quoted, but cannot forge a line of a log or command a terminal. */
+static void test_quotes_are_printable(void **state)
+{
+    static const char *const frames[] = {
+        ("{\"topic\":\"client\",\"event\":\"phx_reply\",\"payload\":{\"status\":\"error\","
+         "\"response\":{\"reason\":\"\\u001b[2J\\nforged\"}},\"ref\":9}"),
+        "{\"topic\":\"other\",\"event\":\"\\u001b[2J\\n\\u00e4\",\"payload\":{},\"ref\":null}",
+        "\x1b[2J\n",
+    };
+    (void)state;
+    open_and_join();
+    for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
+        assert_int_equal(receive(frames[i]), PHOENIX_IGNORED);
+        for (const char *c = event.why; *c; c++)
+            assert_true(*c >= ' ' && *c <= '~');
+    }
 }
 
 /* As the answer to the join itself it is final: the topic is wrong. */
@@ -446,6 +504,9 @@ int main(void)
         TEST(test_ignored),
         TEST(test_unmatched_topic),
         TEST(test_unmatched_topic_of_join),
+        TEST(test_endless_rejoin),
+        TEST(test_crashed_channel),
+        TEST(test_quotes_are_printable),
         TEST(test_close),
         TEST(test_token_expired),
         TEST(test_long_reason_is_cut),

@@ -71,6 +71,8 @@ static void test_bad(void **state)
         {"wss://[::1", "']'"},
         {"wss://[::1]x", "port"},
         {"wss://[]/", "host"},
+        {"wss://[portal]/", "host"},
+        {"wss://[127.0.0.1]/", "host"},
         {"wss://host/a b", "path"},
         {"wss://host/\r\nX-Evil: 1", "path"},
     };

@@ -2,7 +2,7 @@
 /*
  * How long to wait before the next attempt to reach the portal, and when to give up.
  *
- * Before the first join of the process a second between attempts, 15 s in all: a client that cannot reach the portal when
+ * Before the first join of the process a second between attempts, 15 s of waiting in all: a client that cannot reach the portal when
  * it is started says so instead of waiting. Afterwards the delays grow by half each, from 0.5 s to 60 s, and up to as
  * much again at random is added, so that clients do not all come back at once; their sum is limited by the budget.
  * Pure; control role. Source: spec/portal.md 5.

@@ -25,8 +25,7 @@ static void set_state(struct link *l, enum link_state next)
 void link_init(struct link *l, const char *topic, json_t *join_payload, time_ns max_partition_ns,
                uint64_t seed, time_ns now)
 {
-    l->state = LINK_WAITING;
-    l->until = now;
+    *l = (struct link){.state = LINK_WAITING, .until = now};
     backoff_init(&l->backoff, max_partition_ns, seed);
     phoenix_init(&l->channel, topic, join_payload);
 }
@@ -59,12 +58,24 @@ static void fail(struct link *l, enum link_failure failure, struct link_event *o
     out->failure = failure;
 }
 
-static void wait_for(struct link *l, time_ns now, time_ns delay, struct link_event *out)
+static void wait_until(struct link *l, time_ns at)
 {
     set_state(l, LINK_WAITING);
-    l->until = now + delay;
+    l->until = time_max(at, l->not_before);
+    if (l->attempt > 0)
+        l->until = time_max(l->until, l->attempted_at + LINK_ATTEMPT_MIN_NS);
+}
+
+static void wait_for(struct link *l, time_ns now, time_ns delay, struct link_event *out)
+{
+    wait_until(l, now + delay);
     out->kind = LINK_RETRY;
-    out->delay_ns = delay;
+    out->delay_ns = l->until - now;
+}
+
+static bool is_current(const struct link *l, uint32_t attempt)
+{
+    return attempt == l->attempt && (l->state == LINK_CONNECTING || l->state == LINK_OPEN);
 }
 
 /* Waits as long as the back-off says, or gives up; `why` is in the event. */
@@ -77,13 +88,13 @@ static void retry(struct link *l, time_ns now, struct link_event *out)
         fail(l, LINK_OUT_OF_RETRIES, out);
 }
 
-void link_refused(struct link *l, time_ns now, const struct problem *problem,
+void link_refused(struct link *l, time_ns now, uint32_t attempt, const struct problem *problem,
                   struct link_event *out)
 {
     char text[LINK_WHY_MAX - 64];
 
     *out = (struct link_event){.kind = LINK_NOTHING};
-    if (l->state != LINK_CONNECTING)
+    if (!is_current(l, attempt) || l->state != LINK_CONNECTING)
         return;
     problem_text(problem, text, sizeof text);
     say(out, "the portal refused the connection: %s", text);
@@ -96,18 +107,21 @@ void link_refused(struct link *l, time_ns now, const struct problem *problem,
         break;
     case PROBLEM_RETRY:
         /* What the portal wants replaces the delay, and costs nothing of the budget. */
-        if (problem->retry_after_ns != TIME_NEVER)
-            wait_for(l, now, time_max(problem->retry_after_ns, LINK_RETRY_AFTER_MIN_NS), out);
-        else
+        if (problem->retry_after_ns != TIME_NEVER) {
+            l->not_before = now + problem->retry_after_ns;
+            wait_for(l, now, 0, out);
+        } else {
             retry(l, now, out);
+        }
         break;
     }
 }
 
-void link_lost(struct link *l, time_ns now, const char *why, struct link_event *out)
+void link_lost(struct link *l, time_ns now, uint32_t attempt, const char *why,
+               struct link_event *out)
 {
     *out = (struct link_event){.kind = LINK_NOTHING};
-    if (l->state != LINK_CONNECTING && l->state != LINK_OPEN)
+    if (!is_current(l, attempt))
         return;
     say(out, "%s", why);
     retry(l, now, out);
@@ -128,6 +142,7 @@ static void from_channel(struct link *l, time_ns now, struct link_event *out)
     case PHOENIX_MESSAGE:
         out->kind = LINK_MESSAGE;
         break;
+    case PHOENIX_REJOINING:
     case PHOENIX_IGNORED:
         out->kind = LINK_IGNORED;
         break;
@@ -144,22 +159,33 @@ static void from_channel(struct link *l, time_ns now, struct link_event *out)
     }
 }
 
-void link_connected(struct link *l, time_ns now)
+void link_connected(struct link *l, time_ns now, uint32_t attempt)
 {
-    if (l->state != LINK_CONNECTING)
+    if (!is_current(l, attempt) || l->state != LINK_CONNECTING)
         return;
+    l->not_before = 0;
     set_state(l, LINK_OPEN);
     phoenix_opened(&l->channel, now);
 }
 
-void link_handle_input(struct link *l, time_ns now, const char *text, size_t len,
+void link_handle_input(struct link *l, time_ns now, uint32_t attempt, const char *text, size_t len,
                        struct link_event *out)
 {
     *out = (struct link_event){.kind = LINK_NOTHING};
-    if (l->state != LINK_OPEN)
+    if (!is_current(l, attempt) || l->state != LINK_OPEN)
         return;
     phoenix_handle_input(&l->channel, now, text, len, &out->channel);
     from_channel(l, now, out);
+}
+
+enum err link_push(struct link *l, const char *name, const json_t *payload)
+{
+    return phoenix_push(&l->channel, name, payload);
+}
+
+bool link_poll_transmit(struct link *l, char *out, size_t *len)
+{
+    return phoenix_poll_transmit(&l->channel, out, len);
 }
 
 /* ---- time ---- */
@@ -173,11 +199,13 @@ void link_handle_timeout(struct link *l, time_ns now, struct link_event *out)
             return;
         set_state(l, LINK_CONNECTING);
         l->until = now + LINK_CONNECT_TIMEOUT_NS;
+        l->attempted_at = now;
         out->kind = LINK_CONNECT;
+        out->attempt = ++l->attempt;
         return;
     case LINK_CONNECTING:
         if (now >= l->until)
-            link_lost(l, now, "no connection within 15 s", out);
+            link_lost(l, now, l->attempt, "the connection took too long", out);
         return;
     case LINK_OPEN:
         phoenix_handle_timeout(&l->channel, now, &out->channel);
@@ -206,7 +234,6 @@ void link_reset(struct link *l, time_ns now)
 {
     if (l->state == LINK_ENDED)
         return;
-    set_state(l, LINK_WAITING);
-    l->until = now;
+    wait_until(l, now);
     backoff_reset(&l->backoff);
 }

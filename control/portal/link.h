@@ -5,8 +5,10 @@
  *
  *   LINK_WAITING -> LINK_CONNECTING -> LINK_OPEN -> (failure) LINK_WAITING ... -> LINK_ENDED
  *
- * Each function that can change something fills an event; LINK_RETRY and LINK_FAILED mean that a socket, if there is one, is
- * to be closed. Sans-IO; control role. Source: spec/portal.md 1.5 and 5, spec/platform.md 6.6.
+ * LINK_CONNECT gives an attempt its number, which comes back with all that is reported of its socket; what is reported of
+ * an older one is ignored. After LINK_RETRY, LINK_FAILED and link_reset the owner of the socket ends the attempt, whatever
+ * stage it is at. After link_connected, input and timeouts there may be something to send: link_poll_transmit until false.
+ * An event of kind LINK_MESSAGE, and no other, needs link_event_release. Sans-IO; control role. Source: spec/portal.md 1.5 and 5, spec/platform.md 6.6.
  */
 #ifndef FZ_CONTROL_PORTAL_LINK_H
 #define FZ_CONTROL_PORTAL_LINK_H
@@ -20,8 +22,8 @@
 #include "control/portal/problem.h"
 
 #define LINK_CONNECT_TIMEOUT_NS (15 * NS_PER_SEC) /* name, TCP, TLS and upgrade together */
-#define LINK_RETRY_AFTER_MIN_NS                                                                    \
-    (1 * NS_PER_SEC) /* the portal's own limit is one attempt per second */
+/* Between two attempts: the portal's own limit, whatever back-off, Retry-After and resets say. */
+#define LINK_ATTEMPT_MIN_NS (1 * NS_PER_SEC)
 
 enum {
     LINK_WHY_MAX = 512
@@ -36,7 +38,7 @@ enum link_state {
 
 enum link_kind {
     LINK_NOTHING,
-    LINK_CONNECT, /* begin an attempt now */
+    LINK_CONNECT, /* begin attempt number `attempt` now */
     LINK_JOINED,
     LINK_MESSAGE, /* channel.name and channel.payload, until link_event_release */
     LINK_IGNORED, /* a frame without consequence: why */
@@ -54,16 +56,20 @@ enum link_failure {
 struct link_event {
     enum link_kind kind;
     enum link_failure failure;
+    uint32_t attempt;
     time_ns delay_ns;
     struct phoenix_event channel;
-    char why[LINK_WHY_MAX];
+    char why[LINK_WHY_MAX]; /* for logs and people */
 };
 
 struct link {
     enum link_state state;
-    time_ns until; /* of waiting or connecting */
+    uint32_t attempt;
+    time_ns until;        /* of waiting or connecting */
+    time_ns not_before;   /* of the next attempt: what the portal wants */
+    time_ns attempted_at; /* the last one */
     struct backoff backoff;
-    struct phoenix channel;
+    struct phoenix channel; /* read only for others */
 };
 
 /* max_partition_ns: how long delays may sum up to once it has been joined; TIME_NEVER: no limit. seed: random. */
@@ -75,16 +81,20 @@ time_ns link_poll_timeout(const struct link *l);
 void link_handle_timeout(struct link *l, time_ns now, struct link_event *out);
 
 /* The upgrade succeeded. */
-void link_connected(struct link *l, time_ns now);
+void link_connected(struct link *l, time_ns now, uint32_t attempt);
 /* The portal answered the upgrade with something else. */
-void link_refused(struct link *l, time_ns now, const struct problem *problem,
+void link_refused(struct link *l, time_ns now, uint32_t attempt, const struct problem *problem,
                   struct link_event *out);
 /* The attempt failed otherwise, or the socket was closed; why: one phrase. */
-void link_lost(struct link *l, time_ns now, const char *why, struct link_event *out);
+void link_lost(struct link *l, time_ns now, uint32_t attempt, const char *why,
+               struct link_event *out);
 /* A text frame. */
-void link_handle_input(struct link *l, time_ns now, const char *text, size_t len,
+void link_handle_input(struct link *l, time_ns now, uint32_t attempt, const char *text, size_t len,
                        struct link_event *out);
-/* The network or the key has changed: a new attempt at once. The caller closes the socket it had. */
+/* As phoenix_push and phoenix_poll_transmit. */
+enum err link_push(struct link *l, const char *name, const json_t *payload) MUST_USE;
+bool link_poll_transmit(struct link *l, char *out, size_t *len);
+/* The network or the key has changed: a new attempt as soon as the portal permits it. */
 void link_reset(struct link *l, time_ns now);
 
 void link_event_release(struct link_event *event);

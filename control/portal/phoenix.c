@@ -19,6 +19,8 @@ void phoenix_init(struct phoenix *p, const char *topic, json_t *join_payload)
     memset(p, 0, sizeof *p);
     memcpy(p->topic, topic, strlen(topic));
     p->join_payload = json_incref(join_payload);
+    ASSERT(json_dumpb(join_payload, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) - 1 <
+           PHOENIX_JOIN_MAX);
 }
 
 void phoenix_fini(struct phoenix *p)
@@ -55,6 +57,8 @@ void phoenix_opened(struct phoenix *p, time_ns now)
     p->unanswered_n = 0;
     p->heartbeats_due = 0;
     p->heartbeat_at = now + PHOENIX_HEARTBEAT_NS;
+    p->crashed_until = TIME_NEVER;
+    p->rejoins = 0;
     p->queue.len = 0;
     join(p, now);
 }
@@ -79,6 +83,10 @@ __attribute__((format(printf, 3, 4))) static void say(struct phoenix_event *out,
     va_start(ap, fmt);
     vsnprintf(out->why, sizeof out->why, fmt, ap);
     va_end(ap);
+    for (char *c = out->why; *c; c++) { /* it quotes the portal, and goes to logs and terminals */
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    }
     out->kind = kind;
 }
 
@@ -153,14 +161,19 @@ static void reply_error(struct phoenix *p, time_ns now, const struct frame *f,
         end(p, out, PHOENIX_JOIN_REFUSED, reason);
         return;
     }
-    /* The channel has ended, but the socket has not. */
-    if (strcmp(reason, "unmatched topic") == 0 && strcmp(f->topic, p->topic) == 0 &&
-        p->state == PHOENIX_JOINED)
+    bool ended = strcmp(reason, "unmatched topic") == 0 && strcmp(f->topic, p->topic) == 0 &&
+                 p->state == PHOENIX_JOINED && f->ref > p->join_ref;
+    if (ended && p->rejoins++ == PHOENIX_REJOINS_MAX) {
+        end(p, out, PHOENIX_LOST, "the portal's channel ends again and again");
+        return;
+    }
+    if (ended) /* but the socket has not */
         join(p, now);
-    say(out, PHOENIX_IGNORED, "the portal refused message %llu: %.*s", (unsigned long long)f->ref,
-        NAME_SHOWN_MAX, reason);
+    say(out, ended ? PHOENIX_REJOINING : PHOENIX_IGNORED, "the portal refused message %llu: %.*s",
+        (unsigned long long)f->ref, NAME_SHOWN_MAX, reason);
 }
 
+/* Upstream's programs want `response` to be exactly {}; whoever writes a portal has to mind that. */
 static void reply(struct phoenix *p, time_ns now, const struct frame *f, struct phoenix_event *out)
 {
     const char *status = json_string_value(json_object_get(f->payload, "status"));
@@ -201,6 +214,7 @@ static void dispatch(struct phoenix *p, time_ns now, const struct frame *f,
     } else if (strcmp(f->name, "phx_close") == 0) {
         end(p, out, PHOENIX_LOST, "the portal closed the channel");
     } else if (strcmp(f->name, "phx_error") == 0) { /* the portal closes the socket next */
+        p->crashed_until = time_min(p->crashed_until, now + PHOENIX_CRASH_NS);
         say(out, PHOENIX_IGNORED, "the portal's channel crashed");
     } else {
         out->kind = PHOENIX_MESSAGE;
@@ -224,6 +238,10 @@ void phoenix_handle_input(struct phoenix *p, time_ns now, const char *text, size
             NAME_SHOWN_MAX, error.text);
     else if (parse_frame(&f, out->frame, out))
         dispatch(p, now, &f, out);
+    if (out->kind != PHOENIX_MESSAGE) {
+        json_decref(out->frame);
+        out->frame = NULL;
+    }
 }
 
 /* ---- output ---- */
@@ -262,34 +280,39 @@ static bool append_json(char *out, size_t size, size_t *len, const json_t *value
     return true;
 }
 
-static bool append_text(char *out, size_t size, size_t *len, const char *text)
+static bool append_bytes(char *out, size_t size, size_t *len, const char *bytes, size_t n)
 {
-    size_t n = strlen(text);
     if (n > size - *len)
         return false;
-    memcpy(out + *len, text, n);
+    memcpy(out + *len, bytes, n);
     *len += n;
     return true;
 }
 
-bool phoenix_push(struct phoenix *p, const char *name, const json_t *payload)
+static bool append_text(char *out, size_t size, size_t *len, const char *text)
+{
+    return append_bytes(out, size, len, text, strlen(text));
+}
+
+enum err phoenix_push(struct phoenix *p, const char *name, const json_t *payload)
 {
     struct phoenix_queue *q = &p->queue;
     size_t start = q->len + sizeof(uint32_t), end_at = start;
 
-    if (!is_open(p) || start > sizeof q->bytes)
-        return false;
-    if (!append_text(q->bytes, sizeof q->bytes, &end_at, "\"event\":\"") ||
+    if (!is_open(p))
+        return ERR_CLOSED;
+    if (start > sizeof q->bytes ||
+        !append_text(q->bytes, sizeof q->bytes, &end_at, "\"event\":\"") ||
         !append_text(q->bytes, sizeof q->bytes, &end_at, name) ||
         !append_text(q->bytes, sizeof q->bytes, &end_at, "\",\"payload\":") ||
         !append_json(q->bytes, sizeof q->bytes, &end_at, payload))
-        return false;
+        return q->len > 0 ? ERR_FULL : ERR_NO_SPACE;
     uint32_t len = (uint32_t)(end_at - start);
     if (queue_has(q, q->bytes + start, len))
-        return true;
+        return ERR_OK;
     memcpy(q->bytes + q->len, &len, sizeof len);
     q->len = end_at;
-    return true;
+    return ERR_OK;
 }
 
 /* {"topic":<topic>,<body>,"ref":<ref>}; the body is bounded by PHOENIX_QUEUE_BYTES. */
@@ -304,20 +327,23 @@ static void write_frame(char *out, size_t *len, const char *topic, const char *b
 
 static void write_join(struct phoenix *p, char *out, size_t *len)
 {
-    char body[PHOENIX_WHY_MAX];
+    static const char head[] = "\"event\":\"phx_join\",\"payload\":";
+    char body[sizeof head + PHOENIX_JOIN_MAX];
     size_t n = 0;
-    bool fits = append_text(body, sizeof body, &n, "\"event\":\"phx_join\",\"payload\":") &&
+    bool fits = append_text(body, sizeof body, &n, head) &&
                 append_json(body, sizeof body, &n, p->join_payload);
     ASSERT(fits);
     p->join_due = false;
     p->join_ref = p->next_ref++;
     write_frame(out, len, p->topic, body, n, p->join_ref);
+    secure_wipe(body, sizeof body); /* a relay's holds a secret */
 }
 
 static void write_heartbeat(struct phoenix *p, char *out, size_t *len)
 {
     static const char body[] = "\"event\":\"heartbeat\",\"payload\":{}";
     p->heartbeats_due = 0;
+    ASSERT(p->unanswered_n < PHOENIX_UNANSWERED_MAX);
     p->unanswered[p->unanswered_n++] = p->next_ref;
     write_frame(out, len, "phoenix", body, sizeof body - 1, p->next_ref++);
 }
@@ -349,6 +375,10 @@ void phoenix_handle_timeout(struct phoenix *p, time_ns now, struct phoenix_event
         end(p, out, PHOENIX_LOST, "the portal did not answer the join");
         return;
     }
+    if (is_open(p) && now >= p->crashed_until) {
+        end(p, out, PHOENIX_LOST, "the portal's channel crashed");
+        return;
+    }
     if (!is_open(p) || now < p->heartbeat_at)
         return;
     /* One that could not be sent in all the time counts like one that was not answered. */
@@ -364,6 +394,6 @@ time_ns phoenix_poll_timeout(const struct phoenix *p)
 {
     if (!is_open(p))
         return TIME_NEVER;
-    return p->state == PHOENIX_EXPECT_JOIN ? time_min(p->join_until, p->heartbeat_at)
-                                           : p->heartbeat_at;
+    time_ns at = time_min(p->heartbeat_at, p->crashed_until);
+    return p->state == PHOENIX_EXPECT_JOIN ? time_min(at, p->join_until) : at;
 }

@@ -74,6 +74,8 @@ static time_ns parse_retry_after(const char *text, int64_t unix_now)
             seconds = seconds * 10 + (text[i] - '0');
     } else if (parse_date(text, &seconds)) {
         seconds -= unix_now;
+        if (seconds > RETRY_AFTER_MAX_S) /* our clock is wrong, or theirs */
+            return TIME_NEVER;
     } else {
         return TIME_NEVER;
     }

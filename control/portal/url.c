@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "platform/base/addr.h"
 #include "platform/base/bytes.h"
 
 static const struct {
@@ -70,7 +71,8 @@ static bool parse_host(char *host, const char *text, size_t len, bool brackets)
         host[i] = c;
     }
     host[len] = 0;
-    return true;
+    struct ip_addr ip;
+    return !brackets || (ip_addr_parse(&ip, host) == ERR_OK && ip.family == ADDR_V6);
 }
 
 static enum err parse_authority(struct url *url, const char *text, size_t len, char *why,

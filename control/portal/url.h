@@ -15,14 +15,17 @@
 enum {
     URL_HOST_MAX = 253,
     URL_PATH_MAX = 511,
-    URL_PORT_DEFAULT = 443 /* for ws:// as well, as upstream does it */
+    /* For ws:// as well, as upstream has it. DEVIATE: its ws://host:80 also means 443; here what is written counts. */
+    URL_PORT_DEFAULT = 443
 };
 
 struct url {
     bool tls;
     uint16_t port;
-    char host[URL_HOST_MAX + 1]; /* a name, or an address without brackets */
-    char path[URL_PATH_MAX + 1]; /* begins with '/', does not end with it unless it is only that */
+    char host[URL_HOST_MAX +
+              1]; /* a name, or an address: IPv6 without brackets, which the Host header needs */
+    char path[URL_PATH_MAX +
+              1]; /* begins with '/'; one at its end is removed unless there is nothing else */
 };
 
 struct url_param {
