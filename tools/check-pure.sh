@@ -14,7 +14,7 @@ readonly OURS='assert_failed|err_text|log_(write|enabled)'
 # BoringSSL: functions of their arguments only. (X25519_keypair and RAND_bytes are not.)
 readonly CRYPTO='X25519(_public_from_private)?|EVP_aead_x?chacha20_poly1305|EVP_AEAD_CTX_(init|seal|open|seal_scatter|open_gather|cleanup|zero)|CRYPTO_(memcmp|chacha_20|poly1305_(init|update|finish))|OPENSSL_cleanse|ERR_clear_error|HMAC|SHA256|EVP_sha256'
 # jansson on values and buffers: what it allocates is reached through these only. (Files and descriptors are not.)
-readonly JSON='json_(loadb|dumpb|delete|object_get|string_value|integer_value|real_value|array_(get|size))'
+readonly JSON='json_(loadb|dumpb|delete|object(_get|_set_new)?|array(_get|_size|_append_new)?|string(_value|_length)?|integer_value|true|false)'
 
 if [[ $# -eq 0 ]]; then
     echo "no pure objects"

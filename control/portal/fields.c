@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See fields.h. */
+#include "control/portal/fields.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "platform/base/bytes.h"
+
+void fields_fail(struct fields *f, const char *key, const char *what)
+{
+    size_t path = strlen(f->path);
+
+    if (f->failed)
+        return;
+    f->failed = true;
+    if (!key && path > 0)
+        path--; /* the '.' */
+    snprintf(f->why, sizeof f->why, "%.*s%s: %s", (int)path, f->path,
+             key ? key : (path == 0 ? "payload" : ""), what);
+}
+
+struct fields_mark fields_enter(struct fields *f, const char *key, int index)
+{
+    struct fields_mark mark = {strlen(f->path)};
+    char *at = f->path + mark.len;
+    size_t room = sizeof f->path - mark.len;
+
+    if (index < 0)
+        snprintf(at, room, "%s.", key);
+    else
+        snprintf(at, room, "%s[%d].", key, index);
+    return mark;
+}
+
+void fields_leave(struct fields *f, struct fields_mark mark)
+{
+    f->path[mark.len] = 0;
+}
+
+/* ---- JSON's own types ---- */
+
+static const json_t *member(struct fields *f, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (!value)
+        fields_fail(f, key, "missing");
+    return value;
+}
+
+static bool is_absent(const json_t *value)
+{
+    return !value || json_is_null(value);
+}
+
+const json_t *fields_object(struct fields *f, const json_t *object, const char *key)
+{
+    const json_t *value = member(f, object, key);
+    if (value && !json_is_object(value))
+        fields_fail(f, key, "not an object");
+    return f->failed ? NULL : value;
+}
+
+const json_t *fields_list(struct fields *f, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    if (is_absent(value))
+        return NULL;
+    if (!json_is_array(value))
+        fields_fail(f, key, "not a list");
+    return f->failed ? NULL : value;
+}
+
+static const char *checked_text(struct fields *f, const char *key, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    if (!text)
+        fields_fail(f, key, "not a text");
+    else if (text[0] == 0)
+        fields_fail(f, key, "empty");
+    else if (json_string_length(value) > FIELDS_TEXT_MAX)
+        fields_fail(f, key, "too long");
+    return f->failed ? "" : text;
+}
+
+const char *fields_text(struct fields *f, const json_t *object, const char *key)
+{
+    const json_t *value = member(f, object, key);
+    return value ? checked_text(f, key, value) : "";
+}
+
+const char *fields_text_or_null(struct fields *f, const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return is_absent(value) ? NULL : checked_text(f, key, value);
+}
+
+bool fields_bool_or(struct fields *f, const json_t *object, const char *key, bool absent)
+{
+    const json_t *value = json_object_get(object, key);
+    if (is_absent(value))
+        return absent;
+    if (!json_is_boolean(value))
+        fields_fail(f, key, "neither true nor false");
+    return json_is_true(value);
+}
+
+int64_t fields_integer(struct fields *f, const json_t *object, const char *key, int64_t min,
+                       int64_t max)
+{
+    const json_t *value = member(f, object, key);
+    int64_t n = json_integer_value(value);
+    if (value && !json_is_integer(value))
+        fields_fail(f, key, "not a whole number");
+    else if (value && (n < min || n > max))
+        fields_fail(f, key, "out of range");
+    return f->failed ? min : n;
+}
+
+/* ---- the protocol's types ---- */
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool uuid_parse(struct uuid *out, const char *text)
+{
+    for (unsigned i = 0; i < UUID_LEN; i++) {
+        if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-')
+            return false;
+        int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
+        if (low < 0)
+            return false;
+        out->bytes[i] = (uint8_t)(high << 4 | low);
+        text += 2;
+    }
+    return *text == 0;
+}
+
+void uuid_format(const struct uuid *uuid, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (unsigned i = 0; i < UUID_LEN; i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10)
+            *out++ = '-';
+        *out++ = digits[uuid->bytes[i] >> 4];
+        *out++ = digits[uuid->bytes[i] & 15];
+    }
+    *out = 0;
+}
+
+struct uuid fields_uuid(struct fields *f, const json_t *object, const char *key)
+{
+    const char *text = fields_text(f, object, key);
+    struct uuid uuid = {{0}};
+    if (!f->failed && !uuid_parse(&uuid, text))
+        fields_fail(f, key, "not a UUID");
+    return uuid;
+}
+
+struct ip_addr fields_ip(struct fields *f, const json_t *object, const char *key,
+                         enum addr_family family)
+{
+    const char *text = fields_text(f, object, key);
+    struct ip_addr ip = {0};
+    if (!f->failed &&
+        (ip_addr_parse(&ip, text) != ERR_OK || (family != ADDR_NONE && ip.family != family)))
+        fields_fail(f, key,
+                    family == ADDR_V4   ? "not an IPv4 address"
+                    : family == ADDR_V6 ? "not an IPv6 address"
+                                        : "not an IP address");
+    return ip;
+}
+
+struct ip_prefix fields_prefix(struct fields *f, const json_t *object, const char *key)
+{
+    const char *text = fields_text(f, object, key);
+    struct ip_prefix prefix = {0};
+    if (f->failed)
+        return prefix;
+    if (!strchr(text, '/') || ip_prefix_parse(&prefix, text) != ERR_OK) {
+        fields_fail(f, key, "not an address with a /length");
+        return prefix;
+    }
+    struct ip_prefix masked = prefix;
+    ip_prefix_mask(&masked);
+    if (!ip_addr_equal(&masked.ip, &prefix.ip))
+        fields_fail(f, key, "bits are set behind the /length");
+    return masked;
+}
+
+struct sock_addr fields_sock_addr(struct fields *f, const json_t *object, const char *key)
+{
+    const char *text = fields_text(f, object, key);
+    struct sock_addr addr = {.port = 0};
+    if (!f->failed && (sock_addr_parse(&addr, text) != ERR_OK || addr.port == 0))
+        fields_fail(f, key, "not an address and port");
+    return addr;
+}
+
+void fields_key(struct fields *f, const json_t *object, const char *key, uint8_t out[KEY_LEN])
+{
+    const char *text = fields_text(f, object, key);
+    memset(out, 0, KEY_LEN);
+    if (!f->failed && key_base64_decode(out, text, strlen(text)) != ERR_OK)
+        fields_fail(f, key, "not a key in base64");
+}

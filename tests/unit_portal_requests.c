@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The payloads of what a client sends, as the specification shows them. */
+#include "control/portal/requests.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define R1 "3b0c7a52-0000-4000-8000-000000000001"
+#define G1 "9d2e0000-0000-4000-8000-000000000002"
+#define G2 "9d2e0000-0000-4000-8000-000000000003"
+
+static struct uuid uuid(const char *text)
+{
+    struct uuid u;
+    assert_true(uuid_parse(&u, text));
+    return u;
+}
+
+/* Takes the payload. */
+static void expect(json_t *payload, const char *want)
+{
+    char text[1024];
+    size_t n = json_dumpb(payload, text, sizeof text - 1, JSON_COMPACT);
+    assert_true(n > 0 && n < sizeof text);
+    text[n] = 0;
+    assert_string_equal(text, want);
+    json_decref(payload);
+}
+
+static void test_all(void **state)
+{
+    static const char *const candidates[] = {
+        "candidate:7f1 1 udp 2113929471 192.0.2.15 51820 typ host", "candidate:\"\\"};
+    struct uuid resource = uuid(R1), gateways[] = {uuid(G1), uuid(G2)};
+    (void)state;
+    expect(request_capabilities(true), "{\"iceless\":true}");
+    expect(request_capabilities(false), "{\"iceless\":false}");
+    expect(request_relays(), "{}");
+    expect(request_authorization(&resource, gateways, 2),
+           "{\"resource_id\":\"" R1 "\",\"connected_gateway_ids\":[\"" G1 "\",\"" G2 "\"]}");
+    expect(request_authorization(&resource, NULL, 0),
+           "{\"resource_id\":\"" R1 "\",\"connected_gateway_ids\":[]}");
+    expect(request_candidates(&gateways[0], candidates, 2),
+           "{\"gateway_id\":\"" G1 "\",\"candidates\":[\"candidate:7f1 1 udp 2113929471 192.0.2.15 "
+           "51820 typ host\",\"candidate:\\\"\\\\\"]}");
+}
+
+static void test_uuid_text(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "3b0c7a52",
+                                        (R1 "0"),
+                                        "3b0c7a520-000-4000-8000-000000000001",
+                                        "3b0c7a52-0000-4000-8000-00000000000g",
+                                        "3b0c7a52-0000-4000-8000-00000000000"};
+    char text[UUID_TEXT_MAX];
+    (void)state;
+    struct uuid u = uuid("3B0C7A52-0000-4000-8000-00000000ABCD");
+    uuid_format(&u, text);
+    assert_string_equal(text, "3b0c7a52-0000-4000-8000-00000000abcd");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(uuid_parse(&u, wrong[i]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_all),
+        cmocka_unit_test(test_uuid_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
