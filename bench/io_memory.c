@@ -253,10 +253,12 @@ unsigned io_wait(struct io *io, struct io_rx *out, unsigned max, time_ns deadlin
         /* looks again at once */
     } else if (n == 0) {
         bool stalled = source && now != IO_MEMORY_IDLE && io->n_free == 0;
-        if (!stalled)
+        /* With a deadline something is still under way: what helpers have, or may take. */
+        bool rests = !stalled && deadline == TIME_NEVER;
+        if (rests)
             __atomic_store_n(&io->rests_in, current, __ATOMIC_RELEASE);
         wait_for_wake(io, deadline);
-        if (now != IO_MEMORY_COUNT || (source && !stalled))
+        if (now != IO_MEMORY_COUNT || (source && rests))
             return 0;
     } else {
         for (unsigned i = 0; i < n; i++)
