@@ -171,7 +171,7 @@ void help_work(struct worker *w)
     for (int kind = HELP_OPEN; kind >= HELP_SEAL; kind--) {
         struct ticket_queue *q = &w->help.queues[kind];
         struct ticket *t;
-        while (ticket_offers(q) > left && (t = ticket_take_any(q)) != NULL) {
+        while (ticket_offers_more(q, left) && (t = ticket_take_any(q)) != NULL) {
             run(w, CONTAINER_OF(t, struct help_job, ticket));
             ticket_finish(t);
             help_collect(w);

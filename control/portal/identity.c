@@ -8,71 +8,47 @@
 #include <openssl/hmac.h>
 #include <openssl/sha.h>
 
+#include "control/key_text.h"
+#include "control/portal/fields.h"
 #include "platform/base/bytes.h"
 
 enum {
     UUID_SIMPLE_LEN = 32,
-    UUID_HYPHENATED_LEN = 36,
     AGENT_WORD_MAX = 63
 };
-
-static void hex(char *out, const uint8_t *bytes, size_t n)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < n; i++) {
-        *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
-    }
-    *out = 0;
-}
 
 void identity_from_machine_id(char *out, const char *key, const void *machine_id, size_t len)
 {
     uint8_t digest[SHA256_DIGEST_LENGTH];
     unsigned n = sizeof digest;
     const uint8_t *done = HMAC(EVP_sha256(), key, strlen(key), machine_id, len, digest, &n);
-    ASSERT(done && n == sizeof digest);
-    hex(out, digest, sizeof digest);
+    ASSERT(done && n == KEY_LEN);
+    key_hex_encode(out, digest);
 }
 
 void identity_hash(char *out, const char *text)
 {
     uint8_t digest[SHA256_DIGEST_LENGTH];
     SHA256((const uint8_t *)text, strlen(text), digest);
-    hex(out, digest, sizeof digest);
-}
-
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-static bool is_hyphenated(const char *text)
-{
-    for (size_t i = 0; i < UUID_HYPHENATED_LEN; i++) {
-        bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
-        if (hyphen ? text[i] != '-' : !is_hex(text[i]))
-            return false;
-    }
-    return true;
+    key_hex_encode(out, digest);
 }
 
 bool identity_is_uuid(const char *text)
 {
-    static const char urn[] = "urn:uuid:";
+    static const char urn[] = "urn:uuid:", digits[] = "0123456789abcdefABCDEF";
+    char inner[UUID_TEXT_MAX];
+    struct uuid uuid;
     size_t len = strlen(text);
 
-    if (len == UUID_HYPHENATED_LEN)
-        return is_hyphenated(text);
-    if (len == UUID_HYPHENATED_LEN + 2)
-        return text[0] == '{' && text[len - 1] == '}' && is_hyphenated(text + 1);
-    if (len == UUID_HYPHENATED_LEN + sizeof urn - 1)
-        return strncmp(text, urn, sizeof urn - 1) == 0 && is_hyphenated(text + sizeof urn - 1);
-    for (size_t i = 0; i < len; i++) {
-        if (!is_hex(text[i]))
-            return false;
-    }
-    return len == UUID_SIMPLE_LEN;
+    if (len == UUID_SIMPLE_LEN)
+        return strspn(text, digits) == len;
+    if (len == UUID_TEXT_MAX - 1 + sizeof urn - 1 && strncmp(text, urn, sizeof urn - 1) == 0)
+        return uuid_parse(&uuid, text + sizeof urn - 1);
+    if (len != UUID_TEXT_MAX - 1 + 2 || text[0] != '{' || text[len - 1] != '}')
+        return uuid_parse(&uuid, text);
+    memcpy(inner, text + 1, UUID_TEXT_MAX - 1);
+    inner[UUID_TEXT_MAX - 1] = 0;
+    return uuid_parse(&uuid, inner);
 }
 
 static bool is_printable(char c)

@@ -269,49 +269,34 @@ static void queue_drop_first(struct phoenix_queue *q)
     q->len -= gone;
 }
 
-/* Appends the JSON text of `value`. False: it does not fit. */
-static bool append_json(char *out, size_t size, size_t *len, const json_t *value)
+/* "event":<name>,"payload":<payload>: what stands between topic and ref. Returns its length, 0: it does not fit. */
+static size_t write_body(char *out, size_t size, const char *name, const json_t *payload)
 {
-    size_t room = size - *len;
-    size_t n = json_dumpb(value, out + *len, room, JSON_COMPACT | JSON_ENCODE_ANY);
-    if (n == 0 || n > room)
-        return false;
-    *len += n;
-    return true;
-}
-
-static bool append_bytes(char *out, size_t size, size_t *len, const char *bytes, size_t n)
-{
-    if (n > size - *len)
-        return false;
-    memcpy(out + *len, bytes, n);
-    *len += n;
-    return true;
-}
-
-static bool append_text(char *out, size_t size, size_t *len, const char *text)
-{
-    return append_bytes(out, size, len, text, strlen(text));
+    int head = snprintf(out, size, "\"event\":\"%s\",\"payload\":", name);
+    if (head < 0 || (size_t)head >= size)
+        return 0;
+    size_t room = size - (size_t)head;
+    size_t n = json_dumpb(payload, out + head, room, JSON_COMPACT | JSON_ENCODE_ANY);
+    return n > 0 && n <= room ? (size_t)head + n : 0;
 }
 
 enum err phoenix_push(struct phoenix *p, const char *name, const json_t *payload)
 {
     struct phoenix_queue *q = &p->queue;
-    size_t start = q->len + sizeof(uint32_t), end_at = start;
+    size_t start = q->len + sizeof(uint32_t);
 
     if (!is_open(p))
         return ERR_CLOSED;
-    if (start > sizeof q->bytes ||
-        !append_text(q->bytes, sizeof q->bytes, &end_at, "\"event\":\"") ||
-        !append_text(q->bytes, sizeof q->bytes, &end_at, name) ||
-        !append_text(q->bytes, sizeof q->bytes, &end_at, "\",\"payload\":") ||
-        !append_json(q->bytes, sizeof q->bytes, &end_at, payload))
+    if (start >= sizeof q->bytes)
+        return ERR_FULL;
+    char *text = q->bytes + start;
+    uint32_t len = (uint32_t)write_body(text, sizeof q->bytes - start, name, payload);
+    if (len == 0)
         return q->len > 0 ? ERR_FULL : ERR_NO_SPACE;
-    uint32_t len = (uint32_t)(end_at - start);
-    if (queue_has(q, q->bytes + start, len))
+    if (queue_has(q, text, len))
         return ERR_OK;
     memcpy(q->bytes + q->len, &len, sizeof len);
-    q->len = end_at;
+    q->len = start + len;
     return ERR_OK;
 }
 
@@ -327,12 +312,10 @@ static void write_frame(char *out, size_t *len, const char *topic, const char *b
 
 static void write_join(struct phoenix *p, char *out, size_t *len)
 {
-    static const char head[] = "\"event\":\"phx_join\",\"payload\":";
-    char body[sizeof head + PHOENIX_JOIN_MAX];
-    size_t n = 0;
-    bool fits = append_text(body, sizeof body, &n, head) &&
-                append_json(body, sizeof body, &n, p->join_payload);
-    ASSERT(fits);
+    static const char name[] = "phx_join";
+    char body[sizeof name + 32 + PHOENIX_JOIN_MAX];
+    size_t n = write_body(body, sizeof body, name, p->join_payload);
+    ASSERT(n > 0);
     p->join_due = false;
     p->join_ref = p->next_ref++;
     write_frame(out, len, p->topic, body, n, p->join_ref);

@@ -97,30 +97,23 @@ static inline struct ticket *ticket_take_any(struct ticket_queue *q)
     return NULL;
 }
 
-/* How many are on offer; others may take them meanwhile. */
-static inline unsigned ticket_offers(const struct ticket_queue *q)
+/* More than `n` are on offer; others may take them meanwhile. */
+static inline bool ticket_offers_more(const struct ticket_queue *q, unsigned n)
 {
     uint32_t tail = __atomic_load_n(&q->tail, __ATOMIC_ACQUIRE);
     uint32_t i = __atomic_load_n(&q->head, __ATOMIC_RELAXED);
-    unsigned n = 0;
     for (; (int32_t)(tail - i) > 0; i++) {
         const struct ticket *t = __atomic_load_n(&q->ring[i % TICKET_QUEUE_SIZE], __ATOMIC_ACQUIRE);
-        n += __atomic_load_n(&t->state, __ATOMIC_RELAXED) == TICKET_OFFERED;
+        if (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == TICKET_OFFERED && n-- == 0)
+            return true;
     }
-    return n;
+    return false;
 }
 
 /* Something is on offer. After sleeper_prepare it sees what was pushed before sleeper_must_wake returned false. */
 static inline bool ticket_offered(const struct ticket_queue *q)
 {
-    uint32_t tail = __atomic_load_n(&q->tail, __ATOMIC_ACQUIRE);
-    uint32_t i = __atomic_load_n(&q->head, __ATOMIC_RELAXED);
-    for (; (int32_t)(tail - i) > 0; i++) {
-        const struct ticket *t = __atomic_load_n(&q->ring[i % TICKET_QUEUE_SIZE], __ATOMIC_ACQUIRE);
-        if (__atomic_load_n(&t->state, __ATOMIC_RELAXED) == TICKET_OFFERED)
-            return true;
-    }
-    return false;
+    return ticket_offers_more(q, 0);
 }
 
 /* By who took it: what was made is there. */
