@@ -23,8 +23,13 @@ if [[ ! -f $WINEPREFIX/system.reg ]]; then
         exit 1
     }
 fi
-"$@"
-status=$?
 server=$(command -v wineserver || ls /usr/lib/wine/wineserver64 /usr/lib/wine/wineserver 2>/dev/null | head -n 1)
-[[ -z $server ]] || "$server" -k 2>/dev/null
-exit $status
+if [[ -n $server ]]; then
+    # Debian's server ends with its last client, and a client that comes just then is reset: keep one until the end.
+    "$server" -k 2>/dev/null
+    trap '"$server" -k 2>/dev/null' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    "$server" -p || echo "check-wine: no lasting Wine server in $WINEPREFIX; each program starts its own" >&2
+fi
+"$@"
