@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The regression gate: what the engine does for a packet in this tree, compared with the commit before it. Counts only can
-# fail it (what fzbench diff says: instructions per packet +2 %, sends or writes per MiB +10 %, anything allocated); times
-# are in the tables, too, and fail nothing.
+# fail it (what fzbench diff says: instructions per packet +2 %, sends or writes per MiB +10 %, anything allocated; system
+# calls of whole tunnels per MiB +10 %); times are in the tables, too, and fail nothing.
 #
 #   BENCH_BASE   the commit to compare with, if not HEAD^, or HEAD where something is not committed
 #   BUILD, DEPS  as in the Makefile; both trees use the same DEPS
@@ -18,6 +18,7 @@ BUILD=$(mkdir -p "${BUILD:-build}" && cd "${BUILD:-build}" && pwd) || exit 2
 DEPS=$(mkdir -p "${DEPS:-$BUILD/deps}" && cd "${DEPS:-$BUILD/deps}" && pwd) || exit 2
 readonly BUILD DEPS
 readonly LIMIT=170 # seconds for any one step: a safeguard, nothing takes as long
+readonly CALLS_LIMIT=1.10 # real system calls per MiB, compared with the base
 # Long enough for times that mean something; the counts need less.
 readonly SHORT=(--workers 1 --rounds 3 --ms 40)
 
@@ -85,7 +86,7 @@ show_log() { # NAME
 
 build() { # NAME SOURCE BUILD ARGUMENT...
     launch "$1" "$MAKE" --no-print-directory -C "$2" -j"$(nproc)" BUILD="$3" DEPS="$DEPS" CC=gcc MODE=release SAN= KEYLOG= OS=linux \
-        "${@:4}" "$3/release/fzbench"
+        "${@:4}" "$3/release/fzbench" "$3/release/firezone-headless-client"
     await "$1"
 }
 
@@ -168,6 +169,34 @@ gate_instructions() { # DIRECTION
     compare "$name" "$base_status" $?
 }
 
+# Real system calls, of whole tunnels over real devices and sockets, in turns with the base's client. How many packets one
+# call carries depends on what the scheduler does, too; noise is not there twice, so a failure is measured again, longer.
+gate_net() {
+    local rounds ratio test=calls
+    if [[ $(id -u) -ne 0 ]]; then
+        skip "$test: measuring tunnels needs root"
+        return
+    fi
+    for rounds in 5 9; do
+        launch net "$BUILD/release/fzbench" net --only calls --rounds "$rounds" --seconds 1 \
+            --client "$BUILD/release/firezone-headless-client" \
+            --against-client "$scratch/build/release/firezone-headless-client"
+        if ! await net; then
+            fail "$test: cannot be measured"
+            show_log net
+            return
+        fi
+        grep -E '^name|/calls' "$scratch/net.log"
+        ratio=$(awk '$1 ~ /\/calls\/.*ratio-baseline/ && $1 !~ /operations/ { print $2 }' "$scratch/net.log" | sort -g | tail -n 1)
+        [[ -n $ratio ]] || { fail "$test: fzbench net printed no ratio" && return; }
+        if awk -v ratio="$ratio" -v limit="$CALLS_LIMIT" 'BEGIN { exit !(ratio <= limit) }'; then
+            pass "$test: $ratio times those of $base"
+            return
+        fi
+    done
+    fail "$test: $ratio times those of $base, at most $CALLS_LIMIT is allowed"
+}
+
 # ---- all ----
 
 base='' reason=''
@@ -190,6 +219,5 @@ for direction in egress ingress; do
     gate_counts "$direction"
     cpu_counts "$direction" || gate_instructions "$direction"
 done
-# The place for system calls over real devices and sockets: a gate_net that measures both with `fzbench net`, where
-# that is linked in and this is root, and calls compare.
+gate_net
 finish

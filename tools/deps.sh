@@ -118,17 +118,18 @@ private_apt() { # PROGRAM ARGUMENT...
 }
 
 private_list_ready=
+archive= # its address, after make_private_list
 make_private_list() {
-    local address suite log=$DEPS/log/apt-update.log
+    local suite log=$DEPS/log/apt-update.log
     [[ -z $private_list_ready ]] || return 0
     command -v apt-get >/dev/null || die "apt-get is needed to fetch pinned sources"
-    address=$(apt-get indextargets --format '$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(CREATED_BY)|$(ORIGIN)' |
+    archive=$(apt-get indextargets --format '$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(CREATED_BY)|$(ORIGIN)' |
         awk -F'|' '$3 == "main" && $4 == "Packages" && $5 ~ /^(Debian)?$/ && $2 !~ /-(security|updates|backports)$/ { print $1; exit }')
-    [[ -n $address ]] || die "cannot tell the archive's address: apt-get indextargets lists no 'main' of a release"
+    [[ -n $archive ]] || die "cannot tell the archive's address: apt-get indextargets lists no 'main' of a release"
     mkdir -p "$DEPS/apt/lists/partial" "$DEPS/apt/cache/archives/partial" "$DEPS/log"
     for suite in trixie bookworm-backports; do
         printf '%s [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
-            deb "$address" "$suite" deb-src "$address" "$suite"
+            deb "$archive" "$suite" deb-src "$archive" "$suite"
     done >"$DEPS/apt/list"
     say "reading the archive's index into $DEPS/apt (about 35 MB)"
     if ! private_apt apt-get -o APT::Update::Error-Mode=any update >"$log" 2>&1; then
@@ -142,6 +143,15 @@ has_checksum() { # FILE SHA256
     [[ -f $1 ]] && echo "$2  $1" | sha256sum --check --status
 }
 
+# A tarball stays in the archive's pool for a while after the index has moved on to another version.
+fetch_from_pool() { # NAME
+    local source=${PIN_PACKAGE[$1]%/*} file=${PIN_FILE[$1]} letter
+    [[ $file != *.deb ]] || return 1
+    letter=${source:0:1}
+    [[ $source != lib* ]] || letter=${source:0:4}
+    /usr/lib/apt/apt-helper download-file "${archive%/}/pool/main/$letter/$source/$file" "$DEPS/download/$file"
+}
+
 # fetch NAME: leaves the checked file of a pin at $DEPS/download/<file>
 fetch() {
     local name=$1 file=${PIN_FILE[$1]} sha=${PIN_SHA[$1]} log=$DEPS/log/fetch-$1.log
@@ -152,13 +162,15 @@ fetch() {
     rm -f "$DEPS/download/$file"
     local verb=(source --tar-only)
     [[ $file != *.deb ]] || verb=(download)
-    if ! (cd "$DEPS/download" && private_apt apt-get "${verb[@]}" "${PIN_PACKAGE[$name]}") >"$log" 2>&1; then
+    if ! (cd "$DEPS/download" && private_apt apt-get "${verb[@]}" "${PIN_PACKAGE[$name]}") >"$log" 2>&1 ||
+        [[ ! -f $DEPS/download/$file ]]; then
+        fetch_from_pool "$name" >>"$log" 2>&1 || true
+    fi
+    if [[ ! -f $DEPS/download/$file ]]; then
         tail -n 5 "$log" >&2
         check_disk "$DEPS" 100
-        die "cannot fetch ${PIN_PACKAGE[$name]}; whole log: $log"
+        die "cannot fetch $file of ${PIN_PACKAGE[$name]}; no network, or is the archive's version another one (then update the pin in tools/deps.sh)? whole log: $log"
     fi
-    [[ -f $DEPS/download/$file ]] ||
-        die "the archive has another version of ${PIN_PACKAGE[$name]} than the pinned $file; update the pin in tools/deps.sh"
     has_checksum "$DEPS/download/$file" "$sha" ||
         die "$DEPS/download/$file does not have the pinned SHA256 $sha"
 }

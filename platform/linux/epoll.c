@@ -208,6 +208,20 @@ static unsigned sort_events(struct epoll_io *e, const struct epoll_event *events
     return ready;
 }
 
+/* As wait_events, but looks for a moment before it sleeps, if that is likely to pay. */
+static int block_for_events(struct epoll_io *e, struct epoll_event *events, int max, time_ns until)
+{
+    time_ns look_until = io_spin_begin(&e->io.spin, until);
+    int found = 0;
+
+    if (look_until > 0) {
+        do
+            found = wait_events(e, events, max, 0);
+        while (found == 0 && io_spin_again(look_until));
+    }
+    return found != 0 ? found : wait_events(e, events, max, until);
+}
+
 static unsigned wait_records(struct io *io, struct io_rx *out, unsigned max, time_ns deadline)
 {
     struct epoll_io *e = self(io);
@@ -219,7 +233,8 @@ static unsigned wait_records(struct io *io, struct io_rx *out, unsigned max, tim
         time_ns until = deadline;
         update_interest(e, &until);
         block = deadline != 0 && !io->done_head;
-        int found = wait_events(e, events, (int)ARRAY_LEN(events), block ? until : 0);
+        int found = block ? block_for_events(e, events, (int)ARRAY_LEN(events), until)
+                          : wait_events(e, events, (int)ARRAY_LEN(events), 0);
         unsigned ready = found > 0 ? sort_events(e, events, found, &woken) : 0;
         n = ready ? read_ready(e, ready, out, max) : 0;
         if (block) {
@@ -229,6 +244,7 @@ static unsigned wait_records(struct io *io, struct io_rx *out, unsigned max, tim
         }
     } while (n == 0 && block && !woken && !io->done_head &&
              (deadline == TIME_NEVER || clock_now() < deadline));
+    io_spin_end(&io->spin, out, n);
     return n;
 }
 

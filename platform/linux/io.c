@@ -199,6 +199,7 @@ static void pool_fini(struct io_pool *p)
 enum err io_init(struct io *io, const struct io_config *config)
 {
     io->done_tail = &io->done_head;
+    io_spin_init(&io->spin);
     for (unsigned s = 0; s < IO_SOURCES; s++)
         io->fds[s] = -1;
     for (unsigned f = 0; f < IO_FAMILIES; f++)

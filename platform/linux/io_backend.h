@@ -16,6 +16,7 @@
 
 #include "platform/base/bytes.h"
 #include "platform/io.h"
+#include "platform/linux/io_spin.h"
 #include "platform/linux/udp_msg.h"
 
 /* Descriptors that are read. The UDP entries are also indices of struct io's `tx` plus one. */
@@ -100,6 +101,7 @@ struct io {
     bool tun_reads;          /* false: another worker reads this TUN queue */
     struct io_pool pools[2]; /* by enum io_kind */
     struct io_retry retry[IO_SOURCES];
+    struct io_spin spin;
     struct udp_tx tx[IO_FAMILIES];
     struct io_send *done_head, **done_tail;
     struct io_stats stats;

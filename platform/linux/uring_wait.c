@@ -250,6 +250,12 @@ void uring_drop_kept(struct uring *u, unsigned kind)
 
 /* ---- waiting ---- */
 
+/* Is there something that the kernel can only do while this thread is in it? */
+static bool kernel_has_work(struct uring *u)
+{
+    return IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
+}
+
 /* Submits, runs deferred work and, with until != 0, waits for a completion at most until then. */
 static void enter(struct uring *u, time_ns until)
 {
@@ -258,8 +264,7 @@ static void enter(struct uring *u, time_ns until)
 
     if (until == 0) {
         /* Nothing to submit and nothing the kernel wants to run: the call would only cost. */
-        if (io_uring_sq_ready(&u->ring) == 0 &&
-            !(IO_URING_READ_ONCE(*u->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+        if (io_uring_sq_ready(&u->ring) == 0 && !kernel_has_work(u))
             return;
         io_count(&u->io.stats.syscalls);
         io_uring_submit_and_get_events(&u->ring);
@@ -274,6 +279,25 @@ static void enter(struct uring *u, time_ns until)
     ts.tv_sec = (int64_t)(left / NS_PER_SEC);
     ts.tv_nsec = (int64_t)(left % NS_PER_SEC);
     io_uring_submit_and_wait_timeout(&u->ring, &cqe, 1, &ts, NULL);
+}
+
+static bool pending(struct uring *u)
+{
+    return io_uring_cq_ready(&u->ring) > 0 || kernel_has_work(u);
+}
+
+/* As enter, but looks for a moment before it sleeps, if that is likely to pay. */
+static void enter_and_block(struct uring *u, time_ns until)
+{
+    time_ns look_until = io_spin_begin(&u->io.spin, until);
+    if (look_until > 0) {
+        enter(u, 0);
+        while (!pending(u) && io_spin_again(look_until))
+            ;
+        if (pending(u))
+            until = 0;
+    }
+    enter(u, until);
 }
 
 /* Direct mode: reads frames if there may be any, so that half of `max` stays for UDP. */
@@ -316,7 +340,10 @@ unsigned uring_wait(struct io *io, struct io_rx *out, unsigned max, time_ns dead
         arm(u, &until);
         bool block = deadline != 0 && !u->woken && !io->done_head &&
                      !(u->tun_ready && io->pools[IO_RX_TUN].n_free > 0);
-        enter(u, block ? until : 0);
+        if (block)
+            enter_and_block(u, until);
+        else
+            enter(u, 0);
         n = collect(u, out, max);
         io_flush(io);
         if (block) {
@@ -329,5 +356,6 @@ unsigned uring_wait(struct io *io, struct io_rx *out, unsigned max, time_ns dead
             break;
     }
     u->woken = false;
+    io_spin_end(&io->spin, out, n);
     return n;
 }
