@@ -187,7 +187,7 @@ gate_net() {
             return
         fi
         grep -E '^name|/calls' "$scratch/net.log"
-        ratio=$(awk '$1 ~ /\/calls\/.*ratio-baseline/ && $1 !~ /operations/ { print $2 }' "$scratch/net.log" | sort -g | tail -n 1)
+        ratio=$(awk '$1 ~ /\/calls\/system\/.*ratio-baseline/ { print $2 }' "$scratch/net.log" | sort -g | tail -n 1)
         [[ -n $ratio ]] || { fail "$test: fzbench net printed no ratio" && return; }
         if awk -v ratio="$ratio" -v limit="$CALLS_LIMIT" 'BEGIN { exit !(ratio <= limit) }'; then
             pass "$test: $ratio times those of $base"
