@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP contract: connections of the client itself, which must never go through its own tunnel. Control role.
+ * Source: spec/platform.md 5.1 and 5.6.
+ */
+#ifndef FZ_PLATFORM_TCP_H
+#define FZ_PLATFORM_TCP_H
+
+#include <stdint.h>
+
+#include "platform/base/addr.h"
+#include "platform/base/err.h"
+
+/*
+ * Begins to connect a non-blocking, non-inheritable socket without Nagle's delay to `to`; it is writable when that has
+ * ended, and tcp_connected then says how. mark: SO_MARK, set before anything is sent; 0: none. On failure no socket is
+ * open and `why` is a short phrase. ERR_PERMISSION: the mark cannot be set. This will not get better, and without it the
+ * connection would run into the tunnel.
+ */
+enum err tcp_connect(int *fd, const struct sock_addr *to, uint32_t mark, char *why,
+                     unsigned why_size) MUST_USE;
+
+/* ERR_OK: it is connected. ERR_AGAIN: not yet. Otherwise it failed, with a short phrase in `why`. */
+enum err tcp_connected(int fd, char *why, unsigned why_size) MUST_USE;
+
+void tcp_close(int fd);
+
+#endif
