@@ -3,7 +3,8 @@
  * Whether a worker that has run out of work looks for more for a moment before it sleeps. Waking a sleeping CPU costs more
  * than all else that happens to a lone packet: a request and its answer are four such wake-ups. So a worker whose last
  * waits were all short stays awake for the next one, yielding the CPU to whoever else wants it. Never beside bulk, where
- * waiting for more makes batches larger, and not where a control group rations CPU time. The owner's worker only.
+ * waiting for more makes batches larger, and not where a control group rations CPU time. Called by the thread that owns the
+ * backend.
  */
 #ifndef FZ_LINUX_IO_SPIN_H
 #define FZ_LINUX_IO_SPIN_H
@@ -32,7 +33,7 @@ struct io_spin {
 
 void io_spin_init(struct io_spin *s);
 
-/* Before a wait that may block, until `deadline`. How long to look for work first; 0: not at all. */
+/* Before a wait that may block, until `deadline`. Until when to look for work first; 0: not at all. */
 time_ns io_spin_begin(struct io_spin *s, time_ns deadline);
 /* Between two looks. False: it is time to sleep. */
 bool io_spin_again(time_ns until);
