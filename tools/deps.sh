@@ -35,7 +35,7 @@ trap 'echo "deps: error: tools/deps.sh line $LINENO failed" >&2' ERR
 
 # ---- packages of the distribution: "a|b" means the first of them that is installed or installable ----
 
-readonly PACKAGES_BUILD="gcc g++ libc6-dev make cmake pkg-config xz-utils ca-certificates file
+readonly PACKAGES_BUILD="gcc g++ libc6-dev make cmake pkg-config patch xz-utils ca-certificates file
     libck-dev libjansson-dev libjemalloc-dev libmnl-dev"
 readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang-rt-dev clang-format-14|clang-format
     clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm valgrind
@@ -285,6 +285,23 @@ build_mingw_jansson() {
         -DJANSSON_BUILD_DOCS=OFF -DJANSSON_WITHOUT_TESTS=ON -DJANSSON_EXAMPLES=OFF
 }
 
+# The patch lets the body of a refused upgrade through, which carries the portal's error code.
+pin libwebsockets libwebsockets/trixie libwebsockets_4.3.5.orig.tar.gz \
+    87f99ad32803ed325fceac5327aae1f5c1b417d54ee61ad36cffc8df5f5ab276
+build_native_libwebsockets() {
+    patch -d "$SRC" -p1 <"$FILES/libwebsockets/refused-upgrade.patch"
+    cmake_install "$SRC" -DDISABLE_WERROR=ON -DLWS_WITH_STATIC=ON -DLWS_WITH_SHARED=OFF -DLWS_STATIC_PIC=ON \
+        -DLWS_WITHOUT_TESTAPPS=ON -DLWS_WITHOUT_EXTENSIONS=ON -DLWS_WITH_SSL=ON -DLWS_WITH_BORINGSSL=ON -DLWS_WITH_HTTP2=ON \
+        -DLWS_IPV6=ON -DLWS_UNIX_SOCK=OFF -DLWS_WITH_LIBEV=OFF -DLWS_WITH_LIBUV=OFF -DLWS_WITH_LIBEVENT=OFF \
+        -DLWS_WITH_GLIB=OFF \
+        -DLWS_OPENSSL_INCLUDE_DIRS="$PREFIX/include" \
+        -DLWS_OPENSSL_LIBRARIES:STRING="$PREFIX/lib/libssl.a;$PREFIX/lib/libcrypto.a;-lpthread"
+    local feature # each of these silently goes missing when a probe of cmake fails
+    for feature in LWS_HAVE_X509_VERIFY_PARAM_set1_host LWS_HAVE_SSL_set_alpn_protos LWS_WITH_IPV6; do
+        grep -q "^#define $feature\\b" "$PREFIX/include/lws_config.h"
+    done
+}
+
 pin wireguard_go wireguard-go/bookworm-backports wireguard-go_0.0.20231211-1~bpo12+1_amd64.deb \
     8aa051985912bbc5499e4abe66389395656cf2daec02271a1ca654a277a82d33
 build_tools_wireguard_go() {
@@ -299,6 +316,7 @@ build_tools_wireguard_go() {
 group_build() {
     provide native liburing
     provide native boringssl
+    provide native libwebsockets
 }
 
 group_check() {

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libwebsockets on the control thread's event loop: its descriptors and its timeouts become the loop's, and it never waits
+ * by itself. One instance per thread; control role.
+ */
+#ifndef FZ_CONTROL_LWS_LOOP_H
+#define FZ_CONTROL_LWS_LOOP_H
+
+#include <libwebsockets.h>
+
+#include "platform/base/err.h"
+#include "platform/loop.h"
+
+struct lws_loop;
+
+/* protocols: as in lws_context_creation_info, static storage. user: what lws_context_user returns. */
+enum err lws_loop_new(struct lws_loop **out, struct loop *l, const struct lws_protocols *protocols,
+                      const char *ca_file, void *user) MUST_USE;
+/* Closes all connections; their callbacks run. Not from a callback of libwebsockets. */
+void lws_loop_free(struct lws_loop *s);
+
+struct lws_context *lws_loop_context(struct lws_loop *s);
+
+/* After anything that was asked of libwebsockets outside of its callbacks. */
+void lws_loop_kick(struct lws_loop *s);
+
+/* In LWS_CALLBACK_CONNECTING: `connected` takes the place of `fd`, which libwebsockets goes on using. ERR_IO: it cannot. */
+enum err lws_loop_replace(struct lws_loop *s, int fd, int connected) MUST_USE;
+
+#endif
