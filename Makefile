@@ -51,9 +51,9 @@ platform_src := $(wildcard platform/$(OS)/*.c platform/*.c)
 engine_src   := $(wildcard engine/*.c engine/wire/*.c)
 control_src  := $(filter-out control/main.c,$(wildcard control/*.c control/*/*.c))
 headers      := $(wildcard platform/*.h platform/base/*.h platform/linux/*.h engine/*.h engine/*/*.h control/*.h \
-                  control/*/*.h tests/*.h tests/support/*.h tools/*.h bench/*.h)
+                  control/*/*.h tests/*.h tests/support/*.h tools/*/*.h bench/*.h)
 own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engine/*/*.[ch] control/*.[ch] \
-                  control/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tools/*.[ch] bench/*.[ch])
+                  control/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tools/*/*.[ch] bench/*.[ch])
 
 # PORTABLE sources compile for every system; their tests run under Wine too. PURE ones also touch no clock, socket,
 # thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg
@@ -88,7 +88,7 @@ EXE := .exe
 LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -lws2_32 -lbcrypt -lpthread -static
 CMOCKA := $(prefix)/lib/libcmocka.a
 else
-LIBS := $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson $(if $(SAN),,-ljemalloc) -pthread
+LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson $(if $(SAN),,-ljemalloc) -pthread
 CMOCKA := -lcmocka
 endif
 
@@ -99,9 +99,11 @@ obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 
 # ---- what is built ----
 archives := $(if $(filter windows,$(OS)),$(O)/libportable.a,$(O)/libcontrol.a $(O)/libengine.a $(O)/libplatform.a $(O)/libbase.a)
-tool_src := $(wildcard tools/*.c)
+# A tool is a folder under tools/ with a main.c; all else of it is also linked into its tests, unit_TOOL_*.
+tools := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
+tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
 bench_src := $(wildcard bench/*.c)
-PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $(tool_src:tools/%.c=%)
+PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
 # Test programs: unit_* and diff_* run alone; each tests/support/*.c is a helper program of the net tests.
 unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c))
 fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
@@ -183,8 +185,16 @@ $(O)/firezone-headless-client$(EXE): $(O)/obj/control/main.o $(archives)
 	$(call link)
 $(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives)
 	$(call link,-lm)
-$(tool_src:tools/%.c=$(O)/%$(EXE)): $(O)/%$(EXE): $(O)/obj/tools/%.o $(archives)
-	$(call link)
+define tool # NAME
+$(call archive,$(1),$(call tool_lib,$(1)))
+$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(archives)
+	$$(call link)
+tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1)_%,$$(unit_names) $$(fuzz_names)))
+$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a
+$(O)/$(1)$(EXE) $$(tool_tests): LIBS += -linih
+$$(tool_tests): $(O)/lib$(1).a
+endef
+$(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
 	$(call link)
 $(bench_tests): $(O)/libbench.a

@@ -4,20 +4,21 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 
 enum {
-    FDS_MAX = 64,
+    FDS_MAX = 65536,
     WAIT_MAX_MS = 1 << 30,
     FORCED_MAX = 16 /* in a row without a descriptor that was ready: then a millisecond of rest */
 };
 
 struct lws_loop_fd {
     struct lws_loop *owner;
-    int fd; /* -1: free */
+    int fd;
     unsigned events;
 };
 
@@ -26,7 +27,8 @@ struct lws_loop {
     struct lws_context *context;
     struct loop_timer timer;
     unsigned forced;
-    struct lws_loop_fd fds[FDS_MAX];
+    struct lws_loop_fd **fds; /* by descriptor; NULL: not ours */
+    int fds_n;
 };
 
 static struct lws_loop *of_wsi(struct lws *wsi)
@@ -34,13 +36,39 @@ static struct lws_loop *of_wsi(struct lws *wsi)
     return *(struct lws_loop **)lws_evlib_wsi_to_evlib_pt(wsi);
 }
 
-static struct lws_loop_fd *find(struct lws_loop *s, int fd)
+static struct lws_loop_fd *find(const struct lws_loop *s, int fd)
 {
-    for (unsigned i = 0; i < FDS_MAX; i++) {
-        if (s->fds[i].fd == fd)
-            return &s->fds[i];
+    return fd >= 0 && fd < s->fds_n ? s->fds[fd] : NULL;
+}
+
+/* NULL: no memory, or more descriptors than the process should have. */
+static struct lws_loop_fd *add(struct lws_loop *s, int fd)
+{
+    struct lws_loop_fd *f;
+
+    if (fd < 0 || fd >= FDS_MAX)
+        return NULL;
+    if (fd >= s->fds_n) {
+        int n = fd < 32 ? 64 : 2 * fd;
+        struct lws_loop_fd **grown = realloc(s->fds, (size_t)n * sizeof *grown);
+        if (!grown)
+            return NULL;
+        memset(grown + s->fds_n, 0, (size_t)(n - s->fds_n) * sizeof *grown);
+        s->fds = grown;
+        s->fds_n = n;
     }
-    return NULL;
+    ASSERT(!s->fds[fd]);
+    f = calloc(1, sizeof *f);
+    if (f)
+        *f = (struct lws_loop_fd){.owner = s, .fd = fd, .events = LOOP_READ};
+    s->fds[fd] = f;
+    return f;
+}
+
+static void drop(struct lws_loop *s, struct lws_loop_fd *f)
+{
+    s->fds[f->fd] = NULL;
+    free(f);
 }
 
 /* When it wants to be called next, whatever happens to descriptors. */
@@ -93,14 +121,15 @@ static int init_pt(struct lws_context *context, void *loop, int tsi)
 static int add_fd(struct lws *wsi)
 {
     struct lws_loop *s = of_wsi(wsi);
-    struct lws_loop_fd *f = find(s, -1);
     int fd = lws_get_socket_fd(wsi);
+    struct lws_loop_fd *f = add(s, fd);
 
-    if (!f || loop_add_fd(s->loop, fd, LOOP_READ, on_ready, f) != ERR_OK)
+    if (!f)
         return 1;
-    f->fd = fd;
-    f->events = LOOP_READ;
-    return 0;
+    if (loop_add_fd(s->loop, fd, f->events, on_ready, f) == ERR_OK)
+        return 0;
+    drop(s, f);
+    return 1;
 }
 
 static void change_events(struct lws *wsi, unsigned flags)
@@ -110,7 +139,7 @@ static void change_events(struct lws *wsi, unsigned flags)
     unsigned events =
         (flags & LWS_EV_READ ? LOOP_READ : 0) | (flags & LWS_EV_WRITE ? LOOP_WRITE : 0);
 
-    if (!f || f->fd < 0)
+    if (!f)
         return;
     f->events = flags & LWS_EV_START ? f->events | events : f->events & ~events;
     if (loop_mod_fd(s->loop, f->fd, f->events) != ERR_OK)
@@ -121,11 +150,11 @@ static int remove_fd(struct lws *wsi)
 {
     struct lws_loop *s = of_wsi(wsi);
     int fd = lws_get_socket_fd(wsi);
-    struct lws_loop_fd *f = fd >= 0 ? find(s, fd) : NULL;
+    struct lws_loop_fd *f = find(s, fd);
 
     if (f) {
         loop_del_fd(s->loop, fd);
-        f->fd = -1;
+        drop(s, f);
     }
     return 0;
 }
@@ -147,30 +176,24 @@ static const lws_plugin_evlib_t event_lib = {
 
 /* ---- life ---- */
 
-enum err lws_loop_new(struct lws_loop **out, struct loop *l, const struct lws_protocols *protocols,
-                      const char *ca_file, void *user)
+enum err lws_loop_new(struct lws_loop **out, struct loop *l,
+                      const struct lws_context_creation_info *wanted)
 {
     struct lws_loop *s = calloc(1, sizeof *s);
     void *loops[1] = {s};
-    struct lws_context_creation_info info = {
-        .port = CONTEXT_PORT_NO_LISTEN,
-        .protocols = protocols,
-        .event_lib_custom = &event_lib,
-        .foreign_loops = loops,
-        .options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
-        .client_ssl_ca_filepath = ca_file,
-        .user = user,
-    };
+    struct lws_context_creation_info info = *wanted;
 
     *out = NULL;
     if (!s)
         return ERR_NO_MEMORY;
+    info.event_lib_custom = &event_lib;
+    info.foreign_loops = loops;
+    info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
     s->loop = l;
-    for (unsigned i = 0; i < FDS_MAX; i++)
-        s->fds[i] = (struct lws_loop_fd){.owner = s, .fd = -1};
     loop_timer_init(&s->timer, on_timer, s);
     s->context = lws_create_context(&info);
     if (!s->context) {
+        free(s->fds);
         free(s);
         return ERR_IO;
     }
@@ -185,6 +208,9 @@ void lws_loop_free(struct lws_loop *s)
         return;
     lws_context_destroy(s->context);
     loop_timer_clear(s->loop, &s->timer);
+    for (int i = 0; i < s->fds_n; i++)
+        free(s->fds[i]);
+    free(s->fds);
     free(s);
 }
 

@@ -13,9 +13,12 @@
 
 struct lws_loop;
 
-/* protocols: as in lws_context_creation_info, static storage. user: what lws_context_user returns. */
-enum err lws_loop_new(struct lws_loop **out, struct loop *l, const struct lws_protocols *protocols,
-                      const char *ca_file, void *user) MUST_USE;
+/*
+ * info: what the context is made with (protocols, certificates, a port to listen on); its event library is filled in here.
+ * ERR_IO: libwebsockets refuses it.
+ */
+enum err lws_loop_new(struct lws_loop **out, struct loop *l,
+                      const struct lws_context_creation_info *info) MUST_USE;
 /* Closes all connections; their callbacks run. Not from a callback of libwebsockets. */
 void lws_loop_free(struct lws_loop *s);
 

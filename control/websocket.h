@@ -49,7 +49,7 @@ struct websocket_events {
     void (*closed)(void *arg, const char *why);
 };
 
-/* The protocol to give to lws_loop_new. */
+/* For the context of lws_loop_new. */
 extern const struct lws_protocols websocket_protocols[];
 
 /* next writes at most `frame_max` bytes. */

@@ -200,7 +200,9 @@ static struct rig run(struct server *s, unsigned to_send)
 
     assert_int_equal(url_parse(&url, "ws://portal.test:8080", why, sizeof why), ERR_OK);
     assert_int_equal(loop_new(&r.loop), ERR_OK);
-    assert_int_equal(lws_loop_new(&r.s, r.loop, websocket_protocols, NULL, NULL), ERR_OK);
+    const struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN,
+                                                   .protocols = websocket_protocols};
+    assert_int_equal(lws_loop_new(&r.s, r.loop, &info), ERR_OK);
     struct websocket_request request = {.url = &url,
                                         .target = "/client/v2/websocket?name=a+b",
                                         .peer = server_start(s),

@@ -36,7 +36,7 @@ trap 'echo "deps: error: tools/deps.sh line $LINENO failed" >&2' ERR
 # ---- packages of the distribution: "a|b" means the first of them that is installed or installable ----
 
 readonly PACKAGES_BUILD="gcc g++ libc6-dev make cmake pkg-config patch xz-utils ca-certificates file
-    libck-dev libjansson-dev libjemalloc-dev libmnl-dev"
+    libck-dev libinih-dev libjansson-dev libjemalloc-dev libmnl-dev"
 readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang-rt-dev clang-format-14|clang-format
     clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm valgrind
     gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64
@@ -302,6 +302,11 @@ build_native_libwebsockets() {
     done
 }
 
+pin cares c-ares/trixie c-ares_1.34.5.orig.tar.gz 7d935790e9af081c25c495fd13c2cfcda4792983418e96358ef6e7320ee06346
+build_native_cares() {
+    cmake_install "$SRC" -DCARES_STATIC=ON -DCARES_SHARED=OFF -DCARES_STATIC_PIC=ON -DCARES_BUILD_TOOLS=OFF -DCARES_BUILD_TESTS=OFF
+}
+
 pin wireguard_go wireguard-go/bookworm-backports wireguard-go_0.0.20231211-1~bpo12+1_amd64.deb \
     8aa051985912bbc5499e4abe66389395656cf2daec02271a1ca654a277a82d33
 build_tools_wireguard_go() {
@@ -317,6 +322,7 @@ group_build() {
     provide native liburing
     provide native boringssl
     provide native libwebsockets
+    provide native cares
 }
 
 group_check() {
