@@ -15,18 +15,13 @@
 #include <jansson.h>
 
 #include "control/key_text.h"
+#include "control/portal/uuid.h"
 #include "platform/base/addr.h"
 
 enum {
     FIELDS_PATH_MAX = 95,
     FIELDS_WHY_MAX = 191,
-    FIELDS_TEXT_MAX = 1024, /* of any text */
-    UUID_LEN = 16,
-    UUID_TEXT_MAX = 37
-};
-
-struct uuid {
-    uint8_t bytes[UUID_LEN];
+    FIELDS_TEXT_MAX = 1024 /* of any text */
 };
 
 struct fields {
@@ -67,10 +62,5 @@ struct ip_prefix fields_prefix(struct fields *f, const json_t *object, const cha
 struct sock_addr fields_sock_addr(struct fields *f, const json_t *object, const char *key);
 /* 32 bytes in base64. */
 void fields_key(struct fields *f, const json_t *object, const char *key, uint8_t out[KEY_LEN]);
-
-/* The hyphenated form. False: it is not one. */
-bool uuid_parse(struct uuid *out, const char *text);
-/* `out` has UUID_TEXT_MAX bytes. */
-void uuid_format(const struct uuid *uuid, char *out);
 
 #endif
