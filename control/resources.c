@@ -47,23 +47,40 @@ static const char *put_text(char **at, const char *text)
     return copy;
 }
 
+/* Copies the lists of the message, which lie one behind the other at `at`, and returns where they end. */
+static char *put_lists(struct resource *r, const struct message_resource *m, void *at)
+{
+    struct message_filter *filters = at;
+    struct message_device *devices = (void *)(filters + json_array_size(m->filters));
+    _Static_assert(_Alignof(struct message_device) <= _Alignof(struct message_filter), "the order");
+
+    r->devices = devices;
+    r->filters = filters;
+    while (r->devices_n < json_array_size(m->devices)) {
+        devices[r->devices_n] = message_device_at(m->devices, r->devices_n);
+        r->devices_n++;
+    }
+    while (r->filters_n < json_array_size(m->filters)) {
+        filters[r->filters_n] = message_filter_at(m->filters, r->filters_n);
+        r->filters_n++;
+    }
+    return (char *)(devices + r->devices_n);
+}
+
 static struct resource *copy_of(const struct message_resource *m)
 {
     char prefix[IP_PREFIX_TEXT_MAX] = "";
-    const char *address = m->kind == RESOURCE_DNS ? m->address : prefix;
-    size_t filters_n = json_array_size(m->filters);
+    const char *address = m->address ? m->address : prefix;
 
     if (m->kind == RESOURCE_CIDR)
         ip_prefix_format(&m->prefix, prefix, sizeof prefix);
-    size_t size = sizeof(struct resource) + filters_n * sizeof(struct message_filter) +
-                  text_size(m->name) + text_size(address) + text_size(m->description) +
-                  text_size(m->site_name);
+    size_t size = sizeof(struct resource) +
+                  json_array_size(m->devices) * sizeof(struct message_device) +
+                  json_array_size(m->filters) * sizeof(struct message_filter) + text_size(m->name) +
+                  text_size(address) + text_size(m->description) + text_size(m->site_name);
     struct resource *r = mem_zalloc(1, size);
-    struct message_filter *filters = (struct message_filter *)(r + 1);
-    char *at = (char *)(filters + filters_n);
+    char *at = put_lists(r, m, r + 1);
 
-    for (size_t i = 0; i < filters_n; i++)
-        filters[i] = message_filter_at(m->filters, i);
     r->kind = m->kind;
     r->id = m->id;
     r->name = put_text(&at, m->name);
@@ -74,8 +91,6 @@ static struct resource *copy_of(const struct message_resource *m)
     r->can_be_disabled = m->can_be_disabled;
     r->site = m->site;
     r->site_name = put_text(&at, m->site_name);
-    r->filters = filters;
-    r->filters_n = filters_n;
     return r;
 }
 
@@ -90,6 +105,17 @@ static bool same_filters(const struct resource *a, const struct resource *b)
     return true;
 }
 
+static bool same_devices(const struct resource *a, const struct resource *b)
+{
+    for (size_t i = 0; i < a->devices_n; i++) {
+        const struct message_device *x = &a->devices[i], *y = &b->devices[i];
+        if (!uuid_equal(&x->client, &y->client) || !ip_addr_equal(&x->ipv4, &y->ipv4) ||
+            !ip_addr_equal(&x->ipv6, &y->ipv6))
+            return false;
+    }
+    return true;
+}
+
 static bool same_text(const char *a, const char *b)
 {
     return a && b ? strcmp(a, b) == 0 : a == b;
@@ -98,11 +124,11 @@ static bool same_text(const char *a, const char *b)
 /* All but the id. The prefix is in the address. */
 static bool same(const struct resource *a, const struct resource *b)
 {
-    return a->kind == b->kind && a->filters_n == b->filters_n && same_text(a->name, b->name) &&
-           same_text(a->address, b->address) && same_text(a->description, b->description) &&
-           same_text(a->site_name, b->site_name) && a->ip_stack == b->ip_stack &&
-           a->can_be_disabled == b->can_be_disabled &&
-           memcmp(&a->site, &b->site, sizeof a->site) == 0 && same_filters(a, b);
+    return a->kind == b->kind && a->filters_n == b->filters_n && a->devices_n == b->devices_n &&
+           same_text(a->name, b->name) && same_text(a->address, b->address) &&
+           same_text(a->description, b->description) && same_text(a->site_name, b->site_name) &&
+           a->ip_stack == b->ip_stack && a->can_be_disabled == b->can_be_disabled &&
+           uuid_equal(&a->site, &b->site) && same_filters(a, b) && same_devices(a, b);
 }
 
 /* ---- the list ---- */

@@ -11,21 +11,23 @@
 
 #include "control/portal/messages.h"
 
-/* One block of memory: texts and filters lie behind it. */
+/* One block of memory: lists and texts lie behind it. */
 struct resource {
     enum message_resource_kind kind;
     struct uuid id;
     const char *name;
-    const char *address;     /* RESOURCE_DNS: a name or pattern; else its prefix as text, or "" */
+    const char *address;     /* a name or pattern, a prefix as text, or "" */
     const char *description; /* NULL: none */
     struct ip_prefix prefix; /* RESOURCE_CIDR */
     enum message_ip_stack ip_stack;
     bool can_be_disabled;
-    struct uuid site;
-    const char *site_name;
+    struct uuid site;      /* nil: a pool, which has none */
+    const char *site_name; /* NULL: likewise */
     const struct message_filter *filters;
-    size_t filters_n; /* 0: everything is allowed */
-    size_t order;     /* in the message; while lists are sorted */
+    size_t filters_n;                     /* 0: everything is allowed */
+    const struct message_device *devices; /* RESOURCE_STATIC_POOL */
+    size_t devices_n;
+    size_t order; /* in the message; while lists are sorted */
 };
 
 enum resource_change {

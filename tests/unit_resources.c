@@ -167,6 +167,37 @@ static void test_single_changes(void **state)
     resources_fini(&s);
 }
 
+static void test_pools(void **state)
+{
+    (void)state;
+    struct heard h = {{0}, 0};
+    struct resources s;
+    json_t *list = json_loads(
+        "[{\"type\":\"static_device_pool\",\"id\":\"3b0c7a52-0000-4000-8000-000000000001\","
+        "\"name\":\"Cameras\",\"filters\":[{\"protocol\":\"udp\"}],\"devices\":[{\"client_id\":"
+        "\"3b0c7a52-0000-4000-8000-000000000009\",\"ipv4\":\"100.64.1.38/32\",\"ipv6\":"
+        "\"fd00:2021:1111::125/128\"}]},{\"type\":\"dynamic_device_pool\",\"id\":"
+        "\"3b0c7a52-0000-4000-8000-000000000002\",\"name\":\"Laptops\",\"address\":"
+        "\"*.laptops.example\",\"filters\":[]}]",
+        0, NULL);
+
+    assert_non_null(list);
+    resources_init(&s, on_change, &h);
+    resources_replace(&s, list);
+    expect_heard(&h, "+Cameras +Laptops ");
+    assert_int_equal(s.list[0]->devices_n, 1);
+    assert_int_equal(s.list[0]->filters_n, 1);
+    assert_int_equal(s.list[0]->filters[0].protocol, PROTOCOL_UDP);
+    assert_int_equal(s.list[0]->devices[0].ipv4.family, ADDR_V4);
+    assert_string_equal(s.list[1]->address, "*.laptops.example");
+    assert_null(s.list[1]->site_name);
+    json_array_clear(json_object_get(json_array_get(list, 0), "devices"));
+    resources_replace(&s, list);
+    expect_heard(&h, "~Cameras ");
+    json_decref(list);
+    resources_fini(&s);
+}
+
 /* Against an array of names by id. */
 static void test_random(void **state)
 {
@@ -213,9 +244,8 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_snapshots),
-        cmocka_unit_test(test_bad_elements),
-        cmocka_unit_test(test_single_changes),
+        cmocka_unit_test(test_snapshots),      cmocka_unit_test(test_bad_elements),
+        cmocka_unit_test(test_single_changes), cmocka_unit_test(test_pools),
         cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
