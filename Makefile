@@ -110,7 +110,7 @@ fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
-NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device err handshake ip noise \
+NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device err handshake ip log_filter log_line noise \
               options portal_% rate_limit replay segment source_rank source_seen timers uapi)
 NOT_WINDOWS ?=
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
