@@ -28,6 +28,7 @@ enum {
 };
 
 #define CLEANUP_EVERY_NS (3600 * NS_PER_SEC)
+#define CLOSE_WAIT_NS    (2 * NS_PER_SEC)
 
 struct batch {
     char *bytes;
@@ -38,12 +39,12 @@ struct batch {
 struct log_file {
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, end;
 
     /* under the lock */
     struct batch filling;
     uint64_t overflowed; /* lines */
-    bool stopping;
+    bool stopping, ended, abandoned;
 
     /* the thread's */
     struct batch writing;
@@ -218,15 +219,20 @@ static void clean_up(struct log_file *f)
 
 /* The thread */
 
+/* For pthread_cond_timedwait. Someone may set the wall clock; then the wait is shorter or longer, which does no harm. */
+static struct timespec from_now(uint64_t ns)
+{
+    uint64_t until_ns = (uint64_t)wall_ns() + ns;
+    return (struct timespec){(time_t)(until_ns / NS_PER_SEC), (long)(until_ns % NS_PER_SEC)};
+}
+
 /* Until there are lines or it is time to clean up; false: neither will be. Takes the lines. */
 static bool wait_for_work(struct log_file *f, uint64_t *overflowed)
 {
     pthread_mutex_lock(&f->lock);
     while (f->filling.lines == 0 && !f->stopping) {
         uint64_t left_ns = f->cleanup_at > clock_now() ? f->cleanup_at - clock_now() : 0;
-        uint64_t until_ns = (uint64_t)wall_ns() + left_ns;
-        struct timespec until = {(time_t)(until_ns / NS_PER_SEC), (long)(until_ns % NS_PER_SEC)};
-        /* someone may set the wall clock; then it ends too early or too late, which does no harm */
+        struct timespec until = from_now(left_ns);
         if (left_ns == 0 || pthread_cond_timedwait(&f->wake, &f->lock, &until) != 0)
             break;
     }
@@ -259,6 +265,17 @@ static bool round_of_work(struct log_file *f)
     return go_on;
 }
 
+static void free_all(struct log_file *f)
+{
+    log_dir_close(f->dir);
+    free(f->filling.bytes);
+    free(f->writing.bytes);
+    pthread_cond_destroy(&f->wake);
+    pthread_cond_destroy(&f->end);
+    pthread_mutex_destroy(&f->lock);
+    free(f);
+}
+
 static void *run(void *arg)
 {
     struct log_file *f = arg;
@@ -267,20 +284,17 @@ static void *run(void *arg)
         continue;
     for (int i = 1; i < STOP_ROUNDS; i++)
         round_of_work(f);
+    pthread_mutex_lock(&f->lock);
+    f->ended = true;
+    bool abandoned = f->abandoned;
+    pthread_cond_signal(&f->end);
+    pthread_mutex_unlock(&f->lock);
+    if (abandoned)
+        free_all(f);
     return NULL;
 }
 
 /* Life */
-
-static void free_all(struct log_file *f)
-{
-    log_dir_close(f->dir);
-    free(f->filling.bytes);
-    free(f->writing.bytes);
-    pthread_cond_destroy(&f->wake);
-    pthread_mutex_destroy(&f->lock);
-    free(f);
-}
 
 static enum err start(struct log_file *f, const char *dir, char *why, unsigned why_size)
 {
@@ -315,6 +329,7 @@ enum err log_file_open(struct log_file **out, const char *dir, const char *base,
     struct log_file *f = mem_zalloc(1, sizeof *f);
     pthread_mutex_init(&f->lock, NULL);
     pthread_cond_init(&f->wake, NULL);
+    pthread_cond_init(&f->end, NULL);
     f->filling.bytes = mem_zalloc(batch_size, 1);
     f->writing.bytes = mem_zalloc(batch_size, 1);
     f->cap = cap_bytes;
@@ -329,15 +344,45 @@ enum err log_file_open(struct log_file **out, const char *dir, const char *base,
     return ERR_OK;
 }
 
+/* False: the disk hangs, and the thread with it. */
+static bool wait_for_end(struct log_file *f)
+{
+    const struct timespec until = from_now(CLOSE_WAIT_NS);
+
+    pthread_mutex_lock(&f->lock);
+    f->stopping = true;
+    pthread_cond_signal(&f->wake);
+    while (!f->ended && pthread_cond_timedwait(&f->end, &f->lock, &until) == 0)
+        continue;
+    bool ended = f->ended;
+    pthread_mutex_unlock(&f->lock);
+    return ended;
+}
+
+/* True: the thread frees all. It may have ended meanwhile. */
+static bool abandon(struct log_file *f)
+{
+    pthread_t thread = f->thread;
+
+    pthread_mutex_lock(&f->lock);
+    f->abandoned = !f->ended;
+    bool abandoned = f->abandoned;
+    pthread_mutex_unlock(&f->lock);
+    if (abandoned)
+        pthread_detach(thread);
+    return abandoned;
+}
+
 void log_file_close(struct log_file *f)
 {
     if (!f)
         return;
-    pthread_mutex_lock(&f->lock);
-    f->stopping = true;
-    pthread_cond_signal(&f->wake);
-    pthread_mutex_unlock(&f->lock);
-    pthread_join(f->thread, NULL);
+    bool ended = wait_for_end(f);
     log_set_sink(NULL, NULL);
+    if (!ended && abandon(f)) {
+        log_warn(MODULE, "the log file could not be completed: the disk does not answer");
+        return;
+    }
+    pthread_join(f->thread, NULL);
     free_all(f);
 }

@@ -31,7 +31,10 @@ struct log_file;
 enum err log_file_open(struct log_file **out, const char *dir, const char *base, uint64_t cap_bytes,
                        char *why, unsigned why_size) MUST_USE;
 
-/* Writes what is waiting and ends the thread; NULL is allowed. Other threads should not log any more. */
+/*
+ * Writes what is waiting and ends the thread, or leaves it behind after two seconds if the disk hangs. NULL is allowed.
+ * Other threads should not log any more.
+ */
 void log_file_close(struct log_file *f);
 
 #endif

@@ -311,6 +311,23 @@ static void closes_on_a_full_disk(void **state)
     assert_int_equal(disk.n, 0);
 }
 
+/* The thread is left behind, and ends once the disk lets it. */
+static void close_gives_a_hanging_disk_up(void **state)
+{
+    (void)state;
+    start();
+    hang();
+    time_ns before = clock_now();
+    log_file_close(f);
+    assert_in_range(clock_now() - before, NS_PER_SEC, 20 * NS_PER_SEC);
+    assert_int_equal(said("WARN log_file: the log file could not be completed"), 1);
+    log_info("test", "to nobody");
+    set_disk(SIZE_MAX, false);
+    wait_until_written("test: the first\n");
+    usleep(50000);
+    assert_null(strstr(disk.text, "to nobody"));
+}
+
 /* Another one goes in place of the file that cannot be deleted. */
 static void undeletable_file(void **state)
 {
@@ -342,6 +359,7 @@ int main(void)
         TEST(missing_file_that_cannot_be_made),
         TEST(closes_on_a_full_disk),
         TEST(undeletable_file),
+        TEST(close_gives_a_hanging_disk_up),
     };
     return cmocka_run_group_tests_name("log_file_faults", tests, NULL, NULL);
 }
