@@ -33,6 +33,7 @@ enum portal_role {
 enum portal_kind {
     PORTAL_DNS,
     PORTAL_CIDR,
+    PORTAL_IP, /* shown to clients as a CIDR */
     PORTAL_INTERNET,
     PORTAL_STATIC_POOL,
     PORTAL_DYNAMIC_POOL
