@@ -4,7 +4,7 @@
  * in a thread that waits and speaks WebSocket by the letter. Exactly one file of a test program includes this.
  *
  * The portal's messages: "echo TEXT"; "big N" answers N bytes; "many N" N short ones; "close CODE"; "request" tells what the upgrade
- * said; everything else is answered by "got N bytes". Its commands: stop, start, count (of sessions), push (text=) to all.
+ * said; everything else is answered by "got N bytes". Its commands: stop, start, count (of sessions); to all sessions push (text=) and end.
  */
 #ifndef FZ_TESTS_FZPORTAL_RIG_H
 #define FZ_TESTS_FZPORTAL_RIG_H
@@ -32,6 +32,7 @@
 #include "platform/base/mem.h"
 #include "platform/clock.h"
 #include "platform/linux/addr_os.h"
+#include "tools/fzportal/ctl.h"
 #include "tools/fzportal/ctl_client.h"
 #include "tools/fzportal/ctl_server.h"
 #include "tools/fzportal/portal.h"
@@ -69,6 +70,7 @@ static inline void rig_check_text(const char *a, const char *b, const char *what
 #undef assert_int_equal
 #undef assert_int_not_equal
 #undef assert_string_equal
+#undef assert_memory_equal
 #undef fail_msg
 #define assert_true(c)     rig_check(c, #c, __FILE__, __LINE__)
 #define assert_false(c)    rig_check(!(c), "not " #c, __FILE__, __LINE__)
@@ -78,7 +80,8 @@ static inline void rig_check_text(const char *a, const char *b, const char *what
     rig_check_number((long long)(a), (long long)(b), true, #a " is " #b, __FILE__, __LINE__)
 #define assert_int_not_equal(a, b)                                                                 \
     rig_check_number((long long)(a), (long long)(b), false, #a " is not " #b, __FILE__, __LINE__)
-#define assert_string_equal(a, b) rig_check_text(a, b, #a " is " #b, __FILE__, __LINE__)
+#define assert_string_equal(a, b)    rig_check_text(a, b, #a " is " #b, __FILE__, __LINE__)
+#define assert_memory_equal(a, b, n) rig_check(memcmp(a, b, n) == 0, #a, __FILE__, __LINE__)
 #define fail_msg(...)                                                                              \
     do {                                                                                           \
         fprintf(stderr, __VA_ARGS__);                                                              \
@@ -275,6 +278,8 @@ json_t *portal_control(struct portal *p, struct portal_time t, const json_t *com
         n++;
         if (strcmp(name, "push") == 0)
             fake_push(s, strdup(json_string_value(json_object_get(command, "text"))));
+        if (strcmp(name, "end") == 0)
+            s->over = s->ready = true;
     }
     return json_pack("{s:b, s:i, s:i, s:i}", "ok", 1, "sessions", n, "upgrades", p->upgrades,
                      "closed", p->closed);
