@@ -267,7 +267,7 @@ static void begin_once(struct loader *l, const struct section *s, const char *na
 /* text: "[word name]" and perhaps a comment. */
 static void begin_section(struct loader *l, const char *text)
 {
-    const char *end = strchr(text, ']'), *word = text + 1;
+    const char *end = strchr(text, ']'), *word = text + 1 + strspn(text + 1, " \t");
 
     l->section = NULL;
     l->last = NULL;
@@ -494,6 +494,28 @@ enum err portal_config_resource_set(struct portal_config_resource *r, const char
     return err;
 }
 
+enum err portal_config_resource_clear(struct portal_config_resource *r, const char *key, char *why,
+                                      unsigned why_size)
+{
+    const struct value_rule *rule = portal_value_rule(resource_rules, key);
+    if (!rule || rule->words == kinds || rule->kind == VALUE_UUID || rule->kind == VALUE_BOOL) {
+        snprintf(why, why_size, "%.40s: %s", key, rule ? "cannot be empty" : "no such key");
+        return ERR_INVALID;
+    }
+    portal_value_clear(r, rule);
+    return ERR_OK;
+}
+
+void portal_config_resource_copy(struct portal_config_resource *out,
+                                 const struct portal_config_resource *from)
+{
+    memset(out, 0, sizeof *out);
+    out->name = mem_dup_text(from->name, strlen(from->name));
+    out->line = from->line;
+    out->has_kind = from->has_kind;
+    portal_value_copy(out, from, resource_rules);
+}
+
 void portal_config_resource_fini(struct portal_config_resource *r)
 {
     portal_value_fini(r, resource_rules);
@@ -505,6 +527,12 @@ enum err portal_config_dns_set(struct portal_config_dns *d, const char *key, con
                                char *why, unsigned why_size)
 {
     return set_one(d, dns_rules, key, value, why, why_size);
+}
+
+void portal_config_dns_copy(struct portal_config_dns *out, const struct portal_config_dns *from)
+{
+    memset(out, 0, sizeof *out);
+    portal_value_copy(out, from, dns_rules);
 }
 
 void portal_config_dns_fini(struct portal_config_dns *d)

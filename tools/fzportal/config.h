@@ -180,9 +180,15 @@ void portal_config_fini(struct portal_config *c);
  */
 enum err portal_config_resource_set(struct portal_config_resource *r, const char *key,
                                     const char *value, char *why, unsigned why_size) MUST_USE;
+/* Takes a key away again. */
+enum err portal_config_resource_clear(struct portal_config_resource *r, const char *key, char *why,
+                                      unsigned why_size) MUST_USE;
 enum err portal_config_resource_check(const struct portal_config *c,
                                       const struct portal_config_resource *r, char *why,
                                       unsigned why_size) MUST_USE;
+/* `out` need not be anything before. */
+void portal_config_resource_copy(struct portal_config_resource *out,
+                                 const struct portal_config_resource *from);
 void portal_config_resource_fini(struct portal_config_resource *r);
 
 /* As above, of a [dns] section. */
@@ -190,6 +196,7 @@ enum err portal_config_dns_set(struct portal_config_dns *d, const char *key, con
                                char *why, unsigned why_size) MUST_USE;
 enum err portal_config_dns_check(const struct portal_config_dns *d, char *why,
                                  unsigned why_size) MUST_USE;
+void portal_config_dns_copy(struct portal_config_dns *out, const struct portal_config_dns *from);
 void portal_config_dns_fini(struct portal_config_dns *d);
 
 #endif

@@ -102,17 +102,12 @@ void derive_ice(struct derive_ice *initiator, struct derive_ice *receiver,
 
 /* ---- 10.3 and 10.4 ---- */
 
-void derive_relay(struct derive_relay *out, int64_t expiry, const char *stamp_secret,
-                  const char *user_key)
+void derive_relay_password(char *out, int64_t expiry, const char *stamp_secret, const char *salt)
 {
     uint8_t hash[SHA256_DIGEST_LENGTH];
-    char salt[DERIVE_BASE64_SIZE(32)], password[DERIVE_BASE64_SIZE(32)];
+    char text[24], password[DERIVE_BASE64_SIZE(sizeof hash)];
     SHA256_CTX sha;
-    char text[24];
 
-    SHA256((const uint8_t *)user_key, strlen(user_key), hash);
-    derive_base64(salt, hash, sizeof hash, false);
-    snprintf(out->username, sizeof out->username, "%" PRId64 ":%s", expiry, salt);
     snprintf(text, sizeof text, "%" PRId64 ":", expiry);
     SHA256_Init(&sha);
     SHA256_Update(&sha, text, strlen(text));
@@ -120,7 +115,19 @@ void derive_relay(struct derive_relay *out, int64_t expiry, const char *stamp_se
     SHA256_Update(&sha, ":", 1);
     SHA256_Update(&sha, salt, strlen(salt));
     SHA256_Final(hash, &sha);
-    take(out->password, password, derive_base64(password, hash, sizeof hash, false));
+    take(out, password, derive_base64(password, hash, sizeof hash, false));
+}
+
+void derive_relay(struct derive_relay *out, int64_t expiry, const char *stamp_secret,
+                  const char *user_key)
+{
+    uint8_t hash[SHA256_DIGEST_LENGTH];
+    char salt[DERIVE_BASE64_SIZE(sizeof hash)];
+
+    SHA256((const uint8_t *)user_key, strlen(user_key), hash);
+    derive_base64(salt, hash, sizeof hash, false);
+    snprintf(out->username, sizeof out->username, "%" PRId64 ":%s", expiry, salt);
+    derive_relay_password(out->password, expiry, stamp_secret, salt);
 }
 
 /* The bits 48 to 51 and 64 to 65 give way to version and variant. */

@@ -47,6 +47,8 @@ void derive_ice(struct derive_ice *initiator, struct derive_ice *receiver,
 /* 10.3; user_key: of who uses the relay. */
 void derive_relay(struct derive_relay *out, int64_t expiry, const char *stamp_secret,
                   const char *user_key);
+/* Its second half, for any salt; `out` has DERIVE_RELAY_PASSWORD_LEN + 1 bytes. */
+void derive_relay_password(char *out, int64_t expiry, const char *stamp_secret, const char *salt);
 /* 10.4 */
 struct uuid derive_relay_id(const char *stamp_secret);
 

@@ -98,6 +98,16 @@ bool portal_session_over(const struct portal_session *s, unsigned *close_code);
  * never NULL. What concerns sockets and not the portal (stop and restart of listening) is told by `portal_listening`.
  */
 json_t *portal_control(struct portal *p, struct portal_time t, const json_t *command);
+/* Do the keys of a command that say which sessions are meant ("session", "role", "device", "token", "all") mean this one? */
+bool portal_session_meant(const struct portal_session *s, const json_t *command);
+
+/* A line of the control interface's help. */
+struct portal_command_help {
+    const char *name, *arguments, *what;
+};
+/* Commands by number; NULL: there is none. */
+const struct portal_command_help *portal_command_at(size_t i);
+
 /* False: the link is stopped, new connections are not accepted. */
 bool portal_listening(const struct portal *p);
 

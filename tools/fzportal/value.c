@@ -325,34 +325,89 @@ enum err portal_value_set(void *target, const struct value_rule *rule, const cha
     return ERR_INVALID;
 }
 
+static void copy_list(struct portal_list *out, const struct portal_list *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        out->at = mem_grow(out->at, out->n, sizeof *out->at);
+        out->at[out->n++] = mem_dup_text(from->at[i], strlen(from->at[i]));
+    }
+}
+
+static void copy_filters(struct portal_filters *out, const struct portal_filters *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        out->at = mem_grow(out->at, out->n, sizeof *out->at);
+        out->at[out->n++] = from->at[i];
+    }
+}
+
+static size_t plain_size(enum value_kind kind)
+{
+    switch (kind) {
+    case VALUE_BOOL:
+        return sizeof(bool);
+    case VALUE_NUMBER:
+    case VALUE_DURATION:
+        return sizeof(uint32_t);
+    case VALUE_PORT:
+        return sizeof(uint16_t);
+    case VALUE_WORD:
+        return sizeof(int);
+    case VALUE_UUID:
+        return sizeof(struct uuid);
+    case VALUE_IPV4:
+    case VALUE_IPV6:
+        return sizeof(struct ip_addr);
+    case VALUE_SOCK_ADDR:
+        return sizeof(struct sock_addr);
+    case VALUE_TEXT:
+    case VALUE_TOKEN:
+    case VALUE_SECRET:
+    case VALUE_SLUG:
+    case VALUE_LIST:
+    case VALUE_FILTERS:
+        break;
+    }
+    return 0;
+}
+
+void portal_value_clear(void *target, const struct value_rule *rule)
+{
+    void *at = (char *)target + rule->at;
+    size_t size = plain_size(rule->kind);
+    if (size > 0) {
+        memset(at, 0, size);
+    } else if (rule->kind == VALUE_LIST) {
+        list_fini(at);
+    } else if (rule->kind == VALUE_FILTERS) {
+        filters_fini(at);
+    } else {
+        free(*(char **)at);
+        *(char **)at = NULL;
+    }
+}
+
 void portal_value_fini(void *target, const struct value_rule *rules)
 {
+    for (; rules->key; rules++)
+        portal_value_clear(target, rules);
+}
+
+void portal_value_copy(void *out, const void *from, const struct value_rule *rules)
+{
     for (; rules->key; rules++) {
-        void *at = (char *)target + rules->at;
-        switch (rules->kind) {
-        case VALUE_TEXT:
-        case VALUE_TOKEN:
-        case VALUE_SECRET:
-        case VALUE_SLUG:
-            free(*(char **)at);
-            *(char **)at = NULL;
-            break;
-        case VALUE_LIST:
-            list_fini(at);
-            break;
-        case VALUE_FILTERS:
-            filters_fini(at);
-            break;
-        case VALUE_BOOL:
-        case VALUE_NUMBER:
-        case VALUE_PORT:
-        case VALUE_DURATION:
-        case VALUE_WORD:
-        case VALUE_UUID:
-        case VALUE_IPV4:
-        case VALUE_IPV6:
-        case VALUE_SOCK_ADDR:
-            break;
+        void *to = (char *)out + rules->at;
+        const void *at = (const char *)from + rules->at;
+        size_t size = plain_size(rules->kind);
+        if (size > 0) {
+            memcpy(to, at, size);
+        } else if (rules->kind == VALUE_LIST) {
+            copy_list(to, at);
+        } else if (rules->kind == VALUE_FILTERS) {
+            copy_filters(to, at);
+        } else {
+            const char *text = *(const char *const *)at;
+            *(char **)to = text ? mem_dup_text(text, strlen(text)) : NULL;
         }
     }
 }

@@ -48,6 +48,10 @@ const struct value_rule *portal_value_rule(const struct value_rule *rules, const
 /* Replaces the value; `more`: adds to a list instead. ERR_PARSE: `why` says what it has to be, without repeating it. */
 enum err portal_value_set(void *target, const struct value_rule *rule, const char *value, bool more,
                           char *why, size_t why_size) MUST_USE;
+/* Copies what the table names; `out` is zeroed. */
+void portal_value_copy(void *out, const void *from, const struct value_rule *rules);
+/* One value back to zero; what was allocated is freed. */
+void portal_value_clear(void *target, const struct value_rule *rule);
 void portal_value_fini(void *target, const struct value_rule *rules);
 /* The table's keys, separated by commas. */
 void portal_value_keys(const struct value_rule *rules, char *out, size_t size);
