@@ -146,7 +146,9 @@ struct portal_session *portal_upgrade(struct portal *p, struct portal_time t,
     assert_true(t.now > 0 && t.unix_seconds > 1600000000);
     if (sscanf(r->path, "/refuse/%u/%u", &status, &retry) == 2) {
         *answer = (struct portal_answer){.status = status, .retry_after_s = (int)retry - 1};
-        if (status != 403) {
+        if (status == 307) {
+            strcpy(answer->detail, "https://other.test/");
+        } else if (status != 403) {
             snprintf(answer->code, sizeof answer->code, "code_%u", status);
             snprintf(answer->detail, sizeof answer->detail, "it is \"refused\"");
         }
@@ -283,6 +285,12 @@ json_t *portal_control(struct portal *p, struct portal_time t, const json_t *com
     }
     return json_pack("{s:b, s:i, s:i, s:i}", "ok", 1, "sessions", n, "upgrades", p->upgrades,
                      "closed", p->closed);
+}
+
+bool portal_session_meant(const struct portal_session *s, const json_t *command)
+{
+    (void)s;
+    return json_is_true(json_object_get(command, "all"));
 }
 
 bool portal_listening(const struct portal *p)

@@ -13,7 +13,7 @@ static void client_freeze(struct rig *rig)
     struct peer p, q;
 
     peer_open(&p, rig);
-    assert_int_equal(rig_command(rig, "{\"command\":\"freeze\"}", "sessions"), 1);
+    assert_int_equal(rig_command(rig, "{\"command\":\"freeze\",\"all\":true}", "sessions"), 1);
     peer_text(&p, "echo late");
     peer_frame(&p, 0x89, "ping", 4);
     rig_command(rig, "{\"command\":\"push\",\"text\":\"pushed\"}", "");
@@ -24,7 +24,7 @@ static void client_freeze(struct rig *rig)
     peer_write(&q, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", 27);
     assert_int_equal(peer_end(&p, 100), PEER_SILENT);
     assert_int_equal(peer_end(&q, 100), PEER_SILENT);
-    assert_int_equal(rig_command(rig, "{\"command\":\"thaw\"}", "sessions"), 1);
+    assert_int_equal(rig_command(rig, "{\"command\":\"thaw\",\"all\":true}", "sessions"), 1);
     peer_expect(&p, 0x81, "pushed");
     peer_expect(&p, 0x8a, "ping");
     peer_expect(&p, 0x81, "late");
@@ -46,17 +46,17 @@ static void client_half_open(struct rig *rig)
 
     peer_open(&p, rig);
     peer_open(&q, rig);
-    rig_command(rig, "{\"command\":\"freeze\"}", "");
+    rig_command(rig, "{\"command\":\"freeze\",\"all\":true}", "");
     rig_command(rig, "{\"command\":\"end\"}", "");
     assert_int_equal(rig_command(rig, "{\"command\":\"count\"}", "sessions"), 0);
     assert_int_equal(peer_end(&p, 100), PEER_SILENT);
     peer_close(&q);
-    rig_command(rig, "{\"command\":\"thaw\"}", "");
+    rig_command(rig, "{\"command\":\"thaw\",\"all\":true}", "");
     assert_int_equal(peer_end(&p, 10000), PEER_EOF);
     peer_close(&p);
     /* Stopped while frozen. */
     peer_open(&p, rig);
-    rig_command(rig, "{\"command\":\"freeze\"}", "");
+    rig_command(rig, "{\"command\":\"freeze\",\"all\":true}", "");
     rig_command(rig, "{\"command\":\"stop\"}", "");
     assert_int_equal(peer_end(&p, 10000), PEER_EOF);
     assert_int_equal(peer_connect(rig), -1);
@@ -65,10 +65,10 @@ static void client_half_open(struct rig *rig)
     assert_true(q.fd >= 0);
     peer_close(&p);
     close(q.fd);
-    rig_command(rig, "{\"command\":\"thaw\"}", "");
+    rig_command(rig, "{\"command\":\"thaw\",\"all\":true}", "");
     /* Left frozen at the end. */
     peer_open(&p, rig);
-    rig_command(rig, "{\"command\":\"freeze\"}", "");
+    rig_command(rig, "{\"command\":\"freeze\",\"all\":true}", "");
     peer_text(&p, "echo never");
     peer_close(&p);
 }
@@ -85,8 +85,9 @@ static void client_broken(struct rig *rig)
     uint8_t bytes[64];
 
     peer_open(&p, rig);
-    assert_int_equal(rig_command(rig, "{\"command\":\"cut\",\"text\":\"0123456789\"}", "sessions"),
-                     1);
+    assert_int_equal(
+        rig_command(rig, "{\"command\":\"cut\",\"all\":true,\"text\":\"0123456789\"}", "sessions"),
+        1);
     assert_true(peer_read(&p, bytes, 7));
     assert_memory_equal(bytes,
                         "\x81\x0a"
@@ -96,29 +97,29 @@ static void client_broken(struct rig *rig)
     peer_close(&p);
 
     peer_open(&p, rig);
-    rig_command(rig, "{\"command\":\"raw\",\"hex\":\"8900ff\"}", "");
+    rig_command(rig, "{\"command\":\"raw\",\"all\":true,\"hex\":\"8900ff\"}", "");
     assert_true(peer_read(&p, bytes, 3));
     assert_memory_equal(bytes, "\x89\x00\xff", 3);
     peer_text(&p, "echo still here");
     peer_expect(&p, 0x81, "still here");
-    rig_command(rig, "{\"command\":\"raw\",\"hex\":\"88021388\",\"last\":true}", "");
+    rig_command(rig, "{\"command\":\"raw\",\"all\":true,\"hex\":\"88021388\",\"last\":true}", "");
     peer_expect_close(&p, 5000);
     assert_int_equal(peer_end(&p, 10000), PEER_EOF);
     peer_close(&p);
 
     peer_open(&p, rig);
-    rig_command(rig, "{\"command\":\"drop\"}", "");
+    rig_command(rig, "{\"command\":\"drop\",\"all\":true}", "");
     assert_int_equal(peer_end(&p, 10000), PEER_EOF);
     peer_close(&p);
     peer_open(&p, rig);
-    rig_command(rig, "{\"command\":\"drop\",\"reset\":true}", "");
+    rig_command(rig, "{\"command\":\"drop\",\"all\":true,\"reset\":true}", "");
     assert_int_equal(peer_end(&p, 10000), PEER_RESET);
     peer_close(&p);
     /* While a long frame is on its way. */
     peer_open(&p, rig);
     peer_text(&p, "big 5000000");
     assert_true(peer_read(&p, bytes, 10));
-    rig_command(rig, "{\"command\":\"drop\"}", "");
+    rig_command(rig, "{\"command\":\"drop\",\"all\":true}", "");
     while (peer_read(&p, bytes, 1))
         continue;
     peer_close(&p);
@@ -134,15 +135,17 @@ static void test_broken(void **state)
 static void client_nonsense(struct rig *rig)
 {
     static const char *const commands[] = {
-        "{\"command\":\"drop\"}",
-        "{\"command\":\"cut\"}",
-        "{\"command\":\"cut\",\"text\":7}",
-        "{\"command\":\"cut\",\"text\":\"\"}",
-        "{\"command\":\"raw\"}",
-        "{\"command\":\"raw\",\"hex\":\"0\"}",
-        "{\"command\":\"raw\",\"hex\":\"0g\"}",
-        "{\"command\":\"raw\",\"hex\":\"001\"}",
-        "{\"command\":\"raw\",\"hex\":\"00\"}",
+        "{\"command\":\"freeze\"}",
+        "{\"command\":\"thaw\"}",
+        "{\"command\":\"drop\",\"all\":true}",
+        "{\"command\":\"cut\",\"all\":true}",
+        "{\"command\":\"cut\",\"all\":true,\"text\":7}",
+        "{\"command\":\"cut\",\"all\":true,\"text\":\"\"}",
+        "{\"command\":\"raw\",\"all\":true}",
+        "{\"command\":\"raw\",\"all\":true,\"hex\":\"0\"}",
+        "{\"command\":\"raw\",\"all\":true,\"hex\":\"0g\"}",
+        "{\"command\":\"raw\",\"all\":true,\"hex\":\"001\"}",
+        "{\"command\":\"raw\",\"all\":true,\"hex\":\"00\"}",
     };
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         json_t *command = json_loads(commands[i], 0, NULL), *answer;

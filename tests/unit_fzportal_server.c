@@ -98,6 +98,9 @@ static void client_refused(struct rig *rig)
                  "Content-Length: 112\r\nConnection: close\r\n\r\n"
                  "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
                  "\"detail\":\"it is \\\"refused\\\"\",\"code\":\"code_503\"}");
+    check_answer(rig, "/refuse/307/0", WS_HEADERS,
+                 "HTTP/1.1 307 Temporary Redirect\r\nLocation: https://other.test/\r\n"
+                 "Content-Length: 0\r\nConnection: close\r\n\r\n");
     check_answer(rig, "/refuse/403/0", WS_HEADERS,
                  "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }

@@ -21,7 +21,7 @@ static json_t *guess(const char *value)
 {
     json_t *json = json_loads(value, JSON_DECODE_ANY, NULL);
 
-    if (json && json_is_string(json)) {
+    if (json_is_string(json)) {
         json_decref(json);
         json = NULL; /* with its quotes */
     }

@@ -2,8 +2,8 @@
 /*
  * The texts of the control interface: command lines and lines on the control socket, to JSON and back. Sans-IO; control role.
  *
- * A line on the socket is one JSON object, {"command":"kick","client":"laptop"}, and so is each answer: {"ok":true,...} or
- * {"ok":false,"error":"..."}, in the order of the commands. On the command line that is `fzportal ctl kick client=laptop`.
+ * A line on the socket is one JSON object, {"command":"kick","device":"laptop"}, and so is each answer: {"ok":true,...} or
+ * {"ok":false,"error":"..."}, in the order of the commands. On the command line that is `fzportal ctl kick device=laptop`.
  */
 #ifndef FZ_TOOLS_FZPORTAL_CTL_H
 #define FZ_TOOLS_FZPORTAL_CTL_H
@@ -16,11 +16,6 @@
 
 enum {
     CTL_LINE_MAX = 1 << 20
-};
-
-/* A line of `fzportal ctl help`. */
-struct ctl_help {
-    const char *name, *arguments, *what;
 };
 
 /*

@@ -33,7 +33,7 @@ static enum err open_socket(struct call *c)
 
     if (strlen(c->path) >= sizeof addr.sun_path)
         return fail(c, ERR_INVALID, "too long for the name of a socket");
-    strcpy(addr.sun_path, c->path);
+    memcpy(addr.sun_path, c->path, strlen(c->path) + 1);
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         return fail(c, ERR_IO, strerror(errno));

@@ -20,69 +20,59 @@ static json_t *failed(const char *why)
     return json_pack("{s:b, s:s}", "ok", 0, "error", why);
 }
 
-static json_t *done(const char *what, int n)
+static json_t *done(int n)
 {
-    return json_pack("{s:b, s:i}", "ok", 1, what, n);
-}
-
-/* Has `command` a key that says which sessions? */
-static bool selects(const json_t *command)
-{
-    static const char *const others[] = {"command", "reset", "hex", "text", "last"};
-    const char *key;
-    json_t *value;
-    unsigned known = 0, all = 0;
-
-    json_object_foreach((json_t *)(uintptr_t)command, key, value)
-    {
-        all++;
-        for (size_t i = 0; i < ARRAY_LEN(others); i++)
-            known += strcmp(key, others[i]) == 0;
-    }
-    return all > known;
+    return json_pack("{s:b, s:i}", "ok", 1, "sessions", n);
 }
 
 static bool means(const struct conn *c, const json_t *command)
 {
-    (void)command;
-    return c->session && !c->killed;
+    return c->session && !c->killed && portal_session_meant(c->session, command);
+}
+
+static bool means_all(const json_t *command)
+{
+    return json_is_true(json_object_get(command, "all"));
+}
+
+static void set_deaf(struct server *s, bool deaf)
+{
+    s->frozen = deaf;
+    for (unsigned i = 0; i < s->listeners_n; i++)
+        listener_set_deaf(s->listeners[i], deaf);
 }
 
 static json_t *freeze(struct server *s, const json_t *command)
 {
+    bool all = means_all(command);
     int n = 0;
 
-    if (!selects(command)) {
-        s->frozen = true;
-        for (unsigned i = 0; i < s->listeners_n; i++)
-            listener_set_deaf(s->listeners[i], true);
-    }
+    if (all)
+        set_deaf(s, true);
     for (struct conn *c = s->conns; c; c = c->next) {
         if (means(c, command)) {
             server_freeze(c, true);
             n++;
         }
     }
-    return selects(command) && n == 0 ? failed("no such session") : done("sessions", n);
+    return all || n > 0 ? done(n) : failed("no such session");
 }
 
+/* All: also those that the portal has given up meanwhile. */
 static json_t *thaw(struct server *s, const json_t *command)
 {
-    bool all = !selects(command);
+    bool all = means_all(command);
     int n = 0;
 
-    if (all) {
-        s->frozen = false;
-        for (unsigned i = 0; i < s->listeners_n; i++)
-            listener_set_deaf(s->listeners[i], false);
-    }
+    if (all)
+        set_deaf(s, false);
     for (struct conn *c = s->conns; c; c = c->next) {
         if (c->frozen && (all || means(c, command))) {
             server_freeze(c, false);
             n++;
         }
     }
-    return done("sessions", n);
+    return all || n > 0 ? done(n) : failed("no such session is frozen");
 }
 
 static json_t *drop(struct server *s, const json_t *command)
@@ -96,7 +86,7 @@ static json_t *drop(struct server *s, const json_t *command)
             n++;
         }
     }
-    return n > 0 ? done("sessions", n) : failed("no such session");
+    return n > 0 ? done(n) : failed("no such session");
 }
 
 static json_t *send_to_all(struct server *s, const json_t *command, const uint8_t *bytes,
@@ -108,7 +98,7 @@ static json_t *send_to_all(struct server *s, const json_t *command, const uint8_
         if (means(c, command))
             n += server_send_raw(c, bytes, len, last);
     }
-    return n > 0 ? done("sessions", n) : failed("no such session, or it is still sending");
+    return n > 0 ? done(n) : failed("no such session, or it is still sending");
 }
 
 /* A text frame that breaks off in the middle. */
@@ -175,16 +165,17 @@ static json_t *raw(struct server *s, const json_t *command)
     return reply;
 }
 
-#define WHICH "[KEY=VALUE of a session]..."
+#define WHICH "[session=N] [role=ROLE] [device=NAME] [token=NAME] [all=true]"
 
-const struct ctl_help faults_commands[] = {
+const struct portal_command_help faults_commands[] = {
     {"freeze", WHICH,
-     "keep connections open without reading or writing; of all sessions: accept none, too"},
-    {"thaw", WHICH, "end that"},
-    {"drop", "[reset=true] " WHICH, "end the TCP connection without a closing handshake"},
-    {"cut", "[text=TEXT] " WHICH, "send half of a text frame, then end the TCP connection"},
-    {"raw", "hex=BYTES [last=true] " WHICH,
-     "send bytes without framing (8900 is a ping); last: then end the TCP connection"},
+     "Keeps connections open without reading or writing; all=true: and accepts no new ones."},
+    {"thaw", WHICH, "Ends that; the connections of sessions that ended meanwhile are dropped."},
+    {"drop", WHICH " [reset=true]",
+     "Ends TCP connections without a closing handshake; reset: with RST."},
+    {"cut", WHICH " [text=TEXT]", "Sends half of a text frame, then ends the TCP connection."},
+    {"raw", WHICH " hex=BYTES [last=true]",
+     "Sends bytes without framing (8900 is a ping); last: then ends the TCP connection."},
 };
 const size_t faults_commands_n = ARRAY_LEN(faults_commands);
 

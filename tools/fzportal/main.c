@@ -29,6 +29,7 @@
 enum {
     EXIT_USAGE = 2,
     WHY_MAX = 512,
+    HELP_COLUMNS = 98,
     CONTROL_PATH_MAX = 256
 };
 
@@ -71,12 +72,32 @@ static const char *usual_control(char *buf, size_t size)
 
 /* ---- ctl ---- */
 
+static void print_command(const struct portal_command_help *h)
+{
+    int column = 0;
+
+    printf("  %s%s%s\n", h->name, h->arguments[0] ? " " : "", h->arguments);
+    for (const char *word = h->what; *word;) {
+        int len = (int)strcspn(word, " ");
+        if (column + len > HELP_COLUMNS) {
+            putchar('\n');
+            column = 0;
+        }
+        column += printf("%s%.*s", column == 0 ? "      " : " ", len, word);
+        word += len + (word[len] == ' ');
+    }
+    putchar('\n');
+}
+
 static int ctl_commands(void)
 {
+    const struct portal_command_help *h;
+
     puts("Commands, and the keys they take:\n");
+    for (size_t i = 0; (h = portal_command_at(i)); i++)
+        print_command(h);
     for (size_t i = 0; i < faults_commands_n; i++)
-        printf("  %s %s\n      %s\n", faults_commands[i].name, faults_commands[i].arguments,
-               faults_commands[i].what);
+        print_command(&faults_commands[i]);
     return flush();
 }
 

@@ -293,6 +293,7 @@ static void free_conn(struct conn *c)
 static int on_upgrade(struct server *s, struct lws *wsi)
 {
     struct portal_answer a = {.retry_after_s = -1};
+    char from[IP_TEXT_MAX];
     struct upgrade u;
     struct conn *c;
 
@@ -305,6 +306,8 @@ static int on_upgrade(struct server *s, struct lws *wsi)
     upgrade_read(&u, wsi);
     c->session = portal_upgrade(s->portal, now(), &u.request, c, &a);
     if (c->session) {
+        log_info("server", "%s from %s", u.path,
+                 ip_addr_format(&u.request.from, from, sizeof from));
         link_conn(s, c);
     } else {
         log_info("server", "refused %s: %u %s %s", u.path, a.status, a.code, a.detail);

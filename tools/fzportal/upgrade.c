@@ -107,7 +107,7 @@ static char *query(struct lws *wsi)
 
 static struct ip_addr peer(struct lws *wsi)
 {
-    union addr_os name;
+    union addr_os name = {0};
     socklen_t len = sizeof name;
     struct sock_addr a = {0};
 
@@ -241,6 +241,15 @@ static char *problem(const struct portal_answer *a)
     return text;
 }
 
+static bool is_location(const struct portal_answer *a)
+{
+    const char *at = a->detail;
+
+    while (*at > ' ' && *at <= '~')
+        at++;
+    return a->status / 100 == 3 && at > a->detail && *at == '\0';
+}
+
 char *upgrade_answer(const struct portal_answer *a, size_t *len)
 {
     char *body = problem(a);
@@ -253,6 +262,8 @@ char *upgrade_answer(const struct portal_answer *a, size_t *len)
                       "Content-Type: application/problem+json; charset=utf-8\r\n");
     if (a->retry_after_s >= 0)
         n += snprintf(out + n, size - (size_t)n, "Retry-After: %" PRId64 "\r\n", a->retry_after_s);
+    if (is_location(a))
+        n += snprintf(out + n, size - (size_t)n, "Location: %s\r\n", a->detail);
     n += snprintf(out + n, size - (size_t)n, "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
                   body_len, body ? body : "");
     ASSERT((size_t)n < size);

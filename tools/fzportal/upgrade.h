@@ -34,7 +34,7 @@ bool upgrade_valid(struct lws *wsi);
 /* The name of a status, "Unauthorized". */
 const char *upgrade_title(unsigned status);
 
-/* The whole answer as text, to be freed. */
+/* The whole answer as text, to be freed. Of a redirect the detail is the Location, if it can be one. */
 char *upgrade_answer(const struct portal_answer *a, size_t *len);
 
 #endif
