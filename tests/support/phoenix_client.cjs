@@ -163,8 +163,9 @@ async function main() {
 
     // The link is down: connects are refused until it is up again.
     init = once("init after the link was down", (done) => waiting.push(done));
+    const refusal = once("refused connect", (done) => socket.onError((e) => e.message && e.message.includes("ECONNREFUSED") && done()));
     ctl("stop");
-    await new Promise((done) => setTimeout(done, 200));
+    await refusal;
     expect(!socket.isConnected(), "connected while the link is down");
     ctl("start");
     await init;
