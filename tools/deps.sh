@@ -7,11 +7,12 @@
 #   tools/deps.sh check    the same, plus what the tests need
 #   tools/deps.sh demo     the same as build, plus what the demonstration needs
 #
-# Two kinds of dependencies:
+# Three kinds of dependencies:
 #  - packages of the distribution, installed with apt-get (root);
 #  - pinned source tarballs and packages from the distribution's archive, checked by SHA256 and built into build/deps
 #    (no root). They come through a private source list whose archive address is read from the system's own apt
-#    configuration; the system's lists stay as they are.
+#    configuration; the system's lists stay as they are;
+#  - pinned npm packages, which tests take as peers, likewise. npm gets them from where its own configuration says.
 #
 # To add a pinned one: a function build_<variant>_<name> (runs in an empty scratch folder, source unpacked in $SRC, installs
 # into $PREFIX), a `pin` line, and its name in a group at the end. Each is rebuilt when its pin, its function or its files
@@ -43,6 +44,12 @@ readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang
     iproute2 iputils-ping netbase nftables ethtool procps util-linux psmisc libcap2-bin
     wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd python3"
 readonly PACKAGES_DEMO="iproute2 iputils-ping netbase procps util-linux wireguard-tools iperf3 python3"
+
+# Not a package by name: node often comes from elsewhere, with npm in it.
+packages_node() {
+    command -v node >/dev/null || echo nodejs
+    command -v npm >/dev/null || echo npm
+}
 
 installed() {
     [[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" == installed ]]
@@ -152,24 +159,31 @@ fetch_from_pool() { # NAME
     /usr/lib/apt/apt-helper download-file "${archive%/}/pool/main/$letter/$source/$file" "$DEPS/download/$file"
 }
 
+fetch_from_npm() { # NAME
+    (cd "$DEPS/download" && npm pack --silent --ignore-scripts --cache "$DEPS/scratch/npm" "${PIN_PACKAGE[$1]#npm/}")
+    rm -rf "$DEPS/scratch/npm"
+}
+
 # fetch NAME: leaves the checked file of a pin at $DEPS/download/<file>
 fetch() {
     local name=$1 file=${PIN_FILE[$1]} sha=${PIN_SHA[$1]} log=$DEPS/log/fetch-$1.log
     has_checksum "$DEPS/download/$file" "$sha" && return 0
-    make_private_list
+    [[ ${PIN_PACKAGE[$name]} == npm/* ]] || make_private_list
     say "fetching $file"
-    mkdir -p "$DEPS/download"
+    mkdir -p "$DEPS/download" "$DEPS/log"
     rm -f "$DEPS/download/$file"
     local verb=(source --tar-only)
     [[ $file != *.deb ]] || verb=(download)
-    if ! (cd "$DEPS/download" && private_apt apt-get "${verb[@]}" "${PIN_PACKAGE[$name]}") >"$log" 2>&1 ||
+    if [[ ${PIN_PACKAGE[$name]} == npm/* ]]; then
+        fetch_from_npm "$name" >"$log" 2>&1 || true
+    elif ! (cd "$DEPS/download" && private_apt apt-get "${verb[@]}" "${PIN_PACKAGE[$name]}") >"$log" 2>&1 ||
         [[ ! -f $DEPS/download/$file ]]; then
         fetch_from_pool "$name" >>"$log" 2>&1 || true
     fi
     if [[ ! -f $DEPS/download/$file ]]; then
         tail -n 5 "$log" >&2
         check_disk "$DEPS" 100
-        die "cannot fetch $file of ${PIN_PACKAGE[$name]}; no network, or is the archive's version another one (then update the pin in tools/deps.sh)? whole log: $log"
+        die "cannot fetch $file of ${PIN_PACKAGE[$name]}; no network, or is the version not there any more (then update the pin in tools/deps.sh)? whole log: $log"
     fi
     has_checksum "$DEPS/download/$file" "$sha" ||
         die "$DEPS/download/$file does not have the pinned SHA256 $sha"
@@ -316,6 +330,21 @@ build_tools_wireguard_go() {
     "$PREFIX/bin/wireguard-go" --version
 }
 
+# What the portal's channels are written for, as a peer of ours.
+pin phoenix npm/phoenix@1.8.16 phoenix-1.8.16.tgz 936f99cd3ddcc84afa426f658f9db64b121fcd4656fdbe1e6aac78b82b069c30
+build_tools_phoenix() {
+    mkdir -p "$PREFIX/lib/node_modules"
+    rm -rf "$PREFIX/lib/node_modules/phoenix"
+    cp -R "$SRC" "$PREFIX/lib/node_modules/phoenix"
+}
+
+pin ws npm/ws@8.23.0 ws-8.23.0.tgz b8bd105a274ae9ca114f8c6ce4d9dbb0c764fe5118ba633c557e1703e297c587
+build_tools_ws() {
+    mkdir -p "$PREFIX/lib/node_modules"
+    rm -rf "$PREFIX/lib/node_modules/ws"
+    cp -R "$SRC" "$PREFIX/lib/node_modules/ws"
+}
+
 # ---- groups ----
 
 group_build() {
@@ -333,6 +362,8 @@ group_check() {
     provide mingw cmocka
     provide mingw jansson
     provide tools wireguard_go
+    provide tools phoenix
+    provide tools ws
 }
 
 group_demo() {
@@ -350,7 +381,7 @@ main() {
     flock 9 # one at a time: several makes may start at once
     case $group in
     build) install_packages $PACKAGES_BUILD ;;
-    check) install_packages $PACKAGES_BUILD $PACKAGES_CHECK ;;
+    check) install_packages $PACKAGES_BUILD $PACKAGES_CHECK $(packages_node) ;;
     demo) install_packages $PACKAGES_BUILD $PACKAGES_DEMO ;;
     esac
     "group_$group"

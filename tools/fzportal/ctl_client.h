@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `fzportal ctl`: one command to a running fzportal, and its answer. Waits; any thread. */
+#ifndef FZ_TOOLS_FZPORTAL_CTL_CLIENT_H
+#define FZ_TOOLS_FZPORTAL_CTL_CLIENT_H
+
+#include <jansson.h>
+
+#include "platform/base/err.h"
+#include "platform/base/time.h"
+
+/*
+ * answer: a new reference. timeout: for all of it. On failure `why` is one clear sentence: ERR_UNREACHABLE (nobody listens at
+ * `path`), ERR_TIMEOUT, ERR_CLOSED, ERR_PARSE (no JSON), ERR_IO.
+ */
+enum err ctl_call(json_t **answer, const char *path, const json_t *command, time_ns timeout,
+                  char *why, unsigned why_size) MUST_USE;
+
+#endif

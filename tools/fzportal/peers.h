@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Clients that reach other clients: device pools, who belongs to them, requests for a device and names of devices.
+ * Source: spec/portal.md 6, 7 and 12.
+ */
+#ifndef FZ_TOOLS_FZPORTAL_PEERS_H
+#define FZ_TOOLS_FZPORTAL_PEERS_H
+
+#include "tools/fzportal/session.h"
+
+/* request_authorization for a pool, which the client may see and use. */
+void portal_peer_request(struct portal_session *s, struct resource *pool,
+                         const struct policy *policy, const json_t *payload);
+enum session_result portal_pool_resolve(struct portal_session *s, const json_t *payload);
+/* A device is new, or its addresses are: who sees a pool with it gets the pool again. */
+void portal_pools_changed_by(struct portal *p, const struct device *d);
+/* Denies what grants of a pool allow that are no longer covered by it. */
+void portal_pool_check(struct portal *p, struct resource *pool, bool gone);
+
+#endif
