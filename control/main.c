@@ -8,6 +8,8 @@
 
 #include "control/options.h"
 #include "control/report.h"
+#include "control/standalone.h"
+#include "control/token.h"
 #include "control/version.h"
 #include "control/wireguard.h"
 #include "platform/base/log.h"
@@ -36,7 +38,7 @@ static int set_up_log(const struct options *o)
     return EXIT_SUCCESS;
 }
 
-static int run(const struct options *o)
+static int run(const struct options *o, struct secret *token)
 {
     switch (o->action) {
     case OPTIONS_HELP:
@@ -45,8 +47,9 @@ static int run(const struct options *o)
         return report_text(OPTIONS_PROGRAM " " FZ_VERSION "\n");
     case OPTIONS_SIGN_IN:
     case OPTIONS_SIGN_OUT:
-    case OPTIONS_RUN:
         return report_failure("this command is not there yet");
+    case OPTIONS_RUN:
+        return standalone_main(o, token);
     case OPTIONS_CHECK_WIREGUARD:
     case OPTIONS_RUN_WIREGUARD:
         return wireguard_main(o);
@@ -58,6 +61,7 @@ int main(int argc, char **argv)
 {
     const struct options_input input = {.argc = argc, .argv = argv, .lookup = variable};
     struct options options;
+    struct secret token = {0};
     char why[REPORT_WHY_MAX];
 
     process_harden();
@@ -65,6 +69,12 @@ int main(int argc, char **argv)
         report_failure("%s; see '%s --help'", why, OPTIONS_PROGRAM);
         return EXIT_USAGE;
     }
+    /* Before the log, which may start a thread. */
+    if (options.action == OPTIONS_RUN && token_take_variable(&token, why, sizeof why) != ERR_OK)
+        return report_failure("%s", why);
     int code = set_up_log(&options);
-    return code != EXIT_SUCCESS ? code : run(&options);
+    if (code == EXIT_SUCCESS)
+        code = run(&options, &token);
+    secret_free(&token);
+    return code;
 }

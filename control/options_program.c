@@ -4,6 +4,7 @@
 
 #include "control/duration.h"
 #include "control/options_private.h"
+#include "control/portal/identity.h"
 
 static enum err set_api_url(struct options *o, const char *by, const char *value,
                             const struct why *why)
@@ -14,6 +15,17 @@ static enum err set_api_url(struct options *o, const char *by, const char *value
         return ERR_OK;
     return options_fail(why, "%s: %s", by, reason);
 }
+
+static enum err set_id(struct options *o, const char *by, const char *value, const struct why *why)
+{
+    char sent[IDENTITY_EXTERNAL_ID_MAX + 1];
+
+    o->firezone_id = value;
+    return identity_external_id(sent, value) == ERR_OK
+               ? ERR_OK
+               : options_fail(why, "%s: an id has 1 to 255 printable ASCII characters", by);
+}
+_Static_assert(IDENTITY_EXTERNAL_ID_MAX == 255, "the message says how long an id may be");
 
 static enum err set_dns(struct options *o, const char *by, const char *value, const struct why *why)
 {
@@ -102,7 +114,7 @@ const struct setting options_program[] = {
     {SETTING_HELP, .letter = 'h', .name = "--help"},
     {SETTING_VERSION, .letter = 'V', .name = "--version"},
     {SETTING_TEXT, 0, "--token-path", "FIREZONE_TOKEN_PATH", AT(token_path)},
-    {SETTING_TEXT, 'i', "--firezone-id", "FIREZONE_ID", AT(firezone_id)},
+    {SETTING_PARSED, 'i', "--firezone-id", "FIREZONE_ID", .set = set_id},
     {SETTING_PARSED, 0, "--firezone-name", "FIREZONE_NAME", .set = set_name},
     {SETTING_PARSED, 0, "--dns-control", "FIREZONE_DNS_CONTROL", .set = set_dns},
     {SETTING_PARSED, 'm', "--max-partition-time", "FIREZONE_MAX_PARTITION_TIME",
