@@ -60,7 +60,7 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
 # and control/portal are in both unless they are named as an exception; engine/ and control/ have them by name.
 engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 rate_limit replay route segment source_cache
 control_portable := allowed config device dmi duration index key_text options options_command options_engine options_help \
-  options_program options_value token_text uapi
+  options_program options_value sign_url token_text uapi
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c \
   engine/source_cache.c engine/route.c control/allowed.c control/config.c control/index.c \
   control/uapi.c
@@ -112,7 +112,7 @@ bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_
 support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err handshake ip noise \
-              options options_% portal_% rate_limit replay segment source_rank source_seen timers token_text uapi)
+              options options_% portal_% rate_limit replay segment source_rank source_seen sign_url timers token_text uapi)
 NOT_WINDOWS ?=
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
 # A portable module `folder/x.c` has the tests unit_x, unit_x_*, unit_folder_x (diff_ and fuzz_ alike).

@@ -8,6 +8,7 @@
 
 #include "control/options.h"
 #include "control/report.h"
+#include "control/sign.h"
 #include "control/standalone.h"
 #include "control/token.h"
 #include "control/version.h"
@@ -46,8 +47,9 @@ static int run(const struct options *o, struct secret *token)
     case OPTIONS_VERSION:
         return report_text(OPTIONS_PROGRAM " " FZ_VERSION "\n");
     case OPTIONS_SIGN_IN:
+        return sign_in_main(o);
     case OPTIONS_SIGN_OUT:
-        return report_failure("this command is not there yet");
+        return sign_out_main(o);
     case OPTIONS_RUN:
         return standalone_main(o, token);
     case OPTIONS_CHECK_WIREGUARD:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options behind a command. */
 #include "control/options_private.h"
+#include "control/sign_url.h"
 
 static enum err set_config(struct options *o, const char *by, const char *value,
                            const struct why *why)
@@ -17,6 +18,27 @@ static enum err set_log_level(struct options *o, const char *by, const char *val
                : options_fail_value(why, by, value, "none of error, warn, info, debug, trace");
 }
 
+static enum err set_auth_url(struct options *o, const char *by, const char *value,
+                             const struct why *why)
+{
+    char reason[128];
+
+    o->auth_url = value;
+    if (sign_url_check_base(value, reason, sizeof reason) == ERR_OK)
+        return ERR_OK;
+    return options_fail(why, "%s: %s", by, reason);
+}
+
+static enum err set_slug(struct options *o, const char *by, const char *value,
+                         const struct why *why)
+{
+    o->account_slug = value;
+    return sign_url_is_slug(value)
+               ? ERR_OK
+               : options_fail_value(why, by, value, "not a slug (1 to 100 of A-Z a-z 0-9 _-)");
+}
+_Static_assert(SIGN_SLUG_MAX == 100, "the message says how long a slug may be");
+
 const struct setting options_wireguard[] = {
     {SETTING_HELP, .letter = 'h', .name = "--help"},
     {SETTING_PARSED, 'c', "--config", .set = set_config},
@@ -27,10 +49,9 @@ const struct setting options_wireguard[] = {
 
 const struct setting options_sign_in[] = {
     {SETTING_HELP, .letter = 'h', .name = "--help"},
-    {SETTING_TEXT, .name = "--auth-base-url", .env = "FIREZONE_AUTH_BASE_URL",
-     .offset = offsetof(struct options, auth_url)},
-    {SETTING_TEXT, .name = "--account-slug", .env = "FIREZONE_ACCOUNT_SLUG",
-     .offset = offsetof(struct options, account_slug)},
+    {SETTING_PARSED, .name = "--auth-base-url", .env = "FIREZONE_AUTH_BASE_URL",
+     .set = set_auth_url},
+    {SETTING_PARSED, .name = "--account-slug", .env = "FIREZONE_ACCOUNT_SLUG", .set = set_slug},
     {.kind = SETTING_END},
 };
 

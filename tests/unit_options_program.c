@@ -335,6 +335,12 @@ static void test_wrong_usage(void **state)
         {"--workers 65", "", "--workers: '65' is not a number from 1 to 64"},
         {"--dns-control .SFMyNTY.g2gDaANtAAAAJGM4OWJjYzhjLTk", "",
          "--dns-control: the value is none of disabled, etc-resolv-conf, systemd-resolved"},
+        {"sign-in --auth-base-url wss://a", "",
+         "--auth-base-url: it must begin with https:// or http://"},
+        {"sign-in", "FIREZONE_AUTH_BASE_URL=https://u:p@a",
+         "FIREZONE_AUTH_BASE_URL: it must not contain a user name or password"},
+        {"sign-in --account-slug a/b", "",
+         "--account-slug: 'a/b' is not a slug (1 to 100 of A-Z a-z 0-9 _-)"},
         {"sign-in", "FIREZONE_METRICS=x",
          "FIREZONE_METRICS: 'x' is none of stdout, otel-collector, sentry"},
     };

@@ -134,6 +134,12 @@ enum err file_make_shared_folder(const char *path, char *why, unsigned why_size)
     return err;
 }
 
+bool file_exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
 enum err file_remove(const char *path, char *why, unsigned why_size)
 {
     return unlink(path) == 0 ? ERR_OK : failed(why, why_size);
