@@ -7,7 +7,7 @@
 #include "control/options_private.h"
 
 enum {
-    REPEATED_MAX = 32 /* tokens are longer */
+    REPEATED_MAX = 24 /* tokens are longer */
 };
 
 enum err options_fail(const struct why *why, const char *fmt, ...)

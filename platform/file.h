@@ -38,7 +38,7 @@ enum err file_make_folder_of(const char *path, char *why, unsigned why_size) MUS
 /* Likewise down to this one, which is for the administrator and his group alone, also if it exists. */
 enum err file_make_shared_folder(const char *path, char *why, unsigned why_size) MUST_USE;
 
-/* Whether something has this name, be it a link to nothing. */
+/* Whether something has this name, be it a link to nothing; also where that cannot be found out. */
 bool file_exists(const char *path);
 /* ERR_NOT_FOUND: there is none. `why` as above. */
 enum err file_remove(const char *path, char *why, unsigned why_size) MUST_USE;

@@ -137,7 +137,7 @@ enum err file_make_shared_folder(const char *path, char *why, unsigned why_size)
 bool file_exists(const char *path)
 {
     struct stat st;
-    return lstat(path, &st) == 0;
+    return lstat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 enum err file_remove(const char *path, char *why, unsigned why_size)
