@@ -22,7 +22,8 @@ static const char help[] =
     "Measures the parts of the packet path one by one, and checks what they do:\n"
     "sealing and opening by each backend, checksums, segmentation, coalescing, route\n"
     "lookups, the replay window, the ring between workers, batches handed from one\n"
-    "CPU to another, the source cache.\n"
+    "CPU to another, the source cache; and, of the control thread, the portal's list\n"
+    "of 10,000 resources.\n"
     "\n"
     "      --only LIST       these parts: names separated by commas, or the beginnings\n"
     "                        of names up to a slash, such as aead/seal,replay\n"
@@ -129,6 +130,7 @@ static struct micro_list *all_cases(const struct options *o)
     micro_ring_cases(l, cpus);
     micro_handed_cases(l, cpus);
     micro_source_cases(l);
+    micro_portal_cases(l);
     micro_source_thread_cases(l, o->threads, cpus);
     return l;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parts of the packet path that `fzbench micro` measures, one by one.
+ * The parts of the packet path, and of the control thread, that `fzbench micro` measures, one by one.
  *
  * A case is one group of rows: "micro/", its name, and "/ns", "/cycles" and so on. Most are loops of one thread
  * (struct micro_ops, run by micro_loop): `work` does a fixed number of items, and it alone is counted; what it did is
@@ -72,6 +72,7 @@ void micro_replay_cases(struct micro_list *l);
 void micro_ring_cases(struct micro_list *l, unsigned cpus);
 void micro_handed_cases(struct micro_list *l, unsigned cpus);
 void micro_source_cases(struct micro_list *l);
+void micro_portal_cases(struct micro_list *l);
 void micro_source_thread_cases(struct micro_list *l, unsigned threads, unsigned cpus);
 
 struct micro_outcome {

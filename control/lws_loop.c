@@ -174,6 +174,14 @@ static const lws_plugin_evlib_t event_lib = {
     .ops = &event_ops,
 };
 
+/* Its own log: what matters of it comes as a reason of a callback. */
+static void emit(int level, const char *line)
+{
+    size_t len = strcspn(line, "\n");
+    (void)level;
+    log_debug("websockets", "%.*s", (int)len, line);
+}
+
 /* ---- life ---- */
 
 enum err lws_loop_new(struct lws_loop **out, struct loop *l,
@@ -186,6 +194,7 @@ enum err lws_loop_new(struct lws_loop **out, struct loop *l,
     *out = NULL;
     if (!s)
         return ERR_NO_MEMORY;
+    lws_set_log_level(LLL_ERR | LLL_WARN, emit);
     info.event_lib_custom = &event_lib;
     info.foreign_loops = loops;
     info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;

@@ -8,6 +8,10 @@
 #include "platform/base/bytes.h"
 #include "platform/tcp.h"
 
+enum {
+    MESSAGE_KEPT_MAX = 65536 /* of the buffer, from one message to the next */
+};
+
 struct websocket {
     struct lws_loop *s;
     struct lws *wsi; /* NULL: libwebsockets has let go of it */
@@ -16,7 +20,7 @@ struct websocket {
     unsigned headers_n;
     const struct websocket_events *events; /* NULL: nobody wants to hear any more */
     void *arg;
-    char *message; /* fragments */
+    char *message; /* what has come of it; may hold secrets */
     size_t message_len, message_size;
     unsigned refused; /* the status */
     char retry_after[64];
@@ -79,17 +83,31 @@ static int take_body(struct websocket *w, const void *bytes, size_t len)
     return w->body_len == sizeof w->body ? -1 : 0;
 }
 
+static void drop_message(struct websocket *w)
+{
+    if (w->message)
+        secure_wipe(w->message, w->message_size);
+    free(w->message);
+    w->message = NULL;
+    w->message_size = 0;
+    w->message_len = 0;
+}
+
 static bool append(struct websocket *w, const void *bytes, size_t len)
 {
     if (len > WEBSOCKET_MESSAGE_MAX - w->message_len)
         return false;
     if (w->message_len + len > w->message_size) {
-        size_t size = size_max(w->message_len + len, 2 * w->message_size);
-        char *grown = realloc(w->message, size);
+        size_t size = size_max(w->message_len + len, 2 * w->message_size), had = w->message_len;
+        char *grown = malloc(size);
         if (!grown)
             return false;
+        if (had > 0)
+            memcpy(grown, w->message, had);
+        drop_message(w);
         w->message = grown;
         w->message_size = size;
+        w->message_len = had;
     }
     memcpy(w->message + w->message_len, bytes, len);
     w->message_len += len;
@@ -104,23 +122,26 @@ static int receive(struct websocket *w, struct lws *wsi, const void *bytes, size
     }
     if (lws_remaining_packet_payload(wsi) > 0 || !lws_is_final_fragment(wsi))
         return 0;
-    len = w->message_len;
-    w->message_len = 0;
     if (w->events && !lws_frame_is_binary(wsi))
-        w->events->text(w->arg, w->message, len);
+        w->events->text(w->arg, w->message, w->message_len);
+    w->message_len = 0;
+    if (w->message_size > MESSAGE_KEPT_MAX)
+        drop_message(w);
     return w->events ? 0 : -1;
 }
 
 static int send_next(struct websocket *w, struct lws *wsi)
 {
     size_t len;
+    bool more;
 
-    if (!w->events || !w->events->next(w->arg, (char *)w->frame + LWS_PRE, &len))
+    if (!w->events->next(w->arg, (char *)w->frame + LWS_PRE, &len, &more))
         return 0;
     ASSERT(len <= w->frame_max);
     int sent = lws_write(wsi, w->frame + LWS_PRE, len, LWS_WRITE_TEXT);
     secure_wipe(w->frame + LWS_PRE, len);
-    lws_callback_on_writable(wsi);
+    if (more)
+        lws_callback_on_writable(wsi);
     return sent < (int)len ? -1 : 0;
 }
 
@@ -128,7 +149,7 @@ static void let_go(struct websocket *w)
 {
     tell_closed(w, "the connection ended");
     w->wsi = NULL;
-    free(w->message);
+    drop_message(w);
     free(w->frame);
     free(w);
 }

@@ -44,8 +44,8 @@ struct websocket_events {
     void (*refused)(void *arg, unsigned status, const char *retry_after, const char *body,
                     size_t len);
     void (*text)(void *arg, const char *text, size_t len); /* a whole message */
-    /* Writes the next message into `out` and returns true, or returns false: nothing to send. */
-    bool (*next)(void *arg, char *out, size_t *len);
+    /* Writes the next message into `out` and returns true, or returns false: nothing to send. more: there is another one. */
+    bool (*next)(void *arg, char *out, size_t *len, bool *more);
     void (*closed)(void *arg, const char *why);
 };
 

@@ -36,13 +36,13 @@ refused() {
     host_state >"$TMP/before"
     LIMIT=5 in_ns a "$@" >"$TMP/stdout" 2>"$TMP/stderr" || status=$?
     [[ $status -eq $code ]] || fail "$what: exit code $status, not $code; it said: $(cat "$TMP/stderr")"
-    lines=$(grep -vcE ' (info|debug|warn) ' "$TMP/stderr" || true)
+    lines=$(grep -vcE ' (INFO|DEBUG|WARN) ' "$TMP/stderr" || true)
     [[ $lines -eq 1 ]] || fail "$what: $lines lines of error: $(cat "$TMP/stderr")"
     grep -qiE "$pattern" "$TMP/stderr" || fail "$what: the message is not clear: $(cat "$TMP/stderr")"
     host_state >"$TMP/after"
     diff "$TMP/before" "$TMP/after" >"$TMP/diff" || fail "$what leaves something behind: $(cat "$TMP/diff")"
     ! grep -qF "${PRIVATE[a]}" "$TMP/stdout" "$TMP/stderr" || fail "$what: prints the private key"
-    say "  $what: $(grep -vE ' (info|debug|warn) ' "$TMP/stderr" | sed "s|$TMP|...|g")"
+    say "  $what: $(grep -vE ' (INFO|DEBUG|WARN) ' "$TMP/stderr" | sed "s|$TMP|...|g")"
 }
 
 # wrong_file PATTERN WHAT TEXT: the usual file with TEXT appended

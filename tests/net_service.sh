@@ -60,7 +60,7 @@ named=$SPAWNED
 eventually 5 wg show "$(tun n)" || fail "no device $(tun n)"
 kill -INT "$named"
 finish "$named" 5 || fail "SIGINT: exit code $?"
-grep -qiE ' warn .*(read|permission|mode)' "$TMP/named.log" || fail "no warning about a private key that everyone may read: $(cat "$TMP/named.log")"
+grep -qE ' WARN .*(read|permission|mode)' "$TMP/named.log" || fail "no warning about a private key that everyone may read: $(cat "$TMP/named.log")"
 ! grep -qF "${PRIVATE[a]}" "$TMP/named.log" || fail "the log has the private key"
 
 say "keys of wg-quick that are not run get a notice each"
@@ -73,12 +73,12 @@ pair_conf 4 ab
 } >"$TMP/quick.conf"
 cp "$TMP/quick.conf" "$TMP/a.conf"
 : >"$TMP/a.log"
-T_WARN[a]=' warn  config: '
+T_WARN[a]=' WARN config: '
 pair_up ours "${FZ_IMPL_B:-ours}"
 eventually 5 one_ping a "$INNER_B4" || fail "no tunnel"
 pair_down
 for key in DNS PreUp PostUp PreDown PostDown SaveConfig; do
-    [[ $(grep ' warn ' "$TMP/a.log" | grep -c "\b$key\b") -ge 1 ]] || fail "no notice about $key"
+    [[ $(grep ' WARN ' "$TMP/a.log" | grep -c "\b$key\b") -ge 1 ]] || fail "no notice about $key"
 done
 [[ ! -e $TMP/ran ]] || fail "a command of the file was run"
 rig_end

@@ -270,10 +270,63 @@ static void texts_fit(void **state)
     assert_int_equal(ip_addr_parse(&a.ip, "ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255"), ERR_OK);
 }
 
+static uint32_t fake_ifindex(const char *name)
+{
+    return strcmp(name, "eth0") == 0 ? 7 : 0;
+}
+
+static void scoped_addresses(void **state)
+{
+    static const struct {
+        const char *text, *ip; /* ip NULL: malformed */
+        uint32_t scope;
+    } cases[] = {
+        {"192.0.2.1", "192.0.2.1", 0},
+        {"2001:db8::1", "2001:db8::1", 0},
+        {"fe80::1", "fe80::1", 0},
+        {"fe80::1%3", "fe80::1", 3},
+        {"febf::1%eth0", "febf::1", 7},
+        {"2001:db8::1%eth0", "2001:db8::1", 0}, /* nothing to tell apart */
+        {"2001:db8::1%nowhere", "2001:db8::1", 0},
+        {"fe80::1%nowhere", NULL, 0},
+        {"fe80::1%0", NULL, 0},
+        {"fe80::1%", NULL, 0},
+        {"2001:db8::1%", NULL, 0},
+        {"192.0.2.1%eth0", NULL, 0},
+        {"%eth0", NULL, 0},
+        {"", NULL, 0},
+        {"[fe80::1]", NULL, 0},
+        {"fe80::1%an-interface-with-a-name-that-is-longer-than-all-of-them-in-the-whole-world",
+         NULL, 0},
+    };
+    (void)state;
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        struct sock_addr a;
+        struct ip_addr ip;
+        memset(&a, 0xaa, sizeof a);
+        enum err e = ip_scoped_parse(&a, cases[i].text, strlen(cases[i].text), fake_ifindex);
+        if (e != (cases[i].ip ? ERR_OK : ERR_PARSE))
+            fail_msg("\"%s\": %s", cases[i].text, err_text(e));
+        assert_int_equal(a.port, 0);
+        assert_int_equal(a.scope, cases[i].scope);
+        if (!cases[i].ip)
+            continue;
+        assert_int_equal(ip_addr_parse(&ip, cases[i].ip), ERR_OK);
+        assert_true(ip_addr_equal(&a.ip, &ip));
+    }
+    struct sock_addr a;
+    assert_int_equal(ip_scoped_parse(&a, "192.0.2.12", 9, NULL), ERR_OK); /* `len` counts */
+    assert_int_equal(a.ip.bytes[3], 1);
+    assert_int_equal(ip_scoped_parse(&a, "fe80::1%eth0", 12, NULL), ERR_PARSE);
+    assert_int_equal(ip_scoped_parse(&a, "::1\0:", 5, NULL), ERR_PARSE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses),
+        cmocka_unit_test(scoped_addresses),
         cmocka_unit_test(addresses_from_bytes),
         cmocka_unit_test(prefixes),
         cmocka_unit_test(contains_like_the_reference),

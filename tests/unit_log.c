@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log: levels, the shape of a line, and its bounds; stderr goes to a file meanwhile. */
+/* The log: levels, filter, format, sink, and the shape of a line; stderr goes to a file or a terminal meanwhile. */
 #include "platform/base/log.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,10 +14,14 @@
 #ifdef _WIN32
 #include <io.h>
 #else
+#include <sys/stat.h>
 #include <unistd.h>
 #endif
 
 #include <cmocka.h>
+
+#include "platform/base/bytes.h"
+#include "platform/base/log_filter.h"
 
 /* What reached stderr between capture_begin and capture_end. */
 static struct {
@@ -107,35 +112,261 @@ static void line_shape(void **state)
                      9);
     assert_true(y >= 2020 && mo >= 1 && mo <= 12 && d >= 1 && d <= 31 && h < 24 && mi < 60);
     assert_true(s <= 60 && ms < 1000);
-    assert_string_equal(level, "warn");
+    assert_string_equal(level, "WARN");
     assert_string_equal(rest, "module: text 42%");
     assert_int_equal(text[strlen(text) - 1], '\n');
 }
 
-/* Lengths around the limit: always one line, never more than 1 KiB. */
-static void long_lines_are_cut(void **state)
+/* Lengths around the limit of a message: always one line. */
+static void long_messages_are_cut(void **state)
 {
     (void)state;
     static char body[4096];
 
     log_set_level(LOG_INFO);
-    for (size_t len = 900; len < 1100; len++) {
+    for (size_t len = 1000; len < 1100; len++) {
         memset(body, 'x', len);
         body[len] = '\0';
         capture_begin();
         log_info("m", "%s", body);
         const char *text = capture_end();
         size_t n = strlen(text);
-        assert_true(n <= 1024);
         assert_ptr_equal(strchr(text, '\n'), text + n - 1);
         size_t xs = strspn(strstr(text, "m: ") + 3, "x");
-        assert_true(xs == len || n >= 1023);
+        assert_int_equal(xs, len < LOG_MESSAGE_MAX ? len : LOG_MESSAGE_MAX);
     }
-    memset(body, 'y', sizeof body - 1);
-    capture_begin();
-    log_info("m", "%s", body);
-    assert_true(strlen(capture_end()) <= 1024);
 }
+
+static void set_filter(const char *text)
+{
+    struct log_filter f;
+    char why[256];
+    assert_int_equal(log_filter_parse(&f, text, why, sizeof why), ERR_OK);
+    log_set_filter(&f);
+}
+
+/* What is logged in all levels by three modules: their initials, upper case for a line that exists. */
+static const char *pattern(void)
+{
+    static const char *const modules[] = {"alpha", "beta", "gamma"};
+    static char out[16];
+    size_t n = 0;
+
+    capture_begin();
+    for (int level = LOG_ERROR; level <= LOG_TRACE; level++) {
+        for (size_t i = 0; i < ARRAY_LEN(modules); i++)
+            log_write((enum log_level)level, modules[i], "level %d", level);
+    }
+    const char *text = capture_end();
+    for (size_t i = 0; i < ARRAY_LEN(modules); i++) {
+        char part[32];
+        int level = LOG_TRACE;
+        for (; level >= LOG_ERROR; level--) {
+            snprintf(part, sizeof part, "%s: level %d\n", modules[i], level);
+            if (strstr(text, part))
+                break;
+        }
+        out[n++] = level < 0 ? '-' : "ewidt"[level];
+        for (; level >= LOG_ERROR; level--) { /* no gaps */
+            snprintf(part, sizeof part, "%s: level %d\n", modules[i], level);
+            assert_non_null(strstr(text, part));
+        }
+    }
+    out[n] = '\0';
+    return out;
+}
+
+static void targets_filter(void **state)
+{
+    (void)state;
+    set_filter("warn,beta=debug,gamma=off,wire=trace");
+    assert_true(log_enabled(LOG_TRACE)); /* of some module */
+    assert_string_equal(pattern(), "wd-");
+    set_filter("off,alpha=info");
+    assert_false(log_enabled(LOG_DEBUG));
+    assert_string_equal(pattern(), "i--");
+    log_set_level(LOG_ERROR);
+    assert_string_equal(pattern(), "eee");
+    log_set_level(LOG_OFF);
+    assert_false(log_enabled(LOG_ERROR));
+    assert_string_equal(pattern(), "---");
+    log_set_level(LOG_INFO);
+    assert_string_equal(pattern(), "iii");
+}
+
+static void formats(void **state)
+{
+    (void)state;
+    enum log_format format;
+
+    assert_int_equal(log_format_parse(&format, "json"), ERR_OK);
+    assert_int_equal(format, LOG_JSON);
+    log_set_format(format);
+    capture_begin();
+    log_info("m", "say %s", "\"x\"\n");
+    const char *text = capture_end();
+    assert_memory_equal(text, "{\"time\":\"20", 11);
+    const char *rest = strchr(text, 'Z');
+    assert_non_null(rest);
+    assert_string_equal(rest, "Z\",\"level\":\"INFO\",\"target\":\"m\","
+                              "\"message\":\"say \\\"x\\\"\\n\"}\n");
+    assert_int_equal(log_format_parse(&format, "text"), ERR_OK);
+    assert_int_equal(format, LOG_TEXT);
+    log_set_format(format);
+    assert_int_equal(log_format_parse(&format, "human"), ERR_PARSE);
+    assert_int_equal(log_format_parse(&format, ""), ERR_PARSE);
+}
+
+struct taken {
+    char text[4096];
+    size_t n;
+    unsigned lines;
+};
+
+static void take(void *arg, const char *line, size_t len)
+{
+    struct taken *t = arg;
+    assert_true(len <= LOG_LINE_MAX && line[len - 1] == '\n');
+    if (t->n + len < sizeof t->text) {
+        memcpy(t->text + t->n, line, len);
+        t->n += len;
+        t->text[t->n] = '\0';
+    }
+    t->lines++;
+}
+
+static void sink_gets_the_same(void **state)
+{
+    (void)state;
+    static struct taken taken;
+
+    log_set_sink(take, &taken);
+    capture_begin();
+    log_info("m", "one");
+    log_debug("m", "not wanted");
+    log_error("m", "two");
+    const char *text = capture_end();
+    assert_int_equal(taken.lines, 2);
+    assert_string_equal(text, taken.text);
+    log_set_sink(NULL, NULL);
+    capture_begin();
+    log_info("m", "three");
+    assert_non_null(strstr(capture_end(), "three"));
+    assert_int_equal(taken.lines, 2);
+}
+
+static void *log_much(void *arg)
+{
+    for (int i = 0; i < 200; i++) {
+        log_info("thread", "%s %d", (const char *)arg, i);
+        log_debug("thread", "%s %d", (const char *)arg, i);
+    }
+    return NULL;
+}
+
+/* Filter and sink change while threads log; a sink that was taken away is not called any more. */
+static void changes_under_load(void **state)
+{
+    (void)state;
+    static struct taken taken;
+    pthread_t threads[3];
+
+    capture_begin();
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, log_much, (void *)"thread"), 0);
+    for (int i = 0; i < 20; i++) {
+        log_set_sink(take, &taken);
+        set_filter(i % 2 ? "thread=debug" : "off,main=info");
+        log_set_sink(NULL, NULL);
+        unsigned before = taken.lines;
+        log_info("main", "between");
+        assert_int_equal(taken.lines, before);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        pthread_join(threads[i], NULL);
+    capture_end();
+    log_set_level(LOG_INFO);
+}
+
+#ifndef _WIN32
+static void journal_has_its_own_stamps(void **state)
+{
+    (void)state;
+    static struct taken taken;
+    char name[64];
+    struct stat st;
+
+    log_set_sink(take, &taken);
+    for (int mine = 0; mine < 2; mine++) {
+        taken.n = 0;
+        capture_begin();
+        assert_int_equal(fstat(2, &st), 0);
+        snprintf(name, sizeof name, "%llu:%llu", (unsigned long long)st.st_dev,
+                 (unsigned long long)st.st_ino + !mine);
+        setenv("JOURNAL_STREAM", name, 1);
+        log_set_format(LOG_TEXT);
+        log_info("m", "text");
+        const char *text = capture_end();
+        if (mine)
+            assert_string_equal(text, " INFO m: text\n");
+        else
+            assert_true(strlen(text) > 30);
+        assert_string_equal(taken.text + 25, " INFO m: text\n"); /* the file needs them */
+    }
+    /* a JSON line is whole in any case */
+    capture_begin();
+    assert_int_equal(fstat(2, &st), 0);
+    snprintf(name, sizeof name, "%llu:%llu", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino);
+    setenv("JOURNAL_STREAM", name, 1);
+    log_set_format(LOG_JSON);
+    log_info("m", "text");
+    assert_memory_equal(capture_end(), "{\"time\":", 8);
+    setenv("JOURNAL_STREAM", "nonsense", 1);
+    log_set_format(LOG_TEXT);
+    unsetenv("JOURNAL_STREAM");
+    log_set_sink(NULL, NULL);
+}
+
+static void terminals_have_colours(void **state)
+{
+    (void)state;
+    static const char *const no_color[] = {NULL, "1", ""};
+    static struct taken taken;
+    int master = posix_openpt(O_RDWR | O_NOCTTY), real_stderr = dup(2);
+    char text[256];
+
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+        skip();
+    int terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0);
+    log_set_sink(take, &taken);
+    for (size_t i = 0; i < ARRAY_LEN(no_color); i++) {
+        if (no_color[i])
+            setenv("NO_COLOR", no_color[i], 1);
+        else
+            unsetenv("NO_COLOR");
+        taken.n = 0;
+        dup2(terminal, 2);
+        log_set_format(LOG_TEXT);
+        log_error("m", "text");
+        dup2(real_stderr, 2);
+        ssize_t n = read(master, text, sizeof text - 1);
+        assert_true(n > 0);
+        text[n] = '\0';
+        bool coloured = i != 1;
+        assert_int_equal(strstr(text, "\033[31mERROR\033[0m m: text") != NULL, coloured);
+        assert_int_equal(strchr(text, '\033') != NULL, coloured);
+        assert_null(strchr(taken.text, '\033'));
+    }
+    log_set_sink(NULL, NULL);
+    unsetenv("NO_COLOR");
+    log_set_format(LOG_TEXT);
+    close(terminal);
+    close(master);
+    close(real_stderr);
+}
+#endif
 
 int main(void)
 {
@@ -143,7 +374,15 @@ int main(void)
         cmocka_unit_test(levels_parse),
         cmocka_unit_test(levels_filter),
         cmocka_unit_test(line_shape),
-        cmocka_unit_test(long_lines_are_cut),
+        cmocka_unit_test(long_messages_are_cut),
+        cmocka_unit_test(targets_filter),
+        cmocka_unit_test(formats),
+        cmocka_unit_test(sink_gets_the_same),
+        cmocka_unit_test(changes_under_load),
+#ifndef _WIN32
+        cmocka_unit_test(journal_has_its_own_stamps),
+        cmocka_unit_test(terminals_have_colours),
+#endif
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }

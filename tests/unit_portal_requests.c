@@ -48,28 +48,47 @@ static void test_all(void **state)
            "51820 typ host\",\"candidate:\\\"\\\\\"]}");
 }
 
-static void test_uuid_text(void **state)
+static void test_direct(void **state)
 {
-    static const char *const wrong[] = {"",
-                                        "3b0c7a52",
-                                        (R1 "0"),
-                                        "3b0c7a520-000-4000-8000-000000000001",
-                                        "3b0c7a52-0000-4000-8000-00000000000g",
-                                        "3b0c7a52-0000-4000-8000-00000000000"};
-    char text[UUID_TEXT_MAX];
+    static const char *const candidates[] = {"candidate:1"};
+    struct uuid pool = uuid(R1), client = uuid(G1);
+    struct ip_addr ip;
     (void)state;
-    struct uuid u = uuid("3B0C7A52-0000-4000-8000-00000000ABCD");
-    uuid_format(&u, text);
-    assert_string_equal(text, "3b0c7a52-0000-4000-8000-00000000abcd");
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
-        assert_false(uuid_parse(&u, wrong[i]));
+    assert_int_equal(ip_addr_parse(&ip, "100.64.1.38"), ERR_OK);
+    expect(request_direct(&pool, &ip),
+           "{\"resource_id\":\"" R1 "\",\"connected_gateway_ids\":[],\"ipv4\":\"100.64.1.38\"}");
+    assert_int_equal(ip_addr_parse(&ip, "fd00:2021:1111::125"), ERR_OK);
+    expect(request_direct(&pool, &ip),
+           "{\"resource_id\":\"" R1
+           "\",\"connected_gateway_ids\":[],\"ipv6\":\"fd00:2021:1111::125\"}");
+    expect(request_client_candidates(&client, candidates, 1),
+           "{\"client_id\":\"" G1 "\",\"candidates\":[\"candidate:1\"]}");
+    expect(request_client_candidates(&client, NULL, 0),
+           "{\"client_id\":\"" G1 "\",\"candidates\":[]}");
+    expect(request_domain(&pool, "dev-42.laptops.example.com"),
+           "{\"resource_id\":\"" R1 "\",\"domain\":\"dev-42.laptops.example.com\"}");
+}
+
+/* The portal answers any other name with an error. */
+static void test_names(void **state)
+{
+    (void)state;
+    assert_string_equal(REQUEST_CAPABILITIES, "set_snownet_capabilities");
+    assert_string_equal(REQUEST_AUTHORIZATION, "request_authorization");
+    assert_string_equal(REQUEST_CANDIDATES_ADDED, "new_gateway_ice_candidates");
+    assert_string_equal(REQUEST_CANDIDATES_REMOVED, "invalidate_gateway_ice_candidates");
+    assert_string_equal(REQUEST_CLIENT_CANDIDATES_ADDED, "new_client_ice_candidates");
+    assert_string_equal(REQUEST_CLIENT_CANDIDATES_REMOVED, "invalidate_client_ice_candidates");
+    assert_string_equal(REQUEST_DOMAIN, "resolve_device_pool_domain");
+    assert_string_equal(REQUEST_RELAYS, "no_relays");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all),
-        cmocka_unit_test(test_uuid_text),
+        cmocka_unit_test(test_direct),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

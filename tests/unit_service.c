@@ -72,6 +72,10 @@ static void run_messages(bool abstract)
     expect(&m, "READY=1\nSTATUS=connected, 3 peers");
     service_ready("one line\nMAINPID=1");
     expect(&m, "READY=1\nSTATUS=one line");
+    service_status("the portal is away");
+    expect(&m, "STATUS=the portal is away");
+    service_status("two\nREADY=1");
+    expect(&m, "STATUS=two");
     service_stopping();
     expect(&m, "STOPPING=1");
     memset(line, 'x', sizeof line);

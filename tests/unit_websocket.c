@@ -148,12 +148,13 @@ static void on_text(void *arg, const char *text, size_t len)
     r->texts++;
 }
 
-static bool on_next(void *arg, char *out, size_t *len)
+static bool on_next(void *arg, char *out, size_t *len, bool *more)
 {
     struct rig *r = arg;
     if (r->to_send == 0)
         return false;
     *len = (size_t)sprintf(out, "{%u}", r->to_send--);
+    *more = r->to_send > 0;
     return true;
 }
 

@@ -74,7 +74,7 @@ await() { # NAME: its exit code
 }
 
 problem() { # NAME: the first line of its log that tells of an error, or the last one
-    awk '/error|\*\*\*/ && !found { found = $0 } NF { last = $0 } END { print found ? found : last ? last : "no output" }' \
+    awk 'tolower($0) ~ /error|\*\*\*/ && !found { found = $0 } NF { last = $0 } END { print found ? found : last ? last : "no output" }' \
         "$scratch/$1.log"
 }
 

@@ -136,7 +136,7 @@ for row in "${rows[@]}"; do
     tunnel_up "a$row" a "${impls_a[row - 1]}"
     tunnel_up "b$row" b "${impls_b[row - 1]}"
     eventually 5 one_ping a "10.9.$row.2" || fail "$(title "$row"): no answer through the tunnel"
-    [[ ${impls_a[row - 1]} != ours ]] || say "$(title "$row"): $(sed -n 's/.* info  main: //p' "${T_LOG[a$row]}" | head -n 1)"
+    [[ ${impls_a[row - 1]} != ours ]] || say "$(title "$row"): $(sed -n 's/.* INFO main: //p' "${T_LOG[a$row]}" | head -n 1)"
 done
 
 say "moving a file of $MIB MiB through each"

@@ -48,9 +48,15 @@ static const json_t *member(struct fields *f, const json_t *object, const char *
     return value;
 }
 
-static bool is_absent(const json_t *value)
+static bool is_absent(const json_t *object, const char *key)
 {
+    const json_t *value = json_object_get(object, key);
     return !value || json_is_null(value);
+}
+
+const char *fields_spelling(const json_t *object, const char *current, const char *older)
+{
+    return json_object_get(object, current) || !json_object_get(object, older) ? current : older;
 }
 
 const json_t *fields_object(struct fields *f, const json_t *object, const char *key)
@@ -61,13 +67,29 @@ const json_t *fields_object(struct fields *f, const json_t *object, const char *
     return f->failed ? NULL : value;
 }
 
+const json_t *fields_object_or_null(struct fields *f, const json_t *object, const char *key)
+{
+    return is_absent(object, key) ? NULL : fields_object(f, object, key);
+}
+
 const json_t *fields_list(struct fields *f, const json_t *object, const char *key)
 {
-    const json_t *value = json_object_get(object, key);
-    if (is_absent(value))
-        return NULL;
-    if (!json_is_array(value))
+    const json_t *value = member(f, object, key);
+    if (value && !json_is_array(value))
         fields_fail(f, key, "not a list");
+    return f->failed ? NULL : value;
+}
+
+const json_t *fields_list_or_null(struct fields *f, const json_t *object, const char *key)
+{
+    return is_absent(object, key) ? NULL : fields_list(f, object, key);
+}
+
+const json_t *fields_element(struct fields *f, const json_t *list, size_t i)
+{
+    const json_t *value = json_array_get(list, i);
+    if (!json_is_object(value))
+        fields_fail(f, NULL, "not an object");
     return f->failed ? NULL : value;
 }
 
@@ -92,13 +114,14 @@ const char *fields_text(struct fields *f, const json_t *object, const char *key)
 const char *fields_text_or_null(struct fields *f, const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    return is_absent(value) ? NULL : checked_text(f, key, value);
+    bool empty = json_is_string(value) && json_string_length(value) == 0;
+    return is_absent(object, key) || empty ? NULL : checked_text(f, key, value);
 }
 
 bool fields_bool_or(struct fields *f, const json_t *object, const char *key, bool absent)
 {
     const json_t *value = json_object_get(object, key);
-    if (is_absent(value))
+    if (is_absent(object, key))
         return absent;
     if (!json_is_boolean(value))
         fields_fail(f, key, "neither true nor false");
@@ -117,42 +140,23 @@ int64_t fields_integer(struct fields *f, const json_t *object, const char *key, 
     return f->failed ? min : n;
 }
 
+int64_t fields_integer_or(struct fields *f, const json_t *object, const char *key, int64_t min,
+                          int64_t max, int64_t absent)
+{
+    return is_absent(object, key) ? absent : fields_integer(f, object, key, min, max);
+}
+
+unsigned fields_choice(struct fields *f, const json_t *object, const char *key,
+                       const char *const *names, unsigned n)
+{
+    const char *text = fields_text(f, object, key);
+    unsigned i = 0;
+    while (i < n && strcmp(text, names[i]) != 0)
+        i++;
+    return i;
+}
+
 /* ---- the protocol's types ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-bool uuid_parse(struct uuid *out, const char *text)
-{
-    for (unsigned i = 0; i < UUID_LEN; i++) {
-        if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-')
-            return false;
-        int high = hex_digit(text[0]), low = high < 0 ? -1 : hex_digit(text[1]);
-        if (low < 0)
-            return false;
-        out->bytes[i] = (uint8_t)(high << 4 | low);
-        text += 2;
-    }
-    return *text == 0;
-}
-
-void uuid_format(const struct uuid *uuid, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (unsigned i = 0; i < UUID_LEN; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *out++ = '-';
-        *out++ = digits[uuid->bytes[i] >> 4];
-        *out++ = digits[uuid->bytes[i] & 15];
-    }
-    *out = 0;
-}
 
 struct uuid fields_uuid(struct fields *f, const json_t *object, const char *key)
 {
@@ -163,6 +167,19 @@ struct uuid fields_uuid(struct fields *f, const json_t *object, const char *key)
     return uuid;
 }
 
+struct uuid fields_uuid_or_nil(struct fields *f, const json_t *object, const char *key)
+{
+    struct uuid nil = {{0}};
+    return is_absent(object, key) ? nil : fields_uuid(f, object, key);
+}
+
+static const char *not_of(enum addr_family family)
+{
+    return family == ADDR_V4   ? "not an IPv4 address"
+           : family == ADDR_V6 ? "not an IPv6 address"
+                               : "not an IP address";
+}
+
 struct ip_addr fields_ip(struct fields *f, const json_t *object, const char *key,
                          enum addr_family family)
 {
@@ -170,11 +187,26 @@ struct ip_addr fields_ip(struct fields *f, const json_t *object, const char *key
     struct ip_addr ip = {0};
     if (!f->failed &&
         (ip_addr_parse(&ip, text) != ERR_OK || (family != ADDR_NONE && ip.family != family)))
-        fields_fail(f, key,
-                    family == ADDR_V4   ? "not an IPv4 address"
-                    : family == ADDR_V6 ? "not an IPv6 address"
-                                        : "not an IP address");
+        fields_fail(f, key, not_of(family));
     return ip;
+}
+
+struct ip_addr fields_host(struct fields *f, const json_t *object, const char *key,
+                           enum addr_family family)
+{
+    const char *text = fields_text(f, object, key);
+    struct ip_prefix host = {.len = 0};
+    if (!f->failed && (ip_prefix_parse(&host, text) != ERR_OK || host.ip.family != family ||
+                       host.len != ip_addr_bits(&host.ip)))
+        fields_fail(f, key, not_of(family));
+    return host.ip;
+}
+
+struct ip_addr fields_host_or_none(struct fields *f, const json_t *object, const char *key,
+                                   enum addr_family family)
+{
+    struct ip_addr none = {0};
+    return is_absent(object, key) ? none : fields_host(f, object, key, family);
 }
 
 struct ip_prefix fields_prefix(struct fields *f, const json_t *object, const char *key)

@@ -9,7 +9,7 @@
 #include <openssl/sha.h>
 
 #include "control/key_text.h"
-#include "control/portal/fields.h"
+#include "control/portal/uuid.h"
 #include "platform/base/bytes.h"
 
 enum {

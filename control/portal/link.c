@@ -188,6 +188,11 @@ bool link_poll_transmit(struct link *l, char *out, size_t *len)
     return phoenix_poll_transmit(&l->channel, out, len);
 }
 
+bool link_wants_transmit(const struct link *l)
+{
+    return phoenix_wants_transmit(&l->channel);
+}
+
 /* ---- time ---- */
 
 void link_handle_timeout(struct link *l, time_ns now, struct link_event *out)

@@ -91,9 +91,10 @@ void link_lost(struct link *l, time_ns now, uint32_t attempt, const char *why,
 /* A text frame. */
 void link_handle_input(struct link *l, time_ns now, uint32_t attempt, const char *text, size_t len,
                        struct link_event *out);
-/* As phoenix_push and phoenix_poll_transmit. */
+/* As phoenix_push, phoenix_poll_transmit, phoenix_wants_transmit. */
 enum err link_push(struct link *l, const char *name, const json_t *payload) MUST_USE;
 bool link_poll_transmit(struct link *l, char *out, size_t *len);
+bool link_wants_transmit(const struct link *l);
 /* The network or the key has changed: a new attempt as soon as the portal permits it. */
 void link_reset(struct link *l, time_ns now);
 

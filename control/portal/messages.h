@@ -8,7 +8,10 @@
 #ifndef FZ_CONTROL_PORTAL_MESSAGES_H
 #define FZ_CONTROL_PORTAL_MESSAGES_H
 
+#include "control/portal/access.h"
+#include "control/portal/direct.h"
 #include "control/portal/fields.h"
+#include "control/portal/resource.h"
 
 enum {
     MESSAGE_UPSTREAMS_MAX = 8
@@ -21,10 +24,21 @@ enum message_kind {
     MESSAGE_RESOURCE_UPSERTED,
     MESSAGE_RESOURCE_DELETED,
     MESSAGE_RELAYS_PRESENCE,
+    /* Access through a gateway. */
     MESSAGE_AUTHORIZATION_CREATED,
     MESSAGE_AUTHORIZATION_FAILED,
     MESSAGE_CANDIDATES_ADDED,
     MESSAGE_CANDIDATES_REMOVED,
+    /* Direct access between clients. */
+    MESSAGE_DIRECT_AUTHORIZED,
+    MESSAGE_DIRECT_DENIED,
+    MESSAGE_DIRECT_REVOKED,         /* an inbound grant is no more */
+    MESSAGE_DIRECT_FILTERS_UPDATED, /* of all inbound grants for a resource */
+    MESSAGE_CLIENT_CANDIDATES_ADDED,
+    MESSAGE_CLIENT_CANDIDATES_REMOVED,
+    MESSAGE_CLIENT_CANDIDATES_UNDELIVERED, /* ours did not reach the other client */
+    MESSAGE_DOMAIN_RESOLVED,
+    MESSAGE_DOMAIN_FAILED,
     MESSAGE_OBSOLETE /* known, and of no consequence */
 };
 
@@ -45,76 +59,32 @@ struct message_relay {
     int64_t expires_at;              /* Unix seconds */
 };
 
-enum message_resource_kind {
-    RESOURCE_DNS,
-    RESOURCE_CIDR,
-    RESOURCE_INTERNET
-};
-
-enum message_ip_stack {
-    IP_STACK_DUAL,
-    IP_STACK_V4,
-    IP_STACK_V6
-};
-
-enum message_protocol {
-    PROTOCOL_TCP,
-    PROTOCOL_UDP,
-    PROTOCOL_ICMP
-};
-
-struct message_filter {
-    enum message_protocol protocol;
-    uint16_t port_first, port_last; /* inclusive; of TCP and UDP */
-};
-
-struct message_resource {
-    enum message_resource_kind kind;
-    struct uuid id;
-    const char *name;        /* "Internet Resource" for that one */
-    const char *address;     /* RESOURCE_DNS: a name or pattern */
-    struct ip_prefix prefix; /* RESOURCE_CIDR */
-    const char *description; /* NULL: none */
-    enum message_ip_stack ip_stack;
-    bool can_be_disabled;  /* RESOURCE_INTERNET */
-    const json_t *filters; /* for message_filter; none: everything is allowed */
-    struct uuid site;
-    const char *site_name;
-};
-
-struct message_ice {
-    const char *username, *password;
-};
-
-struct message_authorization {
-    struct uuid resource, gateway, site;
-    uint8_t gateway_key[KEY_LEN];
-    uint8_t preshared_key[KEY_LEN]; /* wipe it: message_wipe */
-    struct ip_addr gateway_ipv4, gateway_ipv6;
-    struct message_ice client_ice, gateway_ice;
-    bool iceless;
-};
-
-enum message_fail_reason {
-    FAIL_NOT_FOUND,
-    FAIL_OFFLINE,
-    FAIL_VERSION_MISMATCH,
-    FAIL_FORBIDDEN,
-    FAIL_DISABLED,
-    FAIL_UNKNOWN /* any other text */
-};
-
+/* Each member says which kinds have it; it is zero in all others. Lists are read with the functions named *_at. */
 struct message {
     enum message_kind kind;
+
     struct message_interface interface_; /* INIT, CONFIG_CHANGED */
-    const json_t *resources, *relays;    /* INIT; relays of RELAYS_PRESENCE as well */
-    const json_t *gone;                  /* RELAYS_PRESENCE: ids of relays, for message_uuid */
-    struct message_resource resource;    /* RESOURCE_UPSERTED */
-    struct uuid resource_id;             /* RESOURCE_DELETED, AUTHORIZATION_FAILED */
-    struct message_authorization authorization;
-    enum message_fail_reason reason; /* AUTHORIZATION_FAILED */
-    struct uuid gateway;             /* CANDIDATES_* */
-    const json_t *candidates;        /* CANDIDATES_*, for message_text */
+    const json_t *resources;             /* INIT */
+    const json_t *grants;                /* INIT: the inbound ones, all that there are */
+    const json_t *relays;                /* INIT, RELAYS_PRESENCE */
+    const json_t *gone;                  /* RELAYS_PRESENCE: ids of relays */
+
+    struct message_resource resource;           /* RESOURCE_UPSERTED */
+    struct message_authorization authorization; /* AUTHORIZATION_CREATED */
+    struct message_direct direct;               /* DIRECT_AUTHORIZED */
+
+    /* RESOURCE_DELETED, AUTHORIZATION_FAILED, DOMAIN_*, DIRECT_* but AUTHORIZED; nil in DENIED: not told */
+    struct uuid resource_id;
+    struct uuid gateway; /* CANDIDATES_* */
+    struct uuid client;  /* CLIENT_CANDIDATES_*, DIRECT_REVOKED, DIRECT_DENIED; nil: not told */
+    const json_t *candidates;  /* CANDIDATES_*, CLIENT_CANDIDATES_ADDED, _REMOVED: texts */
+    const json_t *filters;     /* DIRECT_FILTERS_UPDATED; empty: everything is allowed */
+    const char *domain;        /* DOMAIN_* */
+    struct ip_addr ipv4, ipv6; /* DOMAIN_RESOLVED, DIRECT_DENIED; of ADDR_NONE: not told */
+
+    /* AUTHORIZATION_FAILED, DOMAIN_FAILED, DIRECT_DENIED, CLIENT_CANDIDATES_UNDELIVERED */
+    enum message_fail_reason reason;
+    const json_t *violated; /* AUTHORIZATION_FAILED: names of properties, texts */
 };
 
 /* False: something needed is missing or of another type, `f->why` says what; the message is to be dropped, with a warning. */
@@ -131,7 +101,5 @@ bool message_relay_at(struct message_relay *r, const json_t *list, size_t i, str
 bool message_uuid_at(struct uuid *u, const json_t *list, size_t i, struct fields *f);
 /* NULL: not a text. */
 const char *message_text_at(const json_t *list, size_t i);
-/* Of a resource that was read without an error. */
-struct message_filter message_filter_at(const json_t *filters, size_t i);
 
 #endif

@@ -331,20 +331,24 @@ static void write_heartbeat(struct phoenix *p, char *out, size_t *len)
     write_frame(out, len, "phoenix", body, sizeof body - 1, p->next_ref++);
 }
 
+bool phoenix_wants_transmit(const struct phoenix *p)
+{
+    return is_open(p) && (p->join_due || p->heartbeats_due > 0 ||
+                          (p->state == PHOENIX_JOINED && p->queue.len > 0));
+}
+
 bool phoenix_poll_transmit(struct phoenix *p, char *out, size_t *len)
 {
-    if (!is_open(p))
+    if (!phoenix_wants_transmit(p))
         return false;
     if (p->join_due) {
         write_join(p, out, len);
     } else if (p->heartbeats_due > 0) {
         write_heartbeat(p, out, len);
-    } else if (p->state == PHOENIX_JOINED && p->queue.len > 0) {
+    } else {
         write_frame(out, len, p->topic, p->queue.bytes + sizeof(uint32_t),
                     queue_entry(&p->queue, 0), p->next_ref++);
         queue_drop_first(&p->queue);
-    } else {
-        return false;
     }
     return true;
 }

@@ -107,6 +107,8 @@ enum err phoenix_push(struct phoenix *p, const char *name, const json_t *payload
 
 /* The next frame to send, with a terminator that `len` does not count. `out` has PHOENIX_FRAME_MAX bytes. False: none. */
 bool phoenix_poll_transmit(struct phoenix *p, char *out, size_t *len);
+/* Whether it would give one. */
+bool phoenix_wants_transmit(const struct phoenix *p);
 
 /* `out->kind` is PHOENIX_NOTHING or PHOENIX_LOST. */
 void phoenix_handle_timeout(struct phoenix *p, time_ns now, struct phoenix_event *out);

@@ -48,12 +48,42 @@ json_t *request_authorization(const struct uuid *resource, const struct uuid *ga
     return payload;
 }
 
-json_t *request_candidates(const struct uuid *gateway, const char *const *candidates, size_t n)
+json_t *request_direct(const struct uuid *pool, const struct ip_addr *device)
+{
+    json_t *payload = request_authorization(pool, NULL, 0);
+    char text[IP_TEXT_MAX];
+    ASSERT(device->family == ADDR_V4 || device->family == ADDR_V6);
+    set(payload, device->family == ADDR_V4 ? "ipv4" : "ipv6",
+        json_string(ip_addr_format(device, text, sizeof text)));
+    return payload;
+}
+
+static json_t *candidates_for(const char *key, const struct uuid *peer,
+                              const char *const *candidates, size_t n)
 {
     json_t *payload = json_object(), *list = json_array();
     for (size_t i = 0; i < n; i++)
         append(list, json_string(candidates[i]));
-    set(payload, "gateway_id", uuid_json(gateway));
+    set(payload, key, uuid_json(peer));
     set(payload, "candidates", list);
+    return payload;
+}
+
+json_t *request_candidates(const struct uuid *gateway, const char *const *candidates, size_t n)
+{
+    return candidates_for("gateway_id", gateway, candidates, n);
+}
+
+json_t *request_client_candidates(const struct uuid *client, const char *const *candidates,
+                                  size_t n)
+{
+    return candidates_for("client_id", client, candidates, n);
+}
+
+json_t *request_domain(const struct uuid *pool, const char *domain)
+{
+    json_t *payload = json_object();
+    set(payload, "resource_id", uuid_json(pool));
+    set(payload, "domain", json_string(domain));
     return payload;
 }

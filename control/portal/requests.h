@@ -9,18 +9,27 @@
 
 #include "control/portal/fields.h"
 
-#define REQUEST_CAPABILITIES       "set_snownet_capabilities"
-#define REQUEST_AUTHORIZATION      "request_authorization"
-#define REQUEST_CANDIDATES_ADDED   "new_gateway_ice_candidates"
-#define REQUEST_CANDIDATES_REMOVED "invalidate_gateway_ice_candidates"
-#define REQUEST_RELAYS             "no_relays"
+#define REQUEST_CAPABILITIES              "set_snownet_capabilities"
+#define REQUEST_AUTHORIZATION             "request_authorization"
+#define REQUEST_CANDIDATES_ADDED          "new_gateway_ice_candidates"
+#define REQUEST_CANDIDATES_REMOVED        "invalidate_gateway_ice_candidates"
+#define REQUEST_CLIENT_CANDIDATES_ADDED   "new_client_ice_candidates"
+#define REQUEST_CLIENT_CANDIDATES_REMOVED "invalidate_client_ice_candidates"
+#define REQUEST_DOMAIN                    "resolve_device_pool_domain"
+#define REQUEST_RELAYS                    "no_relays"
 
 /* Once after each join. */
 json_t *request_capabilities(bool iceless);
 /* gateways: those that there is a connection to, the preferred one first. */
 json_t *request_authorization(const struct uuid *resource, const struct uuid *gateways, size_t n);
-/* For both messages about candidates. */
+/* The same message for a device of a pool, by its address in the tunnel. */
+json_t *request_direct(const struct uuid *pool, const struct ip_addr *device);
+/* For both messages about candidates for a gateway, and for a client. */
 json_t *request_candidates(const struct uuid *gateway, const char *const *candidates, size_t n);
+json_t *request_client_candidates(const struct uuid *client, const char *const *candidates,
+                                  size_t n);
+/* The addresses of the device that has this name in a pool. */
+json_t *request_domain(const struct uuid *pool, const char *domain);
 /* No relay can be used: relays_presence answers it. */
 json_t *request_relays(void);
 

@@ -126,6 +126,39 @@ enum err sock_addr_parse(struct sock_addr *out, const char *text)
     return ERR_OK;
 }
 
+static bool is_link_local(const struct ip_addr *a)
+{
+    return a->family == ADDR_V6 && a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80;
+}
+
+enum err ip_scoped_parse(struct sock_addr *out, const char *text, size_t len, ifindex_fn ifindex)
+{
+    char host[IP_TEXT_MAX + 32];
+    uint64_t scope = 0;
+
+    memset(out, 0, sizeof *out);
+    if (len >= sizeof host || memchr(text, '\0', len))
+        return ERR_PARSE;
+    memcpy(host, text, len);
+    host[len] = '\0';
+    char *percent = strchr(host, '%');
+    if (percent)
+        *percent++ = '\0';
+    if (ip_addr_parse(&out->ip, host) != ERR_OK)
+        return ERR_PARSE;
+    if (!percent)
+        return ERR_OK;
+    if (out->ip.family == ADDR_V6 && *percent && !is_link_local(&out->ip))
+        return ERR_OK;
+    if (is_link_local(&out->ip) && parse_number(&scope, percent, UINT32_MAX) != ERR_OK && ifindex)
+        scope = ifindex(percent);
+    out->scope = (uint32_t)scope;
+    if (scope > 0)
+        return ERR_OK;
+    memset(out, 0, sizeof *out);
+    return ERR_PARSE;
+}
+
 const char *ip_addr_format(const struct ip_addr *a, char *buf, size_t size)
 {
     int af = a->family == ADDR_V4 ? AF_INET : AF_INET6;

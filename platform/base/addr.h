@@ -87,6 +87,15 @@ enum err ip_prefix_parse(struct ip_prefix *out, const char *text) MUST_USE;
 /* "192.0.2.1:51820", "[2001:db8::1]:51820", "[fe80::1%3]:51820" (numeric scope only). */
 enum err sock_addr_parse(struct sock_addr *out, const char *text) MUST_USE;
 
+/* The index of the interface with this name; 0: there is none. */
+typedef uint32_t (*ifindex_fn)(const char *name);
+/*
+ * An address without a port, `len` bytes: "192.0.2.1", "2001:db8::1", "fe80::1%3", "fe80::1%eth0". Only a link-local
+ * one keeps its scope, whose name `ifindex` (NULL: numbers only) must know.
+ */
+enum err ip_scoped_parse(struct sock_addr *out, const char *text, size_t len,
+                         ifindex_fn ifindex) MUST_USE;
+
 /* Value to text, always terminated; return `buf`. Sizes: the *_TEXT_MAX constants above. */
 const char *ip_addr_format(const struct ip_addr *a, char *buf, size_t size);
 const char *ip_prefix_format(const struct ip_prefix *p, char *buf, size_t size);

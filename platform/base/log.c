@@ -1,26 +1,65 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Formats a line and hands it to stderr in one write. */
+/* Decides, formats a line, and hands it to LOG_FD in one write and to the sink. */
 #include "platform/base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #ifdef _WIN32
 #include <io.h>
-#define write_stderr(buf, n) _write(2, buf, (unsigned)(n))
+#define write_stream(buf, n) _write(LOG_FD, buf, (unsigned)(n))
 #else
+#include <sys/stat.h>
 #include <unistd.h>
-#define write_stderr(buf, n) write(STDERR_FILENO, buf, n)
+#define write_stream(buf, n) write(LOG_FD, buf, n)
 #endif
 
-static enum log_level level_max = LOG_INFO;
+#include "platform/base/log_filter.h"
+#include "platform/base/log_line.h"
 
-static const char *const level_names[] = {"error", "warn", "info", "debug", "trace"};
+/* A filter that was set, and those before it. */
+struct filter_node {
+    struct log_filter filter;
+    struct filter_node *before;
+};
+
+/* The most that a line of any module may say: nearly all lines that are not wanted cost this load. */
+static enum log_level level_max = LOG_INFO;
+static struct filter_node
+    *current; /* NULL: level_max holds for all modules; released to log_write */
+
+/* Set before other threads exist. */
+static enum log_format format_now = LOG_TEXT;
+static bool coloured, stamps_left_out;
+
+static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
+static log_sink_fn
+    sink_now; /* guarded by sink_lock, as sink_arg; tested without it, for a line that nobody takes */
+static void *sink_arg;
 
 void log_set_level(enum log_level level)
 {
-    __atomic_store_n(&level_max, level, __ATOMIC_RELAXED);
+    struct log_filter filter = {.level = level};
+    log_set_filter(&filter);
+}
+
+void log_set_filter(const struct log_filter *filter)
+{
+    enum log_level max = log_filter_level_max(filter);
+    struct filter_node *before = __atomic_load_n(&current, __ATOMIC_RELAXED);
+
+    /* a level alone needs no memory, unless a filter must be taken back */
+    if (filter->targets_n > 0 || before) {
+        struct filter_node *node = malloc(sizeof *node);
+        ASSERT(node);
+        node->filter = *filter;
+        node->before = before;
+        __atomic_store_n(&current, node, __ATOMIC_RELEASE); /* acquired by allowed */
+    }
+    __atomic_store_n(&level_max, max, __ATOMIC_RELAXED);
 }
 
 bool log_enabled(enum log_level level)
@@ -28,10 +67,20 @@ bool log_enabled(enum log_level level)
     return level <= __atomic_load_n(&level_max, __ATOMIC_RELAXED);
 }
 
+static bool allowed(enum log_level level, const char *module)
+{
+    if (!log_enabled(level))
+        return false;
+    const struct filter_node *node = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+    return !node || level <= log_filter_level(&node->filter, module);
+}
+
 enum err log_level_parse(enum log_level *out, const char *text)
 {
-    for (unsigned i = 0; i < sizeof level_names / sizeof level_names[0]; i++) {
-        if (strcmp(text, level_names[i]) == 0) {
+    static const char *const names[] = {"error", "warn", "info", "debug", "trace"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(text, names[i]) == 0) {
             *out = (enum log_level)i;
             return ERR_OK;
         }
@@ -39,8 +88,65 @@ enum err log_level_parse(enum log_level *out, const char *text)
     return ERR_PARSE;
 }
 
-/* UTC wall clock, millisecond resolution. */
-static int format_stamp(char *buf, size_t size)
+enum err log_format_parse(enum log_format *out, const char *text)
+{
+    if (strcmp(text, "text") == 0)
+        *out = LOG_TEXT;
+    else if (strcmp(text, "json") == 0)
+        *out = LOG_JSON;
+    else
+        return ERR_PARSE;
+    return ERR_OK;
+}
+
+#ifndef _WIN32
+/* systemd names the stream it gave to the service, "device:inode": a child may have been given another one. */
+static bool read_by_journal(void)
+{
+    const char *text = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat st;
+    char rest;
+
+    return text && sscanf(text, "%llu:%llu%c", &device, &inode, &rest) == 2 &&
+           fstat(LOG_FD, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+static bool on_terminal(void)
+{
+    const char *no_color = getenv("NO_COLOR");
+    return (!no_color || no_color[0] == '\0') && isatty(LOG_FD) == 1;
+}
+#else
+static bool read_by_journal(void)
+{
+    return false;
+}
+
+/* A console shows colours only if it was told to interpret them. */
+static bool on_terminal(void)
+{
+    return false;
+}
+#endif
+
+void log_set_format(enum log_format format)
+{
+    format_now = format;
+    coloured = format == LOG_TEXT && on_terminal();
+    stamps_left_out = format == LOG_TEXT && read_by_journal();
+}
+
+void log_set_sink(log_sink_fn sink, void *arg)
+{
+    pthread_mutex_lock(&sink_lock);
+    __atomic_store_n(&sink_now, sink, __ATOMIC_RELAXED);
+    sink_arg = arg;
+    pthread_mutex_unlock(&sink_lock);
+}
+
+/* UTC wall clock, millisecond resolution: LOG_STAMP_LEN characters. */
+static void format_stamp(char *buf, size_t size)
 {
     struct timespec ts;
     struct tm tm;
@@ -51,25 +157,60 @@ static int format_stamp(char *buf, size_t size)
     gmtime_r(&ts.tv_sec, &tm);
 #endif
     size_t n = strftime(buf, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    return (int)n + snprintf(buf + n, size - n, ".%03dZ", (int)(ts.tv_nsec / 1000000));
+    snprintf(buf + n, size - n, ".%03dZ", (int)(ts.tv_nsec / 1000000));
+}
+
+/* On its own, so that the buffer is on the stack of those only who see colours. */
+__attribute__((noinline)) static void write_coloured(const char *line, size_t n,
+                                                     enum log_level level)
+{
+    char copy[LOG_LINE_MAX + LOG_COLOUR_MAX];
+    n = log_line_colour(copy, line, n, level);
+    if (write_stream(copy, n) < 0)
+        return; /* nowhere left to report it */
+}
+
+static void to_stream(const char *line, size_t n, enum log_level level)
+{
+    size_t skip = stamps_left_out ? LOG_STAMP_LEN + 1 : 0;
+
+    if (coloured)
+        write_coloured(line, n, level);
+    else if (write_stream(line + skip, n - skip) < 0)
+        return; /* as above */
+}
+
+static void to_sink(const char *line, size_t n)
+{
+    if (!__atomic_load_n(&sink_now, __ATOMIC_RELAXED))
+        return;
+    pthread_mutex_lock(&sink_lock);
+    if (sink_now)
+        sink_now(sink_arg, line, n);
+    pthread_mutex_unlock(&sink_lock);
 }
 
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
 {
-    char line[1024];
+    char message[LOG_MESSAGE_MAX + 1], stamp[LOG_STAMP_LEN + 16] = "", line[LOG_LINE_MAX];
     va_list ap;
 
-    if (!log_enabled(level))
+    if (!allowed(level, module))
         return;
-    size_t n = (size_t)format_stamp(line, sizeof line);
-    n += (size_t)snprintf(line + n, sizeof line - n, " %-5s %s: ", level_names[level], module);
     va_start(ap, fmt);
-    int body = vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
+    int body = vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
-    n += body < 0 ? 0 : (size_t)body;
-    if (n > sizeof line - 2)
-        n = sizeof line - 2;
-    line[n++] = '\n';
-    if (write_stderr(line, n) < 0)
-        return; /* nowhere left to report it */
+    format_stamp(stamp, sizeof stamp);
+    struct log_record record = {
+        .stamp = stamp,
+        .level = level,
+        .module = module,
+        .message = message,
+        .message_len = body < 0                 ? 0
+                       : body > LOG_MESSAGE_MAX ? LOG_MESSAGE_MAX
+                                                : (size_t)body,
+    };
+    size_t n = log_line(line, format_now, &record);
+    to_stream(line, n, level);
+    to_sink(line, n);
 }

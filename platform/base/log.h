@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: one line per call on stderr, level and module first. Never called on a packet path, never given a
- * secret. The level is set once before threads start; a call is one write(2), so lines of threads do not mix.
+ * The log: one line per call on LOG_FD and, the same line, to a sink (the log file). Never called on a packet path,
+ * never given a secret: log files leave the machine. Any thread; a call is one write(2), so lines of threads do not mix.
+ *
+ * Which lines exist is the filter's decision, platform/base/log_filter.h; what a line looks like is said in
+ * platform/base/log_line.h.
  */
 #ifndef FZ_BASE_LOG_H
 #define FZ_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "platform/base/err.h"
 
 enum log_level {
+    LOG_OFF = -1, /* as a limit: no line at all */
     LOG_ERROR,
     LOG_WARN,
     LOG_INFO,
@@ -18,13 +23,49 @@ enum log_level {
     LOG_TRACE
 };
 
+enum log_format {
+    LOG_TEXT,
+    LOG_JSON
+};
+
+enum {
+    LOG_FD = 2,             /* stderr; the portal's other clients write to stdout */
+    LOG_MESSAGE_MAX = 1024, /* longer messages are cut */
+    LOG_LINE_MAX =
+        2048 /* of a whole line with its line feed; a message that needs more escapes is cut */
+};
+
+struct log_filter;
+
+/* All modules at `level`; LOG_INFO until something else is set. */
 void log_set_level(enum log_level level);
+
+/* Copies the filter, which replaces the one before. What threads may still be reading of that one is never freed. */
+void log_set_filter(const struct log_filter *filter);
+
+/*
+ * Sets the format, and finds out once what LOG_FD is: text has colours on a terminal unless NO_COLOR is set, and no time
+ * stamps if the journal reads it, which has its own. Before other threads exist. Without this call: plain text.
+ */
+void log_set_format(enum log_format format);
+
+/*
+ * Every line is handed to `sink` as well, with its line feed and time stamp and without colours. It must not log and must
+ * not block. NULL: none; on return no thread is inside the sink before.
+ */
+typedef void (*log_sink_fn)(void *arg, const char *line, size_t len);
+void log_set_sink(log_sink_fn sink, void *arg);
+
+/* Whether a line of some module can have this level. */
 bool log_enabled(enum log_level level);
 
 /* "error", "warn", "info", "debug", "trace". Returns ERR_OK or ERR_PARSE. */
 enum err log_level_parse(enum log_level *out, const char *text) MUST_USE;
 
-/* module: short static name; fmt: printf style, no newline. Longer lines are cut at 1 KiB. */
+/* "text", "json". Returns ERR_OK or ERR_PARSE. */
+enum err log_format_parse(enum log_format *out, const char *text) MUST_USE;
+
+/* module: short static name, the filter's target; fmt: printf style, no newline. */
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -54,17 +54,29 @@ static void notify(const char *message)
         close(fd);
 }
 
+/* before: lines that come first, with their ends. */
+static void notify_status(const char *before, const char *status)
+{
+    char message[512];
+    size_t n = (size_t)snprintf(message, sizeof message, "%sSTATUS=", before);
+
+    snprintf(message + n, sizeof message - n, "%s", status);
+    /* a second line would be taken for another assignment */
+    message[n + strcspn(message + n, "\r\n")] = '\0';
+    notify(message);
+}
+
 void service_ready(const char *status)
 {
-    char message[512] = "READY=1";
+    if (status && status[0] != '\0')
+        notify_status("READY=1\n", status);
+    else
+        notify("READY=1");
+}
 
-    if (status && status[0] != '\0') {
-        size_t n = strlen(message);
-        snprintf(message + n, sizeof message - n, "\nSTATUS=%s", status);
-        /* a second line would be taken for another assignment */
-        message[n + 1 + strcspn(message + n + 1, "\r\n")] = '\0';
-    }
-    notify(message);
+void service_status(const char *status)
+{
+    notify_status("", status);
 }
 
 void service_stopping(void)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "platform/linux/addr_os.h"
+#include "platform/linux/mark.h"
 #include "platform/linux/why.h"
 
 static int set_int(int fd, int level, int option, int value)
@@ -26,12 +27,11 @@ static enum err begin(int fd, const struct sock_addr *to, uint32_t mark, struct 
 {
     union addr_os name;
     socklen_t len = addr_os_to(&name, to);
+    enum err err = mark_set(fd, mark, "TCP", why);
     int e;
 
-    if (mark != 0 && (e = set_int(fd, SOL_SOCKET, SO_MARK, (int)mark)) != 0)
-        return why_fail(why, err_from_errno(e),
-                        "cannot set the firewall mark 0x%x on a TCP socket: %s%s", mark,
-                        strerror(e), e == EPERM ? "; run as root or with CAP_NET_ADMIN" : "");
+    if (err != ERR_OK)
+        return err;
     if ((e = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1)) != 0)
         return why_fail(why, err_from_errno(e), "cannot set up a TCP socket: %s", strerror(e));
     if (connect(fd, &name.sa, len) == 0 || errno == EINPROGRESS)

@@ -410,7 +410,7 @@ tunnel_wait() {
     done
     tunnel_answers "$name" >/dev/null || return 1
     [[ ${T_IMPL[$name]} != ours ]] || {
-        eventually 5 grep -q ' info  main: ' "${T_LOG[$name]}"
+        eventually 5 grep -q ' INFO main: ' "${T_LOG[$name]}"
         return
     }
     # What wg-quick does for a foreign implementation.
@@ -465,7 +465,7 @@ tunnel_kill() {
 
 log_clean() { # NAME
     local allowed=${T_WARN[$1]:-'^$'} found
-    found=$(grep -E ' (warn|error) ' "${T_LOG[$1]}" | grep -vE "$allowed" || true)
+    found=$(grep -E ' (WARN|ERROR) ' "${T_LOG[$1]}" | grep -vE "$allowed" || true)
     [[ -z $found ]] || fail "tunnel $1 logged: $found"
 }
 
