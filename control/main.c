@@ -4,8 +4,8 @@
  * from then on the log tells. Exit code: 0 after a requested stop, 2 for wrong usage, 77 for a rejected token, else 1.
  */
 #include <stdlib.h>
-#include <string.h>
 
+#include "control/log_file.h"
 #include "control/options.h"
 #include "control/report.h"
 #include "control/sign.h"
@@ -14,6 +14,8 @@
 #include "control/version.h"
 #include "control/wireguard.h"
 #include "platform/base/log.h"
+#include "platform/base/log_filter.h"
+#include "platform/base/mem.h"
 #include "platform/process.h"
 
 static const char *variable(void *ctx, const char *name)
@@ -22,20 +24,34 @@ static const char *variable(void *ctx, const char *name)
     return getenv(name);
 }
 
-/*
- * LOG SET-UP: the one place where the options become the log's; before any thread. Of a filter only the form LEVEL is
- * understood, one with targets leaves the level as it is.
- */
-static int set_up_log(const struct options *o)
+static enum err set_filter(const char *text, char *why, unsigned why_size)
 {
-    enum log_level level = o->log_level;
+    struct log_filter *filter = mem_zalloc(1, sizeof *filter);
+    enum err err = log_filter_parse(filter, text, why, why_size);
 
-    if (o->log_filter && !strpbrk(o->log_filter, ",=") &&
-        log_level_parse(&level, o->log_filter) != ERR_OK) {
-        report_failure("%s: none of error, warn, info, debug, trace", o->log_filter_by);
+    if (err == ERR_OK)
+        log_set_filter(filter);
+    free(filter);
+    return err;
+}
+
+/*
+ * The one place where the options become the log's. The file has a thread of its own; it blocks all signals, and what may be
+ * done only before there are threads has been done. Returns EXIT_SUCCESS or the exit code.
+ */
+static int set_up_log(const struct options *o, struct log_file **file)
+{
+    char why[REPORT_WHY_MAX];
+
+    log_set_format(o->log_format);
+    log_set_level(o->log_level);
+    if (o->log_filter && set_filter(o->log_filter, why, sizeof why) != ERR_OK) {
+        report_failure("%s: %s", o->log_filter_by, why);
         return EXIT_USAGE;
     }
-    log_set_level(level);
+    if (o->action == OPTIONS_RUN && o->log_dir &&
+        log_file_open(file, o->log_dir, OPTIONS_PROGRAM, LOG_FILE_CAP, why, sizeof why) != ERR_OK)
+        return report_failure("%s", why);
     return EXIT_SUCCESS;
 }
 
@@ -64,6 +80,7 @@ int main(int argc, char **argv)
     const struct options_input input = {.argc = argc, .argv = argv, .lookup = variable};
     struct options options;
     struct secret token = {0};
+    struct log_file *log_file = NULL;
     char why[REPORT_WHY_MAX];
 
     process_harden();
@@ -71,12 +88,13 @@ int main(int argc, char **argv)
         report_failure("%s; see '%s --help'", why, OPTIONS_PROGRAM);
         return EXIT_USAGE;
     }
-    /* Before the log, which may start a thread. */
+    /* Before the log, which starts a thread for its file. */
     if (options.action == OPTIONS_RUN && token_take_variable(&token, why, sizeof why) != ERR_OK)
         return report_failure("%s", why);
-    int code = set_up_log(&options);
+    int code = set_up_log(&options, &log_file);
     if (code == EXIT_SUCCESS)
         code = run(&options, &token);
     secret_free(&token);
+    log_file_close(log_file);
     return code;
 }

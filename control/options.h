@@ -60,7 +60,7 @@ struct options {
     const char
         *log_filter; /* of the others, as given: LEVEL or TARGET=LEVEL, with commas between */
     const char *log_filter_by; /* the flag or variable that gave it, for messages */
-    bool log_json;
+    enum log_format log_format;
     const char *log_dir; /* NULL: no files */
 
     /* The session with the portal. */

@@ -70,7 +70,7 @@ static enum err set_log_format(struct options *o, const char *by, const char *va
     enum err err = options_choose(&i, names, by, value, why);
 
     if (err == ERR_OK)
-        o->log_json = i == 1;
+        o->log_format = i == 1 ? LOG_JSON : LOG_TEXT;
     return err;
 }
 

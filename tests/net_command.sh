@@ -93,6 +93,19 @@ done
 run FIREZONE_TOKEN="$SECRET" FIREZONE_NO_TELEMETRY=true "$CLIENT" --check
 [[ $(cat "$TMP/out") == *"is valid" && $(wc -l <"$TMP/out") -eq 1 ]] || fail "--check says more: $(cat "$TMP/out")"
 
+say "the log: filter, format, file"
+check 2 "--log-level: " "$CLIENT" --log-level loud --check
+check 2 "RUST_LOG: " RUST_LOG=main=loud "$CLIENT" --check
+check 2 "FIREZONE_LOG: " RUST_LOG=info FIREZONE_LOG=loud "$CLIENT" --check
+run FIREZONE_TOKEN="$SECRET" FIREZONE_METRICS=stdout RUST_LOG=main=warn "$CLIENT" --check
+[[ $CODE -eq 0 && $(cat "$TMP/out") == *"is valid" ]] || fail "main=warn: $(cat "$TMP/out")"
+check 0 '"level":"INFO"' FIREZONE_TOKEN="$SECRET" FIREZONE_METRICS=stdout "$CLIENT" --log-format json --check
+mkdir -m 755 "$TMP/lib/logs"
+check 0 "is valid" FIREZONE_TOKEN="$SECRET" FIREZONE_METRICS=stdout LOG_DIR=/var/lib/logs "$CLIENT" --check
+grep -q 'FIREZONE_METRICS: this client measures nothing' "$TMP/lib/logs/firezone-headless-client.latest" || fail "the log file: $(ls -l "$TMP/lib/logs")"
+! grep -rqF what-nobody-may-see "$TMP/lib/logs" || fail "the log file has the token"
+check 1 "/etc/hosts/logs" FIREZONE_TOKEN="$SECRET" "$CLIENT" --check --log-dir /etc/hosts/logs
+
 say "the device id: stored, or made where the machine has none"
 rm "$TMP/etc/machine-id"
 check 0 "is valid" FIREZONE_TOKEN="$SECRET" "$CLIENT" --check

@@ -86,7 +86,7 @@ static void test_defaults(void **state)
         assert_true(o.steering && o.offloads && !o.source_resolve);
         assert_null(o.log_filter);
         assert_null(o.log_dir);
-        assert_false(o.log_json);
+        assert_int_equal(o.log_format, LOG_TEXT);
         assert_true(o.api.tls);
         assert_int_equal(o.api.port, 443);
         assert_string_equal(o.api.host, "api.firezone.dev");
@@ -121,7 +121,7 @@ static void describe(char *out, size_t size, const struct options *o, const char
         {"dns", NULL, o->dns},
         {"partition_s", NULL, (long)(o->max_partition_ns / NS_PER_SEC)},
         {"internet", NULL, o->internet_resource},
-        {"log_json", NULL, o->log_json},
+        {"log_format", NULL, o->log_format},
         {"flow_logs", NULL, o->flow_logs},
         {"check", NULL, o->check},
         {"exit", NULL, o->exit_when_up},
@@ -195,10 +195,10 @@ static void test_every_option(void **state)
         {"", "RUST_LOG=info", "log_filter_by", "RUST_LOG"},
         {"", "RUST_LOG=info FIREZONE_LOG=warn", "log_filter", "warn"},
         {"", "FIREZONE_LOG=warn", "log_filter_by", "FIREZONE_LOG"},
-        {"--log-format json", "", "log_json", "1"},
-        {"--log-format text", "FIREZONE_LOG_FORMAT=json", "log_json", "0"},
-        {"--log-format human", "FIREZONE_LOG_FORMAT=json", "log_json", "0"},
-        {"", "FIREZONE_LOG_FORMAT=json", "log_json", "1"},
+        {"--log-format json", "", "log_format", "1"},
+        {"--log-format text", "FIREZONE_LOG_FORMAT=json", "log_format", "0"},
+        {"--log-format human", "FIREZONE_LOG_FORMAT=json", "log_format", "0"},
+        {"", "FIREZONE_LOG_FORMAT=json", "log_format", "1"},
         {"--flow-logs", "", "flow_logs", "1"},
         {"", "FIREZONE_FLOW_LOGS=true", "flow_logs", "1"},
         {"--no-telemetry", "FIREZONE_NO_TELEMETRY=false", "no_telemetry", "1"},
