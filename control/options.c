@@ -94,6 +94,7 @@ static enum err apply(struct parse *p, const struct setting *s, const char *by, 
         *(bool *)(void *)field = on == (s->kind == SETTING_ON);
         return ERR_OK;
     case SETTING_TEXT:
+        ASSERT(value);
         *(const char **)(void *)field = value;
         return value[0] ? ERR_OK : options_fail(&p->why, "%s: the value is empty", by);
     case SETTING_PARSED:

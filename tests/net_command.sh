@@ -5,12 +5,13 @@
 # file as root and as somebody else, where the token does not appear, sign-in and sign-out, the exit codes. The folders of the
 # machine are replaced, for the tested program only.
 #
-#     [a]     no link: the portal is never reached
+#     [a]     no link: what stands for a portal is on its loopback
 #
+# shellcheck disable=SC2016,SC2086
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
 rig_begin 90
-need unshare setpriv mount
+need unshare setpriv mount socat
 
 require_impl ours
 ns_add a
@@ -74,7 +75,6 @@ run "$CLIENT" --version
 
 say "--check: token, device id, login URL, certificates"
 for command in "" standalone; do
-    # shellcheck disable=SC2086
     check 0 "is valid" FIREZONE_TOKEN="$SECRET" "$CLIENT" --check $command
 done
 [[ $(stat -c %a "$(dirname "$ID")") == 770 ]] || fail "the client's folder is open: $(stat -c %a "$(dirname "$ID")")"
@@ -110,10 +110,10 @@ say "the device id: stored, or made where the machine has none"
 rm "$TMP/etc/machine-id"
 check 0 "is valid" FIREZONE_TOKEN="$SECRET" "$CLIENT" --check
 [[ $(stat -c %a "$ID") == 640 && $(cat "$ID") =~ ^\{\"id\":\"[0-9a-f]{64}\"\}$ ]] || fail "the new id: $(ls -l "$ID") $(cat "$ID")"
-before=$(cat "$ID")
+kept=$(cat "$ID")
 chmod 666 "$ID"
 check 0 "is valid" FIREZONE_TOKEN="$SECRET" "$CLIENT" --check
-[[ $(cat "$ID") == "$before" && $(stat -c %a "$ID") == 640 ]] || fail "the id was not kept: $(ls -l "$ID")"
+[[ $(cat "$ID") == "$kept" && $(stat -c %a "$ID") == 640 ]] || fail "the id was not kept: $(ls -l "$ID")"
 echo damaged >"$ID"
 check 1 "there is no id for this device: not read: $ID_FILE: " FIREZONE_TOKEN="$SECRET" "$CLIENT" --check
 check 0 "is valid" FIREZONE_TOKEN="$SECRET" FIREZONE_ID=mine "$CLIENT" --check
@@ -237,4 +237,36 @@ grep -q '^MARKER=here$' "$TMP/environ" || fail "not only the token is gone from 
 kill -TERM "$client"
 finish "$client" 5 || fail "SIGTERM: exit code $?: $(cat "$TMP/client.log")"
 ! grep -qF what-nobody-may-see "$TMP/client.log" || fail "the log has the token"
+
+say "a rejected token: what the portal was told, and the exit code"
+cat >"$TMP/portal" <<'PORTAL'
+#!/bin/sh
+while read -r line && [ "$line" != "$(printf '\r')" ]; do
+    printf '%s\n' "$line" | tr -d '\r' >>"$1"
+done
+body='{"type":"about:blank","title":"Unauthorized","status":401,"detail":"Invalid token","code":"invalid_token"}'
+printf 'HTTP/1.1 401 Unauthorized\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: %s\r\nConnection: close\r\n\r\n%s' "${#body}" "$body"
+PORTAL
+chmod 755 "$TMP/portal"
+spawn portal a socat TCP-LISTEN:8081,bind=127.0.0.1,reuseaddr,fork "SYSTEM:$TMP/portal $TMP/request"
+eventually 5 in_ns a sh -c 'ss -Hltn "sport = :8081" | grep -q .' || fail "nothing listens"
+rejected() { # CODE WORD...
+    local code=$1
+    shift
+    check "$code" "firezone-headless-client: " FIREZONE_TOKEN="$SECRET" FIREZONE_API_URL=ws://127.0.0.1:8081/ "$@" \
+        "$CLIENT" --tun "$(tun c)" --firezone-name "box 7" ${FZ_OPTIONS:-}
+}
+rejected 77
+kernel=$(uname -r)
+for line in "X-Authorization: Bearer $SECRET" "User-Agent: Test/7.1.0 headless-client/1.5.12 ($(uname -m); ${kernel// /-})"; do
+    grep -qiFx -- "$line" "$TMP/request" || fail "the portal was not told '$line': $(cat "$TMP/request")"
+done
+grep -qF "external_id=25746dc26c1cc478780348a72316d3f4c2869a29b2a4836b38bc2ad3c3d69e8c&name=box+7" "$TMP/request" ||
+    fail "the portal was told something else: $(cat "$TMP/request")"
+rejected 1 FIREZONE_COMPAT_EXIT=1
+rejected 77 FIREZONE_COMPAT_EXIT=false
+rm "$TMP/request"
+rejected 77 FIREZONE_ID=7cc8d8a2-6f2b-4f0c-9c0e-3f9a4b2f6a11
+grep -qF "external_id=daac79fd0567c694cbcca8a20f092e029fe430f1dfe046ebf3b6c0e909c92c1f&" "$TMP/request" ||
+    fail "a UUID is not hashed: $(cat "$TMP/request")"
 rig_end
