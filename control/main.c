@@ -1,232 +1,100 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * firezone-headless-client: the command line, and the control thread's life. Errors up to the start of the tunnel are
- * one line on stderr; from then on the log tells. Exit code: 0 after a requested stop, 2 for wrong usage, else 1.
+ * firezone-headless-client: from the command line to the command. Errors up to the start of a tunnel are one line on stderr;
+ * from then on the log tells. Exit code: 0 after a requested stop, 2 for wrong usage, 77 for a rejected token, else 1.
  */
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "control/config.h"
+#include "control/log_file.h"
 #include "control/options.h"
-#include "control/tunnel.h"
-#include "control/uapi_server.h"
+#include "control/report.h"
+#include "control/sign.h"
+#include "control/standalone.h"
+#include "control/token.h"
 #include "control/version.h"
-#include "platform/base/bytes.h"
+#include "control/wireguard.h"
 #include "platform/base/log.h"
-#include "platform/loop.h"
+#include "platform/base/log_filter.h"
+#include "platform/base/mem.h"
 #include "platform/process.h"
-#include "platform/service.h"
 
-enum {
-    EXIT_USAGE = 2,
-    WHY_MAX = 512
-};
-
-struct app {
-    struct loop *loop;
-    struct tunnel *tunnel;
-    struct uapi_server *uapi;
-};
-
-__attribute__((format(printf, 1, 2))) static int fail(const char *fmt, ...)
+static const char *variable(void *ctx, const char *name)
 {
-    char line[WHY_MAX + 64];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
-    fprintf(stderr, OPTIONS_PROGRAM ": %s\n", line);
-    return EXIT_FAILURE;
+    (void)ctx;
+    return getenv(name);
 }
 
-static int print(const char *text)
+static enum err set_filter(const char *text, char *why, unsigned why_size)
 {
-    if (fputs(text, stdout) == EOF || fflush(stdout) != 0)
-        return fail("cannot write to the standard output");
+    struct log_filter *filter = mem_zalloc(1, sizeof *filter);
+    enum err err = log_filter_parse(filter, text, why, why_size);
+
+    if (err == ERR_OK)
+        log_set_filter(filter);
+    free(filter);
+    return err;
+}
+
+/*
+ * The one place where the options become the log's. The file has a thread of its own; it blocks all signals, and what may be
+ * done only before there are threads has been done. Returns EXIT_SUCCESS or the exit code.
+ */
+static int set_up_log(const struct options *o, struct log_file **file)
+{
+    char why[REPORT_WHY_MAX];
+
+    log_set_format(o->log_format);
+    log_set_level(o->log_level);
+    if (o->log_filter && set_filter(o->log_filter, why, sizeof why) != ERR_OK) {
+        report_failure("%s: %s", o->log_filter_by, why);
+        return EXIT_USAGE;
+    }
+    if (o->action == OPTIONS_RUN && o->log_dir &&
+        log_file_open(file, o->log_dir, OPTIONS_PROGRAM, LOG_FILE_CAP, why, sizeof why) != ERR_OK)
+        return report_failure("%s", why);
     return EXIT_SUCCESS;
 }
 
-/* Signals */
-
-static void on_stop(void *arg)
+static int run(const struct options *o, struct secret *token)
 {
-    struct app *app = arg;
-    loop_stop(app->loop);
-}
-
-static void on_roam(void *arg)
-{
-    struct app *app = arg;
-    enum err err;
-
-    if (!app->tunnel)
-        return;
-    err = tunnel_roam(app->tunnel);
-    if (err != ERR_OK)
-        log_error("main", "no new sockets after SIGHUP: %s", err_text(err));
-}
-
-static void on_counters(void *arg)
-{
-    struct app *app = arg;
-    if (app->tunnel)
-        tunnel_log_counters(app->tunnel);
-}
-
-static enum err add_signals(struct app *app)
-{
-    static const struct {
-        int signo;
-        loop_fn cb;
-    } signals[] = {
-        {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_roam}, {SIGUSR1, on_counters}};
-    enum err err = ERR_OK;
-
-    for (size_t i = 0; i < ARRAY_LEN(signals) && err == ERR_OK; i++)
-        err = loop_add_signal(app->loop, signals[i].signo, signals[i].cb, app);
-    return err;
-}
-
-/* The userspace API */
-
-static void api_applied(void *arg, enum err err)
-{
-    uapi_server_applied(arg, err);
-}
-
-static void api_apply(void *ctx, struct device_update *update, struct uapi_pending *pending)
-{
-    struct app *app = ctx;
-    tunnel_apply_give(app->tunnel, update, api_applied, pending);
-}
-
-static void api_status(void *ctx, struct device_status *out)
-{
-    struct app *app = ctx;
-    tunnel_status(app->tunnel, out);
-}
-
-/* False: another process serves this name. Without the right to create the socket the tunnel runs without it. */
-static bool api_start(struct app *app, char *why, unsigned why_size)
-{
-    const struct uapi_server_ops ops = {.apply_give = api_apply, .status = api_status, .ctx = app};
-    enum err err = uapi_server_new(&app->uapi, app->loop, UAPI_SERVER_DIR, tunnel_name(app->tunnel),
-                                   &ops, why, why_size);
-
-    if (err == ERR_OK)
-        return true;
-    if (err == ERR_IN_USE)
-        return false;
-    log_warn("main", "%s; 'wg' cannot reach this tunnel", why);
-    return true;
-}
-
-/* The tunnel */
-
-static void log_notices(const struct config *config)
-{
-    for (size_t i = 0; i < config->notices_n; i++)
-        log_warn("config", "%s", config->notices[i]);
-}
-
-static enum err start(struct app *app, const struct options *o, struct config *config, char *why,
-                      unsigned why_size)
-{
-    const struct tunnel_options options = {
-        .tun_name = o->tun_name,
-        .workers = o->workers,
-        .io = o->io,
-        .crypto = o->crypto,
-        .helpers = o->helpers,
-        .source_resolve = o->source_resolve,
-        .steering = o->steering,
-        .offloads = o->offloads,
-    };
-    enum err err = loop_new(&app->loop);
-
-    /* Before any thread exists, so that all of them inherit the blocked signals. */
-    if (err == ERR_OK)
-        err = add_signals(app);
-    if (err != ERR_OK) {
-        snprintf(why, why_size, "cannot set up the event loop: %s", err_text(err));
-        return err;
+    switch (o->action) {
+    case OPTIONS_HELP:
+        return report_text("%s", o->help);
+    case OPTIONS_VERSION:
+        return report_text(OPTIONS_PROGRAM " " FZ_VERSION "\n");
+    case OPTIONS_SIGN_IN:
+        return sign_in_main(o);
+    case OPTIONS_SIGN_OUT:
+        return sign_out_main(o);
+    case OPTIONS_RUN:
+        return standalone_main(o, token);
+    case OPTIONS_CHECK_WIREGUARD:
+    case OPTIONS_RUN_WIREGUARD:
+        return wireguard_main(o);
     }
-    snprintf(why, why_size, "cannot start the tunnel");
-    err = tunnel_new(&app->tunnel, app->loop, config, &options, why, why_size);
-    config_fini(config); /* the private key is the tunnel's now */
-    if (err == ERR_OK && !api_start(app, why, why_size))
-        err = ERR_IN_USE;
-    return err;
-}
-
-static int run(const struct options *o, struct config *config)
-{
-    struct app app = {0};
-    char why[WHY_MAX];
-    int code = EXIT_SUCCESS;
-
-    if (start(&app, o, config, why, sizeof why) != ERR_OK) {
-        code = fail("%s", why);
-    } else {
-        log_info("main", "%s", tunnel_summary(app.tunnel));
-        service_ready(tunnel_summary(app.tunnel));
-        enum err err = loop_run(app.loop);
-        if (err != ERR_OK)
-            code = fail("the event loop failed: %s", err_text(err));
-        service_stopping();
-    }
-    uapi_server_free(app.uapi);
-    if (app.tunnel)
-        tunnel_free(app.tunnel);
-    loop_free(app.loop);
-    return code;
-}
-
-static int wireguard(const struct options *o)
-{
-    struct config config;
-    char why[WHY_MAX];
-    int code;
-
-    if (config_load(&config, o->config_path, why, sizeof why) != ERR_OK)
-        return fail("%s", why);
-    log_notices(&config);
-    if (o->action == OPTIONS_CHECK_WIREGUARD)
-        code = print("the configuration is valid\n");
-    else if (!process_may_configure_network())
-        code = fail(PROCESS_NETWORK_HINT);
-    else
-        code = run(o, &config);
-    config_fini(&config);
-    return code;
+    return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
+    const struct options_input input = {.argc = argc, .argv = argv, .lookup = variable};
     struct options options;
-    char why[WHY_MAX];
+    struct secret token = {0};
+    struct log_file *log_file = NULL;
+    char why[REPORT_WHY_MAX];
 
     process_harden();
-    if (argc <= 1) {
-        fputs(options_help(), stderr);
+    if (options_parse(&options, &input, why, sizeof why) != ERR_OK) {
+        report_failure("%s; see '%s --help'", why, OPTIONS_PROGRAM);
         return EXIT_USAGE;
     }
-    if (options_parse(&options, argc, argv, why, sizeof why) != ERR_OK) {
-        fail("%s; see '%s --help'", why, OPTIONS_PROGRAM);
-        return EXIT_USAGE;
-    }
-    log_set_level(options.log_level);
-    switch (options.action) {
-    case OPTIONS_HELP:
-        return print(options.help);
-    case OPTIONS_VERSION:
-        return print(OPTIONS_PROGRAM " " FZ_VERSION "\n");
-    case OPTIONS_CHECK_WIREGUARD:
-    case OPTIONS_RUN_WIREGUARD:
-        return wireguard(&options);
-    }
-    return EXIT_FAILURE;
+    /* Before the log, which starts a thread for its file. */
+    if (options.action == OPTIONS_RUN && token_take_variable(&token, why, sizeof why) != ERR_OK)
+        return report_failure("%s", why);
+    int code = set_up_log(&options, &log_file);
+    if (code == EXIT_SUCCESS)
+        code = run(&options, &token);
+    secret_free(&token);
+    log_file_close(log_file);
+    return code;
 }

@@ -1,296 +1,308 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two levels, each one getopt_long run: the program's own flags up to the command, then the command's. */
+/*
+ * The words of the command line, twice the same loop: the program's own flags up to the command, then the command's; after
+ * them the variables of what no flag has set. Flags have to be written out: "--token" must not stand for "--token-path".
+ */
 #include "control/options.h"
 
-#include <getopt.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-static const char program_help[] =
-    "Usage: " OPTIONS_PROGRAM " COMMAND [OPTION]...\n"
-    "       " OPTIONS_PROGRAM " --help | --version\n"
-    "\n"
-    "Commands:\n"
-    "  wireguard    run a plain WireGuard tunnel from a wg-quick style file\n"
-    "\n"
-    "'" OPTIONS_PROGRAM " COMMAND --help' lists the options of a command.\n";
+#include "control/options_private.h"
+#include "platform/base/bytes.h"
 
-static const char wireguard_help[] =
-    "Usage: " OPTIONS_PROGRAM " wireguard --config FILE [OPTION]...\n"
-    "\n"
-    "Runs a WireGuard tunnel in the foreground until SIGTERM or SIGINT.\n"
-    "'wg show', 'wg set' and 'wg syncconf' work on it.\n"
-    "\n"
-    "  -c, --config FILE      configuration in the format of wg-quick (required)\n"
-    "      --check            check the configuration and exit\n"
-    "      --tun NAME         name of the network interface\n"
-    "                         (default: that of FILE without .conf)\n"
-    "      --workers N        worker threads, 1 to 64 (default: one per usable CPU)\n"
-    "      --io KIND          auto, uring or epoll (default: auto)\n"
-    "      --crypto KIND      auto, avx512 or boringssl (default: auto)\n"
-    "      --helpers KIND     workers help one that cannot keep up: auto, off or\n"
-    "                         always (default: auto)\n"
-    "      --source-ip KIND   how encrypted packets stay out of the tunnel:\n"
-    "                         mark (firewall mark and rules, default) or\n"
-    "                         resolve (explicit source address and interface)\n"
-    "      --no-steering      no BPF programs that spread packets over workers\n"
-    "      --no-offload       no segmentation offloads\n"
-    "      --log-level LEVEL  error, warn, info, debug or trace (default: info)\n"
-    "  -h, --help             this text\n"
-    "\n"
-    "Signals: SIGHUP takes new sockets after a network change, SIGUSR1 logs the\n"
-    "counters. Exit code: 0 after SIGTERM or SIGINT, 2 for wrong usage, 1 for\n"
-    "any other error.\n";
-
-/* The long-only options, above all characters. */
 enum {
-    FLAG_CHECK = 256,
-    FLAG_TUN,
-    FLAG_WORKERS,
-    FLAG_IO,
-    FLAG_CRYPTO,
-    FLAG_HELPERS,
-    FLAG_SOURCE_IP,
-    FLAG_NO_STEERING,
-    FLAG_NO_OFFLOAD,
-    FLAG_LOG_LEVEL
+    SETTINGS_MAX = 32 /* of one table */
 };
 
-static const struct option program_flags[] = {
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
+/* Flags that may stand together: two tables, of which only the first has letters and variables. */
+struct level {
+    const struct setting *own, *shared;
 };
 
-static const struct option wireguard_flags[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"check", no_argument, NULL, FLAG_CHECK},
-    {"tun", required_argument, NULL, FLAG_TUN},
-    {"workers", required_argument, NULL, FLAG_WORKERS},
-    {"io", required_argument, NULL, FLAG_IO},
-    {"crypto", required_argument, NULL, FLAG_CRYPTO},
-    {"helpers", required_argument, NULL, FLAG_HELPERS},
-    {"source-ip", required_argument, NULL, FLAG_SOURCE_IP},
-    {"no-steering", no_argument, NULL, FLAG_NO_STEERING},
-    {"no-offload", no_argument, NULL, FLAG_NO_OFFLOAD},
-    {"log-level", required_argument, NULL, FLAG_LOG_LEVEL},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+static const struct setting none[] = {{.kind = SETTING_END}};
+
+static const struct program_command {
+    const char *name;
+    struct level level;
+    enum options_action action;
+    const char *help;
+} commands[] = {
+    {"standalone", {options_standalone, none}, OPTIONS_RUN, options_help_program},
+    {"sign-in", {options_sign_in, none}, OPTIONS_SIGN_IN, options_help_sign_in},
+    {"sign-out", {options_sign_out, none}, OPTIONS_SIGN_OUT, options_help_sign_out},
+    {"wireguard",
+     {options_wireguard, options_engine},
+     OPTIONS_RUN_WIREGUARD,
+     options_help_wireguard},
 };
 
-struct why {
-    char *buf;
-    unsigned size;
+static const struct level program = {options_program, options_engine};
+
+struct parse {
+    struct options *o;
+    const struct options_input *in;
+    struct why why;
+    int next;            /* word */
+    const char *letters; /* what is left of a word such as "-hV" */
 };
 
-__attribute__((format(printf, 2, 3))) static enum err fail(const struct why *why, const char *fmt,
-                                                           ...)
+static const struct setting *find_long(const struct level *level, const char *name, size_t len)
 {
-    va_list ap;
+    const struct setting *const tables[] = {level->own, level->shared};
 
-    va_start(ap, fmt);
-    vsnprintf(why->buf, why->size, fmt, ap);
-    va_end(ap);
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        for (const struct setting *s = tables[i]; s->kind != SETTING_END; s++) {
+            if (s->name && strlen(s->name) == len && memcmp(s->name, name, len) == 0)
+                return s;
+        }
+    }
+    return NULL;
+}
+
+static const struct setting *find_letter(const struct level *level, char letter)
+{
+    const struct setting *s = level->own;
+
+    while (s->kind != SETTING_END && s->letter != letter)
+        s++;
+    return s->kind != SETTING_END ? s : NULL;
+}
+
+static bool takes_value(const struct setting *s)
+{
+    return s->kind == SETTING_TEXT || s->kind == SETTING_PARSED;
+}
+
+/* value: NULL for a switch that is a flag. */
+static enum err apply(struct parse *p, const struct setting *s, const char *by, const char *value)
+{
+    char *field = (char *)p->o + s->offset;
+    bool on = true;
+
+    switch (s->kind) {
+    case SETTING_HELP:
+        p->o->action = OPTIONS_HELP;
+        return ERR_OK;
+    case SETTING_VERSION:
+        p->o->action = OPTIONS_VERSION;
+        return ERR_OK;
+    case SETTING_ON:
+    case SETTING_OFF:
+        if (value && options_truth(&on, by, value, &p->why) != ERR_OK)
+            return ERR_PARSE;
+        *(bool *)(void *)field = on == (s->kind == SETTING_ON);
+        return ERR_OK;
+    case SETTING_TEXT:
+        ASSERT(value);
+        *(const char **)(void *)field = value;
+        return value[0] ? ERR_OK : options_fail(&p->why, "%s: the value is empty", by);
+    case SETTING_PARSED:
+        return s->set(p->o, by, value, &p->why);
+    case SETTING_END:
+        break;
+    }
+    ASSERT(!"the end of a table is no setting");
     return ERR_PARSE;
 }
 
+/* ---- flags ---- */
+
+static const char *next_word(struct parse *p)
+{
+    return p->next < p->in->argc ? p->in->argv[p->next++] : NULL;
+}
+
+static enum err take_long(struct parse *p, const struct level *level, const char *arg,
+                          const struct setting **taken)
+{
+    size_t len = strcspn(arg, "="); /* what is behind it may be a secret */
+    const struct setting *s = find_long(level, arg, len);
+    const char *value = arg[len] ? arg + len + 1 : NULL;
+
+    if (!s && level->own != options_wireguard && find_long(&program, arg, len))
+        return options_fail(&p->why, "option '%.*s' must stand before the command", (int)len, arg);
+    if (!s)
+        return options_fail(&p->why, "unknown option '%.*s'", (int)len, arg);
+    if (value && !takes_value(s))
+        return options_fail(&p->why, "option '%s' takes no value", s->name);
+    if (!value && takes_value(s) && !(value = next_word(p)))
+        return options_fail(&p->why, "option '%s' needs a value", s->name);
+    *taken = s;
+    return apply(p, s, s->name, value);
+}
+
+/* The next letter of a word such as "-hV" or "-cFILE". */
+static enum err take_letter(struct parse *p, const struct level *level,
+                            const struct setting **taken)
+{
+    char letter = *p->letters++;
+    const struct setting *s = find_letter(level, letter);
+    const char *value = NULL;
+
+    if (!s)
+        return options_fail(&p->why, "unknown option '-%c'", letter);
+    if (takes_value(s)) {
+        value = *p->letters ? p->letters : next_word(p);
+        p->letters = "";
+        if (!value)
+            return options_fail(&p->why, "option '-%c' needs a value", letter);
+    }
+    *taken = s;
+    return apply(p, s, s->name, value);
+}
+
+static bool is_over(const struct options *o)
+{
+    return o->action == OPTIONS_HELP || o->action == OPTIONS_VERSION;
+}
+
 /*
- * getopt reported ':' or '?'. Which of the two stands for an unwanted value differs between systems, hence the look at
- * the argument itself.
+ * Takes the flags up to --help, --version or the end. word: the first that is no flag, or NULL; with `stop`, nothing behind
+ * it is looked at.
  */
-static enum err fail_getopt(const struct why *why, int code, const struct option *flags,
-                            char *const *argv)
+static enum err take_flags(struct parse *p, const struct level *level, bool *seen, bool stop,
+                           const char **word)
 {
-    const char *arg = argv[optind - 1];
+    bool only_words = false;
+    enum err err = ERR_OK;
 
-    if (optopt == 0)
-        return fail(why, "unknown option '%s'", arg);
-    for (; flags->name; flags++) {
-        if (flags->val == optopt && strchr(arg, '='))
-            return fail(why, "option '--%s' takes no value", flags->name);
-    }
-    if (code == ':')
-        return fail(why, "option '%s' needs a value", arg);
-    /* A letter; it may stand amid others, and then `arg` is not yet the word that has it. */
-    return fail(why, "unknown option '-%c'", optopt);
-}
-
-/* Names of interfaces that neither the kernel nor a shell trips over. */
-static bool tun_name_valid(const char *name)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_=+.-";
-    size_t n = strlen(name);
-
-    return n >= 1 && n < TUN_NAME_MAX && strspn(name, allowed) == n && strcmp(name, ".") != 0 &&
-           strcmp(name, "..") != 0;
-}
-
-/* As wg-quick: the file's name without its folder and ".conf". */
-static void tun_name_derive(struct options *o)
-{
-    const char *slash = strrchr(o->config_path, '/');
-    const char *base = slash ? slash + 1 : o->config_path;
-    size_t n = strlen(base);
-    char name[TUN_NAME_MAX];
-
-    if (n <= 5 || strcmp(base + n - 5, ".conf") != 0 || n - 5 >= sizeof name)
-        return;
-    memcpy(name, base, n - 5);
-    name[n - 5] = '\0';
-    if (tun_name_valid(name))
-        memcpy(o->tun_name, name, sizeof name);
-}
-
-static enum err parse_tun(struct options *o, const char *value, const struct why *why)
-{
-    if (!tun_name_valid(value))
-        return fail(why,
-                    "--tun: '%s' is not the name of an interface (1 to %d of A-Z a-z 0-9 _=+.-)",
-                    value, TUN_NAME_MAX - 1);
-    snprintf(o->tun_name, sizeof o->tun_name, "%s", value);
-    return ERR_OK;
-}
-
-static enum err parse_workers(struct options *o, const char *value, const struct why *why)
-{
-    size_t n = strlen(value);
-
-    o->workers = n <= 3 && strspn(value, "0123456789") == n ? (unsigned)atoi(value) : 0;
-    if (o->workers < 1 || o->workers > OPTIONS_WORKERS_MAX)
-        return fail(why, "--workers: '%s' is not a number from 1 to %d", value,
-                    OPTIONS_WORKERS_MAX);
-    return ERR_OK;
-}
-
-static enum err parse_io(struct options *o, const char *value, const struct why *why)
-{
-    if (strcmp(value, "auto") == 0)
-        o->io = IO_AUTO;
-    else if (strcmp(value, "uring") == 0)
-        o->io = IO_URING;
-    else if (strcmp(value, "epoll") == 0)
-        o->io = IO_EPOLL;
-    else
-        return fail(why, "--io: '%s' is none of auto, uring, epoll", value);
-    return ERR_OK;
-}
-
-static enum err parse_helpers(struct options *o, const char *value, const struct why *why)
-{
-    static const char *const names[] = {[ENGINE_HELPERS_AUTO] = "auto",
-                                        [ENGINE_HELPERS_OFF] = "off",
-                                        [ENGINE_HELPERS_ALWAYS] = "always"};
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(value, names[i]) == 0) {
-            o->helpers = (enum engine_helpers)i;
-            return ERR_OK;
-        }
-    }
-    return fail(why, "--helpers: '%s' is none of auto, off, always", value);
-}
-
-static enum err parse_source_ip(struct options *o, const char *value, const struct why *why)
-{
-    o->source_resolve = strcmp(value, "resolve") == 0;
-    if (!o->source_resolve && strcmp(value, "mark") != 0)
-        return fail(why, "--source-ip: '%s' is none of mark, resolve", value);
-    return ERR_OK;
-}
-
-static enum err wireguard_flag(struct options *o, int flag, const char *value,
-                               const struct why *why)
-{
-    switch (flag) {
-    case 'c':
-        o->config_path = value;
-        return value[0] != '\0' ? ERR_OK : fail(why, "--config: the name of the file is empty");
-    case 'h':
-        o->action = OPTIONS_HELP;
-        o->help = wireguard_help;
-        return ERR_OK;
-    case FLAG_CHECK:
-        o->action = OPTIONS_CHECK_WIREGUARD;
-        return ERR_OK;
-    case FLAG_TUN:
-        return parse_tun(o, value, why);
-    case FLAG_WORKERS:
-        return parse_workers(o, value, why);
-    case FLAG_IO:
-        return parse_io(o, value, why);
-    case FLAG_CRYPTO:
-        return crypt_backend_parse(&o->crypto, value) == ERR_OK
-                   ? ERR_OK
-                   : fail(why, "--crypto: '%s' is none of auto, avx512, boringssl", value);
-    case FLAG_HELPERS:
-        return parse_helpers(o, value, why);
-    case FLAG_SOURCE_IP:
-        return parse_source_ip(o, value, why);
-    case FLAG_NO_STEERING:
-        o->steering = false;
-        return ERR_OK;
-    case FLAG_NO_OFFLOAD:
-        o->offloads = false;
-        return ERR_OK;
-    case FLAG_LOG_LEVEL:
-        return log_level_parse(&o->log_level, value) == ERR_OK
-                   ? ERR_OK
-                   : fail(why, "--log-level: '%s' is none of error, warn, info, debug, trace",
-                          value);
-    default:
-        ASSERT(!"a flag of the table is not handled");
-    }
-}
-
-static enum err parse_wireguard(struct options *o, int argc, char **argv, const struct why *why)
-{
-    o->action = OPTIONS_RUN_WIREGUARD;
-    optind = 0; /* getopt starts anew */
-    for (;;) {
-        int flag = getopt_long(argc, argv, ":c:h", wireguard_flags, NULL);
-        if (flag == -1)
+    *word = NULL;
+    while (err == ERR_OK && !is_over(p->o) && !(stop && *word)) {
+        const struct setting *taken = NULL;
+        const char *arg = *p->letters ? NULL : next_word(p);
+        if (*p->letters)
+            err = take_letter(p, level, &taken);
+        else if (!arg)
             break;
-        if (flag == '?' || flag == ':')
-            return fail_getopt(why, flag, wireguard_flags, argv);
-        enum err err = wireguard_flag(o, flag, optarg, why);
-        if (err != ERR_OK || o->action == OPTIONS_HELP)
-            return err;
+        else if (only_words || arg[0] != '-' || arg[1] == '\0')
+            *word = *word ? *word : arg;
+        else if (strcmp(arg, "--") == 0)
+            only_words = true;
+        else if (arg[1] == '-')
+            err = take_long(p, level, arg, &taken);
+        else
+            p->letters = arg + 1;
+        for (size_t i = 0; level->own[i].kind != SETTING_END; i++)
+            seen[i] |= &level->own[i] == taken;
     }
-    if (optind < argc)
-        return fail(why, "unexpected argument '%s'", argv[optind]);
-    if (!o->config_path)
-        return fail(why, "wireguard: --config FILE is missing");
-    if (o->tun_name[0] == '\0')
-        tun_name_derive(o);
+    return err;
+}
+
+/* ---- variables ---- */
+
+/* The first of a setting's variables that is set and not empty, with its name. */
+static const char *variable(const struct options_input *in, const struct setting *s,
+                            const char **by)
+{
+    const char *const names[] = {s->env, s->env_alias};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const char *value = names[i] ? in->lookup(in->ctx, names[i]) : NULL;
+        *by = names[i];
+        if (value && value[0])
+            return value;
+    }
+    return NULL;
+}
+
+static enum err take_variables(struct parse *p, const struct setting *settings, const bool *seen)
+{
+    const char *by;
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; settings[i].kind != SETTING_END && err == ERR_OK; i++) {
+        const char *value = seen[i] ? NULL : variable(p->in, &settings[i], &by);
+        if (!value)
+            continue;
+        err = apply(p, &settings[i], by, value);
+        /* Telemetry is what others do unless told not to: only who says that he wants it hears that there is none. */
+        if (settings[i].offset == offsetof(struct options, no_telemetry) && !p->o->no_telemetry)
+            p->o->telemetry_asked = by;
+    }
+    return err;
+}
+
+/* ---- commands ---- */
+
+static const struct program_command *find_command(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    }
+    return NULL;
+}
+
+static enum err finish_wireguard(struct parse *p)
+{
+    if (!p->o->config_path)
+        return options_fail(&p->why, "wireguard: --config FILE is missing");
+    if (p->o->tun_name[0] == '\0')
+        options_tun_name_derive(p->o);
+    if (p->o->check)
+        p->o->action = OPTIONS_CHECK_WIREGUARD;
     return ERR_OK;
 }
 
-enum err options_parse(struct options *out, int argc, char **argv, char *why_buf, unsigned why_size)
+/* What stands behind the command, and the variables of both levels; `wireguard` looks at none. */
+static enum err parse_command(struct parse *p, const struct program_command *command,
+                              const bool *program_seen)
 {
-    struct why why = {why_buf, why_size};
+    bool seen[SETTINGS_MAX] = {0};
+    const char *word;
 
-    *out = (struct options){
-        .help = program_help, .steering = true, .offloads = true, .log_level = LOG_INFO};
-    opterr = 0;
-    optind = 0;
-    int flag = getopt_long(argc, argv, "+:hV", program_flags, NULL);
-    if (flag == '?' || flag == ':')
-        return fail_getopt(&why, flag, program_flags, argv);
-    if (flag == 'h' || flag == 'V') {
-        out->action = flag == 'h' ? OPTIONS_HELP : OPTIONS_VERSION;
-        return ERR_OK;
-    }
-    if (optind >= argc)
-        return fail(&why, "a command is missing");
-    if (strcmp(argv[optind], "wireguard") != 0)
-        return fail(&why, "unknown command '%s'", argv[optind]);
-    int skip = optind;
-    return parse_wireguard(out, argc - skip, argv + skip, &why);
+    p->o->action = command->action;
+    p->o->help = command->help;
+    enum err err = take_flags(p, &command->level, seen, false, &word);
+    if (err != ERR_OK || is_over(p->o))
+        return err;
+    if (word)
+        return options_fail_word(&p->why, "unexpected argument", word);
+    if (command->action == OPTIONS_RUN_WIREGUARD)
+        return finish_wireguard(p);
+    err = take_variables(p, command->level.own, seen);
+    return err != ERR_OK ? err : take_variables(p, options_program, program_seen);
+}
+
+static void set_defaults(struct options *o)
+{
+    char why[1];
+
+    *o = (struct options){
+        .action = OPTIONS_RUN,
+        .help = options_help_program,
+        .steering = true,
+        .offloads = true,
+        .log_level = LOG_INFO,
+        .max_partition_ns = TIME_NEVER,
+        .dns = OPTIONS_DNS_SYSTEMD_RESOLVED,
+        .auth_url = OPTIONS_AUTH_URL_DEFAULT,
+    };
+    enum err err = url_parse(&o->api, OPTIONS_API_URL_DEFAULT, why, sizeof why);
+    ASSERT(err == ERR_OK);
+}
+
+enum err options_parse(struct options *out, const struct options_input *in, char *why,
+                       unsigned why_size)
+{
+    struct parse p = {.o = out, .in = in, .why = {why, why_size}, .next = 1, .letters = ""};
+    bool seen[SETTINGS_MAX] = {0};
+    const char *word;
+
+    set_defaults(out);
+    enum err err = take_flags(&p, &program, seen, true, &word);
+    if (err != ERR_OK || is_over(out))
+        return err;
+    const struct program_command *command = find_command(word ? word : "standalone");
+    if (!command)
+        return options_fail_word(&p.why, "unknown command", word);
+    if (command->action == OPTIONS_RUN_WIREGUARD && p.next > 2)
+        return options_fail(&p.why, "the options of 'wireguard' must stand behind it");
+    return parse_command(&p, command, seen);
 }
 
 const char *options_help(void)
 {
-    return program_help;
+    return options_help_program;
 }

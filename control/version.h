@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The version of all programs; the only place that states it. */
+/* Versions; the only place that states them. */
 #ifndef FZ_CONTROL_VERSION_H
 #define FZ_CONTROL_VERSION_H
 
-#define FZ_VERSION "0.1.0"
+#define FZ_VERSION "0.1.0" /* of all programs */
+
+/*
+ * The version announced to the portal, which selects features by it as if it were upstream's headless client: sites by that
+ * name (1.5.6), device pools (1.5.9), the protocol's second generation (1.5.11). This is the release it was specified from.
+ */
+#define FZ_PORTAL_VERSION "1.5.12"
 
 #endif

@@ -11,6 +11,9 @@
  */
 void process_harden(void);
 
+/* True if it runs for the one who may do everything: root. */
+bool process_is_administrator(void);
+
 /* True if the process may create TUN devices and change routes. The sentence says how to get there. */
 bool process_may_configure_network(void);
 #define PROCESS_NETWORK_HINT                                                                       \

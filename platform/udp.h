@@ -17,7 +17,9 @@
 
 enum {
     UDP_GROUP_MAX = 64,
-    UDP_OWNER_SHIFT = 26
+    UDP_OWNER_SHIFT = 26,
+    UDP_SEND_BYTES_DEFAULT = 2 << 20,
+    UDP_RECV_BYTES_DEFAULT = 16 << 20
 };
 
 struct udp_config {
@@ -52,5 +54,8 @@ void udp_group_close(struct udp_group *g);
 
 /* Changes the mark of all its sockets; 0: none. ERR_PERMISSION without CAP_NET_ADMIN. */
 enum err udp_group_set_mark(struct udp_group *g, uint32_t mark) MUST_USE;
+
+/* Raises the system's limits of socket buffers to our defaults, for a process that may not exceed them; logs a failure. */
+void udp_raise_limits(void);
 
 #endif

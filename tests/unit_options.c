@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command line: all flags in all spellings, and what is said about wrong ones. */
+/* The `wireguard` command: all flags in all spellings, and what is said about wrong ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +15,14 @@
 enum {
     ARGS_MAX = 24
 };
+
+/* The tunnel's options of `wireguard` come from its flags alone. */
+static const char *no_variable(void *ctx, const char *name)
+{
+    (void)ctx;
+    fail_msg("'wireguard' looks at %s", name);
+    return NULL;
+}
 
 /* Splits `line` at spaces; "~" stands for an empty argument. */
 static enum err parse(struct options *o, const char *line, char *why, unsigned why_size)
@@ -34,7 +42,8 @@ static enum err parse(struct options *o, const char *line, char *why, unsigned w
     }
     argv[argc] = NULL;
     memset(why, 0, why_size);
-    return options_parse(o, argc, argv, why, why_size);
+    const struct options_input in = {.argc = argc, .argv = argv, .lookup = no_variable};
+    return options_parse(o, &in, why, why_size);
 }
 
 static void parse_ok(struct options *o, const char *line)
@@ -146,13 +155,15 @@ static void test_wrong_usage(void **state)
     static const struct {
         const char *line, *why;
     } cases[] = {
-        {"", "a command is missing"},
         {"~", "unknown command ''"},
         {"up", "unknown command 'up'"},
         {"--foo", "unknown option '--foo'"},
         {"-x", "unknown option '-x'"},
         {"--version=3", "option '--version' takes no value"},
         {"--config x wireguard", "unknown option '--config'"},
+        {"--workers 3 wireguard --config x", "the options of 'wireguard' must stand behind it"},
+        {"wireguard --conf x", "unknown option '--conf'"},
+        {"wireguard --api-url wss://x", "unknown option '--api-url'"},
         {"wireguard", "wireguard: --config FILE is missing"},
         {"wireguard --check", "wireguard: --config FILE is missing"},
         {"wireguard --config", "option '--config' needs a value"},

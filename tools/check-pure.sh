@@ -10,7 +10,7 @@ set -euo pipefail
 # Memory and text; reporting (assertions, the log); arithmetic the compiler may call.
 readonly LIBC='mem(cpy|move|set|cmp|chr|mem|rchr|pcpy)|str(len|nlen|cmp|ncmp|casecmp|ncasecmp|chr|rchr|str|spn|cspn|pbrk|to[u]?l+|cpy|ncpy)|v?s(n)?printf|bsearch|qsort|is[a-z]+|to(lower|upper)|__ctype_(b|tolower|toupper)_loc|__errno_location|inet_[np]to[np]|__isoc(99|23)_(sscanf|strto[u]?l+)'
 readonly COMPILER='__(mem|str|v?sn?printf)[a-z]*_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__popcountdi2|__cpu_(model|indicator_init)'
-readonly OURS='assert_failed|err_text|log_(write|enabled)'
+readonly OURS='assert_failed|err_text|log_(write|enabled|level_parse)'
 # BoringSSL: functions of their arguments only. (X25519_keypair and RAND_bytes are not.)
 readonly CRYPTO='X25519(_public_from_private)?|EVP_aead_x?chacha20_poly1305|EVP_AEAD_CTX_(init|seal|open|seal_scatter|open_gather|cleanup|zero)|CRYPTO_(memcmp|chacha_20|poly1305_(init|update|finish))|OPENSSL_cleanse|ERR_clear_error|HMAC|SHA256|EVP_sha256'
 # jansson on values and buffers: what it allocates is reached through these only. (Files and descriptors are not.)

@@ -44,6 +44,11 @@ void process_harden(void)
 #endif
 }
 
+bool process_is_administrator(void)
+{
+    return geteuid() == 0;
+}
+
 bool process_may_configure_network(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

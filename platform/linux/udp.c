@@ -31,8 +31,6 @@
 #endif
 
 enum {
-    SEND_BYTES_DEFAULT = 2 << 20,
-    RECV_BYTES_DEFAULT = 16 << 20,
     /* At 100,000 handshake messages per second some 100 ms: longer than a thread is kept from its CPU, far shorter
      * than a handshake's retry. */
     GATE_RECV_BYTES = 8 << 20
@@ -101,9 +99,9 @@ static enum err set_options(struct udp_group *g, const struct udp_config *config
         return why_fail(why, err_from_errno(e), "cannot set up an %s UDP socket: %s",
                         family_text(g->family), strerror(e));
     set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF,
-               config->send_bytes ? config->send_bytes : SEND_BYTES_DEFAULT);
+               config->send_bytes ? config->send_bytes : UDP_SEND_BYTES_DEFAULT);
     bool gate = config->gate && g->n == config->sockets; /* the last one */
-    uint32_t recv_bytes = config->recv_bytes ? config->recv_bytes : RECV_BYTES_DEFAULT;
+    uint32_t recv_bytes = config->recv_bytes ? config->recv_bytes : UDP_RECV_BYTES_DEFAULT;
     set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, gate ? GATE_RECV_BYTES : recv_bytes);
     /* An offload counts only if every socket of the group has it. */
     g->gso = g->gso && set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0;

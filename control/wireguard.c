@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/wireguard.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "control/config.h"
+#include "control/options.h"
+#include "control/report.h"
+#include "control/tunnel.h"
+#include "control/uapi_server.h"
+#include "platform/base/bytes.h"
+#include "platform/base/log.h"
+#include "platform/loop.h"
+#include "platform/process.h"
+#include "platform/service.h"
+
+struct app {
+    struct loop *loop;
+    struct tunnel *tunnel;
+    struct uapi_server *uapi;
+};
+
+/* Signals */
+
+static void on_stop(void *arg)
+{
+    struct app *app = arg;
+    loop_stop(app->loop);
+}
+
+static void on_roam(void *arg)
+{
+    struct app *app = arg;
+    enum err err;
+
+    if (!app->tunnel)
+        return;
+    err = tunnel_roam(app->tunnel);
+    if (err != ERR_OK)
+        log_error("main", "no new sockets after SIGHUP: %s", err_text(err));
+}
+
+static void on_counters(void *arg)
+{
+    struct app *app = arg;
+    if (app->tunnel)
+        tunnel_log_counters(app->tunnel);
+}
+
+static enum err add_signals(struct app *app)
+{
+    static const struct {
+        int signo;
+        loop_fn cb;
+    } signals[] = {
+        {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_roam}, {SIGUSR1, on_counters}};
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(signals) && err == ERR_OK; i++)
+        err = loop_add_signal(app->loop, signals[i].signo, signals[i].cb, app);
+    return err;
+}
+
+/* The userspace API */
+
+static void api_applied(void *arg, enum err err)
+{
+    uapi_server_applied(arg, err);
+}
+
+static void api_apply(void *ctx, struct device_update *update, struct uapi_pending *pending)
+{
+    struct app *app = ctx;
+    tunnel_apply_give(app->tunnel, update, api_applied, pending);
+}
+
+static void api_status(void *ctx, struct device_status *out)
+{
+    struct app *app = ctx;
+    tunnel_status(app->tunnel, out);
+}
+
+/* False: another process serves this name. Without the right to create the socket the tunnel runs without it. */
+static bool api_start(struct app *app, char *why, unsigned why_size)
+{
+    const struct uapi_server_ops ops = {.apply_give = api_apply, .status = api_status, .ctx = app};
+    enum err err = uapi_server_new(&app->uapi, app->loop, UAPI_SERVER_DIR, tunnel_name(app->tunnel),
+                                   &ops, why, why_size);
+
+    if (err == ERR_OK)
+        return true;
+    if (err == ERR_IN_USE)
+        return false;
+    log_warn("main", "%s; 'wg' cannot reach this tunnel", why);
+    return true;
+}
+
+/* The tunnel */
+
+static void log_notices(const struct config *config)
+{
+    for (size_t i = 0; i < config->notices_n; i++)
+        log_warn("config", "%s", config->notices[i]);
+}
+
+static enum err start(struct app *app, const struct options *o, struct config *config, char *why,
+                      unsigned why_size)
+{
+    struct tunnel_options options;
+    enum err err = loop_new(&app->loop);
+
+    options_tunnel(&options, o);
+    /* Before any thread exists, so that all of them inherit the blocked signals. */
+    if (err == ERR_OK)
+        err = add_signals(app);
+    if (err != ERR_OK) {
+        snprintf(why, why_size, "cannot set up the event loop: %s", err_text(err));
+        return err;
+    }
+    snprintf(why, why_size, "cannot start the tunnel");
+    err = tunnel_new(&app->tunnel, app->loop, config, &options, why, why_size);
+    config_fini(config); /* the private key is the tunnel's now */
+    if (err == ERR_OK && !api_start(app, why, why_size))
+        err = ERR_IN_USE;
+    return err;
+}
+
+static int run(const struct options *o, struct config *config)
+{
+    struct app app = {0};
+    char why[REPORT_WHY_MAX];
+    int code = EXIT_SUCCESS;
+
+    if (start(&app, o, config, why, sizeof why) != ERR_OK) {
+        code = report_failure("%s", why);
+    } else {
+        log_info("main", "%s", tunnel_summary(app.tunnel));
+        service_ready(tunnel_summary(app.tunnel));
+        enum err err = loop_run(app.loop);
+        if (err != ERR_OK)
+            code = report_failure("the event loop failed: %s", err_text(err));
+        service_stopping();
+    }
+    uapi_server_free(app.uapi);
+    if (app.tunnel)
+        tunnel_free(app.tunnel);
+    loop_free(app.loop);
+    return code;
+}
+
+int wireguard_main(const struct options *o)
+{
+    struct config config;
+    char why[REPORT_WHY_MAX];
+    int code;
+
+    if (config_load(&config, o->config_path, why, sizeof why) != ERR_OK)
+        return report_failure("%s", why);
+    log_notices(&config);
+    if (o->action == OPTIONS_CHECK_WIREGUARD)
+        code = report_text("the configuration is valid\n");
+    else if (!process_may_configure_network())
+        code = report_failure(PROCESS_NETWORK_HINT);
+    else
+        code = run(o, &config);
+    config_fini(&config);
+    return code;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Well-known names of this system. Static text; any thread. Source: spec/platform.md 0 and 0.1. */
+#ifndef FZ_PLATFORM_PATHS_H
+#define FZ_PLATFORM_PATHS_H
+
+#define PATHS_DEVICE_ID_FILE "firezone-id.json" /* in paths_config() */
+
+const char *paths_token(void);  /* the file of the token */
+const char *paths_config(void); /* the folder of what the client keeps */
+const char *paths_tun(void);    /* what the client's TUN device is called */
+
+#endif
