@@ -228,10 +228,11 @@ struct lws_context *lws_loop_context(struct lws_loop *s)
     return s->context;
 }
 
+/* Not at once: asking libwebsockets for its next timeout serves those that are due, with their callbacks. */
 void lws_loop_kick(struct lws_loop *s)
 {
     s->forced = 0;
-    arm(s);
+    loop_timer_set(s->loop, &s->timer, loop_now(s->loop));
 }
 
 enum err lws_loop_replace(struct lws_loop *s, int fd, int connected)

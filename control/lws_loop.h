@@ -24,7 +24,7 @@ void lws_loop_free(struct lws_loop *s);
 
 struct lws_context *lws_loop_context(struct lws_loop *s);
 
-/* After anything that was asked of libwebsockets outside of its callbacks. */
+/* After anything that was asked of libwebsockets but to write: what it wants to do about it happens from the loop. */
 void lws_loop_kick(struct lws_loop *s);
 
 /* In LWS_CALLBACK_CONNECTING: `connected` takes the place of `fd`, which libwebsockets goes on using. ERR_IO: it cannot. */

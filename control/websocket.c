@@ -56,6 +56,16 @@ static void tell_closed(struct websocket *w, const char *why)
         e->closed(w->arg, why);
 }
 
+/* why: of libwebsockets, with a line feed, perhaps; or NULL. */
+static void tell_failed(struct websocket *w, const char *why)
+{
+    char line[WEBSOCKET_WHY_MAX];
+
+    snprintf(line, sizeof line, "%s", why ? why : "the connection failed");
+    line[strcspn(line, "\n")] = '\0';
+    tell_closed(w, line);
+}
+
 static void response(struct websocket *w, struct lws *wsi)
 {
     unsigned status = lws_http_client_http_response(wsi);
@@ -179,7 +189,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_COMPLETED_CLIENT_HTTP:
         return -1;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        tell_closed(w, in ? in : "the connection failed");
+        tell_failed(w, in);
         return 0;
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         if (w->events)
@@ -249,10 +259,8 @@ enum err websocket_open(struct websocket **out, struct lws_loop *s,
 
 void websocket_kick(struct websocket *w)
 {
-    if (w->wsi) {
+    if (w->wsi)
         lws_callback_on_writable(w->wsi);
-        lws_loop_kick(w->s);
-    }
 }
 
 void websocket_close(struct websocket *w)
