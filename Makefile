@@ -239,7 +239,7 @@ fuzz-run: fuzz-build
 fuzz-replay: fuzz-build
 	$(Q)$(RUN) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
 # Waits for real time nearly all the while, so it runs beside the others.
-net_long := $(wildcard tests/net_rekey.sh)
+net_long := $(wildcard tests/net_rekey.sh tests/net_portal_long.sh)
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
 	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
 	$(Q)$(RUN) -s net-long -t 420 $(net_long) & long=$$!; \

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# For net tests with a development portal and clients of it; sourced after netns.sh.
+#
+#   portal_config <<...          writes $TMP/portal.ini
+#   portal_start NS [ARGUMENT]... fzportal in a namespace, ready; `ctl COMMAND [KEY=VALUE]...` speaks to it
+#   client_start NAME NS [VARIABLE=VALUE]... [-- ARGUMENT...]
+#                                a client in the background, its log in $TMP/NAME.log, its process id in CLIENT_PID[NAME]
+#   client_end NAME CODE         ends it with SIGTERM unless CODE is another than 0, and checks its exit code
+#
+# A client has the hosts file $TMP/hosts and the resolvers of $TMP/resolv.conf, and its token, name and id by its NAME.
+
+FZPORTAL=${FZ_PORTAL:-$BUILD/fzportal}
+declare -A CLIENT_PID=()
+
+portal_config() {
+    cat >"$TMP/portal.ini"
+}
+
+portal_start() { # NS ARGUMENT...
+    local where=$1
+    shift
+    : >"$TMP/portal.log"
+    spawn portal "$where" "$FZPORTAL" --config "$TMP/portal.ini" --control "$TMP/portal.sock" "$@"
+    PORTAL_PID=$SPAWNED
+    eventually 5 grep -qx ready "$TMP/portal.log" || fail "fzportal does not start: $(cat "$TMP/portal.log")"
+}
+
+ctl() {
+    timeout 10 "$FZPORTAL" ctl --control "$TMP/portal.sock" "$@" >"$TMP/ctl" 2>&1 || fail "fzportal ctl $*: $(cat "$TMP/ctl")"
+    cat "$TMP/ctl"
+}
+
+client_start() {
+    local name=$1 where=$2 variables=()
+    shift 2
+    while [[ $# -gt 0 && $1 != -- ]]; do
+        variables+=("$1")
+        shift
+    done
+    shift $(($# > 0 ? 1 : 0))
+    [[ -e $TMP/hosts ]] || printf '127.0.0.1 localhost\n' >"$TMP/hosts"
+    [[ -e $TMP/resolv.conf ]] || : >"$TMP/resolv.conf"
+    cat >"$TMP/isolated" <<WRAPPER
+#!/bin/sh
+exec unshare -m sh -c 'mount --make-rprivate / && mount --bind $TMP/hosts /etc/hosts && mount --bind $TMP/resolv.conf /etc/resolv.conf && exec "\$@"' sh "\$@"
+WRAPPER
+    chmod 755 "$TMP/isolated"
+    spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
+        FIREZONE_TOKEN=".client-$name" FIREZONE_ID="id-of-$name" FIREZONE_NAME="device $name" \
+        "${variables[@]}" "$CLIENT" --tun "$(tun "$name")" "$@"
+    CLIENT_PID[$name]=$SPAWNED
+}
+
+# client_says NAME SECONDS TEXT [COUNT]: the log has the text in so many lines (1)
+client_says() {
+    eventually "$2" client_has "$1" "$3" "${4:-1}" ||
+        fail "'$1' does not say '$3' within $2 s: $(tail -n 20 "$TMP/$1.log")"
+}
+
+client_has() { # NAME TEXT COUNT
+    [[ $(grep -cF -- "$2" "$TMP/$1.log") -ge $3 ]]
+}
+
+# The code is 0 after SIGTERM; others are waited for, at most SECONDS (10).
+client_end() { # NAME CODE [SECONDS]
+    local name=$1 code=$2 status=0
+    [[ $code -ne 0 ]] || kill -TERM "${CLIENT_PID[$name]}"
+    finish "${CLIENT_PID[$name]}" "${3:-10}" || status=$?
+    unset "CLIENT_PID[$name]"
+    [[ $status -eq $code ]] || fail "client '$name' ended with $status instead of $code: $(tail -n 20 "$TMP/$name.log")"
+    ! grep -qF -- ".client-$name" "$TMP/$name.log" || fail "the token is in the log of '$name'"
+}
