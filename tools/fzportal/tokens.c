@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "platform/base/mem.h"
+#include "tools/fzportal/grants.h"
 #include "tools/fzportal/session.h"
 
 enum {
@@ -166,6 +167,10 @@ void portal_tokens_expire(struct portal *p)
     {
         if (!portal_token_is_valid(p, s->token))
             portal_session_disconnect(s, "token_expired");
+    }
+    for (size_t i = 0; i < p->config->tokens_n; i++) {
+        if (!portal_token_is_valid(p, &p->tokens[i]))
+            portal_grants_revoke(p, NULL, &p->tokens[i]);
     }
     portal_tokens_watch(p);
 }
