@@ -362,6 +362,27 @@ static void test_gone(void **state)
     rig_stop(&rig);
 }
 
+/* The resource is gone before the gateway agrees. */
+static void test_removed_meanwhile(void **state)
+{
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *c = rig_client(&rig, "a", ".laptop"), *g = rig_gateway(&rig, "g");
+    ask(&rig, c, "request_authorization", "Lab", "[]");
+    json_t *order = rig_expect(g, "create_authorization");
+    rig_order(&rig, "{\"command\":\"resource_remove\",\"name\":\"Lab\"}");
+    json_decref(rig_expect(c, "resource_deleted"));
+    agree(&rig, g, "authorization_created", rig_text(order, "ref"));
+    expect_reply(g, "ok", NULL);
+    json_decref(order);
+    rig_wait_ms(&rig, 15000);
+    rig_expect_nothing(c);
+    rig_expect_nothing(g);
+    rig_stop(&rig);
+}
+
 /* What was granted is repeated to a gateway that comes back, until it expires or is revoked. */
 static void test_replay(void **state)
 {
@@ -616,13 +637,21 @@ static void test_own_reader(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_authorize),        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_null_ref),         cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_timeout),          cmocka_unit_test(test_repeated),
-        cmocka_unit_test(test_wrong_refs),       cmocka_unit_test(test_gone),
-        cmocka_unit_test(test_replay),           cmocka_unit_test(test_revoke),
-        cmocka_unit_test(test_expired_token),    cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_older_generation), cmocka_unit_test(test_iceless),
+        cmocka_unit_test(test_authorize),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_null_ref),
+        cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_wrong_refs),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_removed_meanwhile),
+        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_revoke),
+        cmocka_unit_test(test_expired_token),
+        cmocka_unit_test(test_candidates),
+        cmocka_unit_test(test_older_generation),
+        cmocka_unit_test(test_iceless),
         cmocka_unit_test(test_own_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,6 +34,7 @@ static void test_agents(void **state)
         {"X/1 android-client/", AGENT_ANDROID, "", "X", "1", false},
         {"Mozilla/5.0 (X11)", AGENT_NONE, "", "Mozilla", "5.0", false},
         {"", AGENT_NONE, "", "", "", false},
+        {"\xff/\x01 gateway/1.0.0\xff", AGENT_GATEWAY, "1.0.0?", "?", "?", false},
     };
     (void)state;
 

@@ -163,8 +163,7 @@ bool portal_token_at(const struct portal *p, size_t i, struct portal_token_info 
 void portal_tokens_expire(struct portal *p)
 {
     struct portal_session *s;
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (!portal_token_is_valid(p, s->token))
             portal_session_disconnect(s, "token_expired");
     }
