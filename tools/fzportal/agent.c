@@ -18,10 +18,12 @@ static const struct {
              {"android-client/", AGENT_ANDROID},
              {"gateway/", AGENT_GATEWAY}};
 
+/* What is not printable ASCII has no place in it, nor in JSON if it is no UTF-8. */
 static void copy(char out[AGENT_TEXT_MAX + 1], const char *from, size_t len)
 {
     len = size_min(len, AGENT_TEXT_MAX);
-    memcpy(out, from, len);
+    for (size_t i = 0; i < len; i++)
+        out[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
     out[len] = 0;
 }
 

@@ -6,6 +6,7 @@
 
 #include "platform/base/mem.h"
 #include "tools/fzportal/client.h"
+#include "tools/fzportal/flows.h"
 #include "tools/fzportal/gateway.h"
 #include "tools/fzportal/grants.h"
 #include "tools/fzportal/peers.h"
@@ -33,8 +34,7 @@ bool portal_change_add(struct portal *p, struct portal_config_resource *c)
 
     if (!r)
         return false;
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (is_client(s) && portal_resource_is_visible(p, s, r))
             push_view(s, r);
     }
@@ -45,10 +45,10 @@ void portal_change_remove(struct portal *p, struct resource *r)
 {
     struct portal_session *s;
 
+    portal_flows_cancel(p, r);
     portal_pool_check(p, r, true);
     portal_grants_revoke(p, r->id.text, NULL);
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (is_client(s) && portal_resource_is_visible(p, s, r))
             push_deleted(s, r);
     }
@@ -80,8 +80,7 @@ static void push_filters(struct portal *p, const struct resource *r)
 {
     const struct grant *g;
     const struct device *told = NULL;
-    TAILQ_FOREACH(g, &p->grants, order)
-    {
+    for (g = TAILQ_FIRST(&p->grants); g; g = TAILQ_NEXT(g, order)) {
         struct portal_session *s = g->peer->session;
         if (strcmp(g->resource.text, r->id.text) != 0 || !s || g->peer == told)
             continue;
@@ -113,9 +112,10 @@ void portal_change_replace(struct portal *p, struct resource *r, struct portal_c
     struct change change = compare(&r->c, c);
     struct portal_session *s;
 
-    TAILQ_FOREACH(s, &p->sessions, order)
-    s->saw = is_client(s) && portal_resource_is_visible(p, s, r);
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order))
+        s->saw = is_client(s) && portal_resource_is_visible(p, s, r);
     if (change.breaking) {
+        portal_flows_cancel(p, r);
         portal_pool_check(p, r, true);
         portal_grants_revoke(p, r->id.text, NULL);
     }
@@ -124,8 +124,7 @@ void portal_change_replace(struct portal *p, struct resource *r, struct portal_c
         portal_pool_check(p, r, false);
     if (change.filters && !change.breaking)
         push_filters(p, r);
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         bool sees = is_client(s) && portal_resource_is_visible(p, s, r);
         bool anew =
             change.kind || (change.site && !agent_has(&s->agent, AGENT_SITE_IN_PLACE, false));
@@ -141,8 +140,7 @@ void portal_change_replace(struct portal *p, struct resource *r, struct portal_c
 void portal_change_dns(struct portal *p)
 {
     struct portal_session *s;
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (is_client(s))
             portal_client_push_config(s);
     }

@@ -66,8 +66,7 @@ struct device *portal_order_device(const struct order *o, const char *text)
 {
     struct device *d, *found = NULL;
     unsigned n = 0;
-    TAILQ_FOREACH(d, &o->p->devices, order)
-    {
+    for (d = TAILQ_FIRST(&o->p->devices); d; d = TAILQ_NEXT(d, order)) {
         if (text && is_called(d, text)) {
             found = d;
             n++;

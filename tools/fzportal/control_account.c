@@ -93,8 +93,7 @@ static json_t *check_resource(const struct order *o, struct portal_config_resour
 
     if (portal_config_resource_check(o->p->config, c, why, sizeof why) != ERR_OK)
         return portal_order_failed("%s", why);
-    TAILQ_FOREACH(r, &o->p->resources, order)
-    {
+    for (r = TAILQ_FIRST(&o->p->resources); r; r = TAILQ_NEXT(r, order)) {
         if (c->kind == PORTAL_INTERNET && r->c.kind == PORTAL_INTERNET &&
             strcmp(r->c.name, c->name) != 0)
             return portal_order_failed("type: there is an internet resource already");

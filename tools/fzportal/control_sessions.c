@@ -15,8 +15,7 @@ static json_t *each(const struct order *o, bool (*act)(struct portal_session *s,
 {
     struct portal_session *s;
     size_t n = 0;
-    TAILQ_FOREACH(s, &o->p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&o->p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (portal_session_meant(s, o->command))
             n += act(s, how);
     }
@@ -113,8 +112,7 @@ static json_t *set_fault(const struct order *o, const char *name,
     if (!json_is_true(json_object_get(o->command, "all")))
         return each(o, act, &on);
     *to_come = on;
-    TAILQ_FOREACH(s, &o->p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&o->p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (portal_session_meant(s, o->command))
             n += act(s, &on);
     }

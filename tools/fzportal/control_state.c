@@ -48,8 +48,7 @@ static json_t *devices_state(const struct portal *p)
 {
     json_t *list = json_array();
     const struct device *d;
-    TAILQ_FOREACH(d, &p->devices, order)
-    {
+    for (d = TAILQ_FIRST(&p->devices); d; d = TAILQ_NEXT(d, order)) {
         json_t *o =
             json_pack("{s:s, s:s, s:s, s:s?, s:s, s:b}", "id", d->id.text, "role",
                       portal_role_text(d->role), "external_id", d->external_id, "name", d->name,
@@ -68,8 +67,7 @@ static json_t *sessions_state(const struct portal *p)
     static const char *const states[] = {"expect_join", "joined", "over"};
     json_t *list = json_array();
     const struct portal_session *s;
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         json_t *relays = json_array();
         for (unsigned i = 0; i < s->relays_n; i++)
             json_array_append_new(relays, json_string(s->relays[i].text));
@@ -92,10 +90,10 @@ static json_t *resources_state(const struct portal *p)
         "dns", "cidr", "ip", "internet", "static_device_pool", "dynamic_device_pool"};
     json_t *list = json_array();
     const struct resource *r;
-    TAILQ_FOREACH(r, &p->resources, order)
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s?, s:s?}", "name", r->c.name, "id",
-                                          r->id.text, "type", kinds[r->c.kind], "address",
-                                          r->c.address, "site", r->c.site));
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order))
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s?, s:s?}", "name", r->c.name,
+                                              "id", r->id.text, "type", kinds[r->c.kind], "address",
+                                              r->c.address, "site", r->c.site));
     return list;
 }
 
@@ -115,8 +113,7 @@ static json_t *relays_state(const struct portal *p)
 {
     json_t *list = json_array();
     const struct relay *r;
-    TAILQ_FOREACH(r, &p->relays, order)
-    {
+    for (r = TAILQ_FIRST(&p->relays); r; r = TAILQ_NEXT(r, order)) {
         json_t *o = json_pack("{s:s, s:b, s:i}", "id", r->id.text, "static", r->session == NULL,
                               "port", (int)r->port);
         if (r->name)
@@ -132,12 +129,12 @@ static json_t *grants_state(const struct portal *p)
 {
     json_t *list = json_array();
     const struct grant *g;
-    TAILQ_FOREACH(g, &p->grants, order)
-    json_array_append_new(list,
-                          json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "id", g->id.text, "client_id",
-                                    g->client->id.text, "peer_id", g->peer->id.text, "resource_id",
-                                    g->resource.text, "policy_id", g->policy->id.text, "expires_at",
-                                    (json_int_t)g->expires_at));
+    for (g = TAILQ_FIRST(&p->grants); g; g = TAILQ_NEXT(g, order))
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "id", g->id.text,
+                                              "client_id", g->client->id.text, "peer_id",
+                                              g->peer->id.text, "resource_id", g->resource.text,
+                                              "policy_id", g->policy->id.text, "expires_at",
+                                              (json_int_t)g->expires_at));
     return list;
 }
 
@@ -145,10 +142,10 @@ static json_t *pending_state(const struct portal *p)
 {
     json_t *list = json_array();
     const struct pending *q;
-    TAILQ_FOREACH(q, &p->pendings, order)
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "client_id", q->from->id.text,
-                                          "gateway_id", q->gateway->id.text, "resource_id",
-                                          q->resource.text, "wanted", q->client != NULL));
+    for (q = TAILQ_FIRST(&p->pendings); q; q = TAILQ_NEXT(q, order))
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b}", "client_id", q->from->id.text,
+                                              "gateway_id", q->gateway->id.text, "resource_id",
+                                              q->resource.text, "wanted", q->client != NULL));
     return list;
 }
 

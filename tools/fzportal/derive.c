@@ -115,7 +115,8 @@ void derive_relay_password(char *out, int64_t expiry, const char *stamp_secret, 
     SHA256_Update(&sha, ":", 1);
     SHA256_Update(&sha, salt, strlen(salt));
     SHA256_Final(hash, &sha);
-    take(out, password, derive_base64(password, hash, sizeof hash, false));
+    size_t len = derive_base64(password, hash, sizeof hash, false);
+    take(out, password, len);
 }
 
 void derive_relay(struct derive_relay *out, int64_t expiry, const char *stamp_secret,

@@ -46,8 +46,7 @@ static struct choice choose(struct portal_session *client, const struct resource
     struct portal_session *s;
     uint32_t same = 0, dice;
 
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (!serves(s, r))
             continue;
         c.online = true;
@@ -279,6 +278,15 @@ void portal_flows_forget(struct portal_session *client)
     struct pending *q;
     while ((q = TAILQ_FIRST(&client->pendings)))
         detach(q);
+}
+
+void portal_flows_cancel(struct portal *p, const struct resource *r)
+{
+    struct pending *q;
+    for (q = TAILQ_FIRST(&p->pendings); q; q = TAILQ_NEXT(q, order)) {
+        if (strcmp(q->resource.text, r->id.text) == 0)
+            detach(q);
+    }
 }
 
 void portal_flows_expire(struct portal *p)

@@ -21,6 +21,8 @@ void portal_flow_refuse(struct portal_session *client, const char *resource_id, 
 bool portal_flow_agree(struct portal_session *gateway, const char *ref);
 /* The client has gone: nobody is to get the answers. */
 void portal_flows_forget(struct portal_session *client);
+/* The resource is gone, or another one: what its gateways answer means nothing any more. */
+void portal_flows_cancel(struct portal *p, const struct resource *r);
 /* Gives up on gateways that did not answer. */
 void portal_flows_expire(struct portal *p);
 void portal_flows_fini(struct portal *p);

@@ -102,8 +102,7 @@ json_t *portal_grants_for(const struct portal *p, const struct device *peer)
 {
     json_t *list = json_array();
     const struct grant *g;
-    TAILQ_FOREACH(g, &peer->in, in)
-    {
+    for (g = TAILQ_FIRST(&peer->in); g; g = TAILQ_NEXT(g, in)) {
         if (g->expires_at > p->t.unix_seconds)
             json_array_append_new(
                 list, json_pack("{s:s, s:s, s:I}", "client_id", g->client->id.text, "resource_id",

@@ -40,7 +40,7 @@ static json_t *claims(const struct portal *p, const struct ingest *i, bool initi
     format_time(until, i->expires_at);
     json_t *c = json_pack(
         "{s:s, s:I, s:I, s:b, s:s, s:s, s:s}", "account_id", p->account_id.text, "iat",
-        (json_int_t)p->t.unix_seconds, "exp", (json_int_t)(i->expires_at + LIFETIME_S),
+        (json_int_t)p->t.unix_seconds, "exp", (json_int_t)i->expires_at + LIFETIME_S,
         "uploads_enabled", p->config->flow_uploads, "role", initiator ? "initiator" : "responder",
         "initiator_device_id", d->id.text, "responder_device_id", i->responder->id.text);
     set_text(c, "policy_authorization_id", i->authorization.text);

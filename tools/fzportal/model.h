@@ -73,6 +73,11 @@ struct resource {
 };
 
 TAILQ_HEAD(grants, grant);
+TAILQ_HEAD(pendings, pending);
+TAILQ_HEAD(resources, resource);
+TAILQ_HEAD(devices, device);
+TAILQ_HEAD(relays, relay);
+STAILQ_HEAD(frames, frame);
 
 /* A client, or a gateway, by its external id; the row of the real portal's database. */
 struct device {
@@ -160,12 +165,12 @@ struct portal_session {
     /* Which relays a device holds. */
     struct portal_id relays[PORTAL_RELAYS_PER_DEVICE];
     unsigned relays_n;
-    TAILQ_HEAD(, pending) pendings;
+    struct pendings pendings;
     /* Faults. */
     bool silent;     /* heartbeats are not answered */
     bool stall_join; /* joins are not */
     bool saw;        /* during a change: the resource, before it */
-    STAILQ_HEAD(, frame) queue;
+    struct frames queue;
     size_t queue_bytes, queue_frames;
     struct frame *sent;
 };
@@ -198,18 +203,18 @@ struct portal {
     struct policies for_all; /* policies of all resources */
     struct portal_config_dns dns;
 
-    TAILQ_HEAD(, resource) resources;
+    struct resources resources;
     struct table resources_by_id, resources_by_name;
-    TAILQ_HEAD(, device) devices;
+    struct devices devices;
     struct table devices_by_key, devices_by_id, devices_by_v4, devices_by_v6;
-    TAILQ_HEAD(, relay) relays;
+    struct relays relays;
     size_t relays_n;
     time_ns presence_at; /* TIME_NEVER: nothing to tell */
 
     struct sessions sessions, idle, idle_relays, ready;
     struct grants grants;
     struct table grants_by_key;
-    TAILQ_HEAD(, pending) pendings;
+    struct pendings pendings;
     struct table pendings_by_ref;
 
     struct table buckets; /* of the connect limit */

@@ -158,8 +158,7 @@ static const struct device *member_called(const struct portal *p, const struct r
                                           const char *name, size_t len)
 {
     const struct device *d;
-    TAILQ_FOREACH(d, &p->devices, order)
-    {
+    for (d = TAILQ_FIRST(&p->devices); d; d = TAILQ_NEXT(d, order)) {
         if (d->name && strlen(d->name) == len && strncasecmp(d->name, name, len) == 0 &&
             portal_device_is_member(d, &pool->c.members))
             return d;
@@ -207,12 +206,10 @@ void portal_pools_changed_by(struct portal *p, const struct device *d)
 {
     struct portal_session *s;
     struct resource *r;
-    TAILQ_FOREACH(r, &p->resources, order)
-    {
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order)) {
         if (r->c.kind != PORTAL_STATIC_POOL || !portal_device_is_member(d, &r->c.members))
             continue;
-        TAILQ_FOREACH(s, &p->sessions, order)
-        {
+        for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
             if (s->role == PORTAL_CLIENT && s->state == SESSION_JOINED &&
                 portal_resource_is_visible(p, s, r))
                 portal_session_push(s, "resource_created_or_updated",

@@ -14,8 +14,7 @@
 static struct relay *find(const struct portal *p, const char *id)
 {
     struct relay *r;
-    TAILQ_FOREACH(r, &p->relays, order)
-    {
+    for (r = TAILQ_FIRST(&p->relays); r; r = TAILQ_NEXT(r, order)) {
         if (strcmp(r->id.text, id) == 0)
             return r;
     }
@@ -39,13 +38,18 @@ static struct relay *add(struct portal *p, const char *secret)
     return r;
 }
 
+static void free_relay(struct relay *r)
+{
+    secure_wipe(r->secret, strlen(r->secret));
+    free(r->secret);
+    free(r);
+}
+
 static void drop(struct portal *p, struct relay *r)
 {
     TAILQ_REMOVE(&p->relays, r, order);
     p->relays_n--;
-    secure_wipe(r->secret, strlen(r->secret));
-    free(r->secret);
-    free(r);
+    free_relay(r);
 }
 
 void portal_relays_init(struct portal *p)
@@ -62,9 +66,11 @@ void portal_relays_init(struct portal *p)
 
 void portal_relays_fini(struct portal *p)
 {
-    struct relay *r;
-    while ((r = TAILQ_FIRST(&p->relays)))
-        drop(p, r);
+    struct relay *next;
+    for (struct relay *r = TAILQ_FIRST(&p->relays); r; r = next) {
+        next = TAILQ_NEXT(r, order);
+        free_relay(r);
+    }
 }
 
 /* ---- the channel ---- */
@@ -128,8 +134,7 @@ static bool fill(struct portal_session *s)
     for (int round = 0; round < 2; round++) {
         size_t i = 0;
         const struct relay *r;
-        TAILQ_FOREACH(r, &p->relays, order)
-        {
+        for (r = TAILQ_FIRST(&p->relays); r; r = TAILQ_NEXT(r, order)) {
             bool turn = (i++ < skip) == (round == 1);
             if (turn && s->relays_n < PORTAL_RELAYS_PER_DEVICE && !holds(s, r->id.text))
                 s->relays[s->relays_n++] = r->id;
@@ -212,8 +217,7 @@ void portal_relays_tell(struct portal *p)
     if (p->presence_at > p->t.now)
         return;
     p->presence_at = TIME_NEVER;
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (s->role == PORTAL_RELAY || s->state != SESSION_JOINED)
             continue;
         json_t *gone = forget_gone(s);

@@ -281,8 +281,7 @@ static json_t *devices_of(const struct portal *p, const struct resource *r)
     char v4[IP_PREFIX_TEXT_MAX], v6[IP_PREFIX_TEXT_MAX];
     json_t *list = json_array();
     const struct device *d;
-    TAILQ_FOREACH(d, &p->devices, order)
-    {
+    for (d = TAILQ_FIRST(&p->devices); d; d = TAILQ_NEXT(d, order)) {
         if (!portal_device_is_member(d, &r->c.members))
             continue;
         const struct ip_prefix four = {d->v4, 32}, six = {d->v6, 128};
@@ -376,8 +375,7 @@ json_t *portal_resources_for(struct portal *p, const struct portal_session *s)
 {
     json_t *list = json_array();
     struct resource *r;
-    TAILQ_FOREACH(r, &p->resources, order)
-    {
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order)) {
         if (portal_resource_is_visible(p, s, r))
             json_array_append_new(list, portal_resource_view(p, s, r));
     }

@@ -102,10 +102,9 @@ static void enqueue(struct portal_session *s, const char *topic, const char *eve
 {
     json_t *json = json_pack("{s:s, s:s, s:o, s:O?}", "topic", topic, "event", event, "payload",
                              payload, "ref", ref);
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = mem_check(json ? json_dumps(json, JSON_COMPACT) : NULL);
 
     json_decref(json);
-    mem_check(text);
     struct frame *f = mem_zalloc(1, sizeof *f);
     f->text = text;
     f->len = strlen(text);

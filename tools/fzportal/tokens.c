@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "platform/base/mem.h"
+#include "tools/fzportal/grants.h"
 #include "tools/fzportal/session.h"
 
 enum {
@@ -162,10 +163,13 @@ bool portal_token_at(const struct portal *p, size_t i, struct portal_token_info 
 void portal_tokens_expire(struct portal *p)
 {
     struct portal_session *s;
-    TAILQ_FOREACH(s, &p->sessions, order)
-    {
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
         if (!portal_token_is_valid(p, s->token))
             portal_session_disconnect(s, "token_expired");
+    }
+    for (size_t i = 0; i < p->config->tokens_n; i++) {
+        if (!portal_token_is_valid(p, &p->tokens[i]))
+            portal_grants_revoke(p, NULL, &p->tokens[i]);
     }
     portal_tokens_watch(p);
 }
