@@ -267,8 +267,9 @@ format-check: ## fail if `make format` would change anything
 	$(Q)$(FORMAT) --dry-run --Werror $(own_c)
 lint: | $(DEPS)/ready-check ## clang-tidy, cppcheck and gcc -fanalyzer
 	$(Q)TIDY='$(TIDY)' tools/check-lint.sh '$(ALL_CPPFLAGS) -std=gnu11' '$(PURE)' $(filter-out platform/windows/% tests/%,$(filter %.c,$(own_c)))
-demo: | $(DEPS)/ready-demo ## build, then show the tunnel against wireguard-go (root)
+demo: | $(DEPS)/ready-demo ## build, then show the client with a portal, and the tunnel against wireguard-go (root)
 	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo-portal.sh
 	$(Q)tools/demo.sh
 check: | $(DEPS)/ready-check ## everything above but lint and demo
 	$(Q)CLANG='$(CLANG)' tools/check-all.sh
