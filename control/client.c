@@ -95,30 +95,51 @@ static enum err tunnel_up(struct client *c, char *why, unsigned why_size)
     return err;
 }
 
-/* Also when the addresses have changed, which is rare: it is taken down and comes up with the new ones. */
+static enum err change_address(struct client *c, struct ip_addr *address, const struct ip_addr *to,
+                               char *why, unsigned why_size)
+{
+    struct ip_prefix from = host_prefix(address), wanted = host_prefix(to);
+    enum err err = ERR_OK;
+
+    if (!ip_addr_equal(address, to))
+        err = tunnel_readdress(c->tunnel, &from, &wanted, why, why_size);
+    *address = *to;
+    return err;
+}
+
+static void first_up(struct client *c)
+{
+    log_info("client", "%s", tunnel_summary(c->tunnel));
+    service_ready(tunnel_summary(c->tunnel));
+    if (c->options->exit_when_up)
+        stop(c, CLIENT_STOPPED, "");
+}
+
 static void set_addresses(struct client *c, const struct message_interface *m)
 {
-    char why[WHY_MAX], v4[IP_TEXT_MAX], v6[IP_TEXT_MAX];
+    char why[WHY_MAX] = "the tunnel does not start", v4[IP_TEXT_MAX], v6[IP_TEXT_MAX];
     bool first = !c->tunnel;
+    enum err err;
 
     if (!first && ip_addr_equal(&c->ipv4, &m->ipv4) && ip_addr_equal(&c->ipv6, &m->ipv6))
         return;
-    c->ipv4 = m->ipv4;
-    c->ipv6 = m->ipv6;
-    tunnel_free(c->tunnel);
-    c->tunnel = NULL;
-    snprintf(why, sizeof why, "the tunnel does not start");
-    if (tunnel_up(c, why, sizeof why) != ERR_OK) {
+    if (first) {
+        c->ipv4 = m->ipv4;
+        c->ipv6 = m->ipv6;
+        err = tunnel_up(c, why, sizeof why);
+    } else {
+        err = change_address(c, &c->ipv4, &m->ipv4, why, sizeof why);
+        if (err == ERR_OK)
+            err = change_address(c, &c->ipv6, &m->ipv6, why, sizeof why);
+    }
+    if (err != ERR_OK) {
         stop(c, CLIENT_FAILED, why);
         return;
     }
-    log_info("client", "%s", tunnel_summary(c->tunnel));
     log_info("client", "our addresses are %s and %s", ip_addr_format(&c->ipv4, v4, sizeof v4),
              ip_addr_format(&c->ipv6, v6, sizeof v6));
     if (first)
-        service_ready(tunnel_summary(c->tunnel));
-    if (c->options->exit_when_up)
-        stop(c, CLIENT_STOPPED, "");
+        first_up(c);
 }
 
 /* ---- what the portal says ---- */

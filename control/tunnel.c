@@ -174,6 +174,19 @@ static enum err host_configure(struct tunnel *t, const struct config *config, ui
     return err == ERR_OK ? host_default(t, config, table) : err;
 }
 
+enum err tunnel_readdress(struct tunnel *t, const struct ip_prefix *from,
+                          const struct ip_prefix *to, char *why, unsigned why_size)
+{
+    enum err err = tolerate_no_v6(t, to, routes_addr_add(t->host, to));
+
+    /* The new one first: a device without any address would lose more. */
+    if (err == ERR_OK)
+        err = tolerate_no_v6(t, from, routes_addr_del(t->host, from));
+    if (err != ERR_OK)
+        snprintf(why, why_size, "%s", routes_why(t->host));
+    return err;
+}
+
 /* ---- up ---- */
 
 static void on_overflow(void *arg)

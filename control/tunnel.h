@@ -55,6 +55,9 @@ void tunnel_apply_give(struct tunnel *t, struct device_update *update, tunnel_ap
 void tunnel_status(struct tunnel *t, struct device_status *out);
 /* Network change or SIGHUP: new sockets on the same port, source addresses asked anew. */
 enum err tunnel_roam(struct tunnel *t) MUST_USE;
+/* Another address of the device; where IPv6 is off, one of that family is left out. On failure `why` is one clear sentence. */
+enum err tunnel_readdress(struct tunnel *t, const struct ip_prefix *from,
+                          const struct ip_prefix *to, char *why, unsigned why_size) MUST_USE;
 /* Logs the non-zero counters of all workers at level info (SIGUSR1). */
 void tunnel_log_counters(const struct tunnel *t);
 

@@ -25,6 +25,8 @@ const char *routes_why(const struct routes *r);
 enum err routes_link_mtu(struct routes *r, uint32_t mtu) MUST_USE;
 enum err routes_link_up(struct routes *r) MUST_USE;
 enum err routes_addr_add(struct routes *r, const struct ip_prefix *addr) MUST_USE;
+/* One that is gone already is success. */
+enum err routes_addr_del(struct routes *r, const struct ip_prefix *addr) MUST_USE;
 /* A route through the TUN. table 0: main. Existing identical routes are success. */
 enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t table) MUST_USE;
 enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t table) MUST_USE;

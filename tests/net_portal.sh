@@ -146,8 +146,9 @@ client_says laptop 5 "signed in" 4
 
 say "the device's addresses change"
 ctl address device='device laptop' ipv4=100.64.9.9 >/dev/null
-eventually 5 grep -qx 100.64.9.9/32 <(addresses) || client_says laptop 1 "our addresses are 100.64.9.9"
-eventually 5 sh -c "ip -n $(ns c) address show dev $(tun laptop) | grep -q 100.64.9.9/32" || fail "the new address is not there: $(addresses)"
+client_says laptop 5 "our addresses are 100.64.9.9"
+[[ $(addresses) == "$(printf '%s\n' 100.64.9.9/32 "${before#*$'\n'}" | sort)" ]] || fail "the addresses are $(addresses), after $before"
+[[ $(grep -c ' is up: ' "$TMP/laptop.log") -eq 1 ]] || fail "the tunnel came up anew"
 
 say "a second client with the same token and id takes its place: 77"
 client_start second c "${api[@]}" FIREZONE_TOKEN=.client-laptop FIREZONE_ID=id-of-laptop

@@ -257,6 +257,25 @@ static void addresses_twice(void **state)
     rig_close(&rig);
 }
 
+static void addresses_change(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ip_prefix v4 = prefix("10.8.0.2/32"), v6 = prefix("fd08::2/128"),
+                     other = prefix("10.8.0.3/32"), bad = {.ip.family = ADDR_V4, .len = 40};
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    ok(rig.routes, routes_addr_add(rig.routes, &other));
+    ok(rig.routes, routes_addr_del(rig.routes, &v4));
+    ok(rig.routes, routes_addr_del(rig.routes, &v4));
+    ok(rig.routes, routes_addr_del(rig.routes, &v6));
+    assert_int_equal(routes_addr_del(rig.routes, &bad), ERR_INVALID);
+    expect_line("ip -o addr show dev rtun0", "inet 10.8.0.3/32");
+    expect_no_line("ip -o addr show dev rtun0", "10.8.0.2");
+    expect_no_line("ip -o addr show dev rtun0", "fd08::2");
+    rig_close(&rig);
+}
+
 static const struct {
     const char *prefix, *shown;
     uint32_t table;
@@ -653,6 +672,7 @@ int main(void)
         cmocka_unit_test(undone_without_the_device),
         cmocka_unit_test(mtu_and_up_are_idempotent),
         cmocka_unit_test(addresses_twice),
+        cmocka_unit_test(addresses_change),
         cmocka_unit_test(routes_come_and_go),
         cmocka_unit_test(deleted_routes_are_forgotten),
         cmocka_unit_test(foreign_routes_are_respected),

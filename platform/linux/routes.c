@@ -305,6 +305,35 @@ enum err routes_addr_add(struct routes *r, const struct ip_prefix *addr)
     return ERR_OK;
 }
 
+static bool same_prefix(const struct ip_prefix *a, const struct ip_prefix *b)
+{
+    return a->len == b->len && ip_addr_equal(&a->ip, &b->ip);
+}
+
+/* Nothing is to be undone for change `i` any more. */
+static void forget(struct routes *r, size_t i)
+{
+    r->changes_n--;
+    memmove(&r->changes[i], &r->changes[i + 1], (r->changes_n - i) * sizeof *r->changes);
+}
+
+enum err routes_addr_del(struct routes *r, const struct ip_prefix *addr)
+{
+    char text[IP_PREFIX_TEXT_MAX];
+    int e = prefix_ok(addr) ? change_addr(r, RTM_DELADDR, addr) : EINVAL;
+
+    if (e != 0 && !already_gone(e))
+        return fail(r, addr->ip.family, e, "cannot take the address %s from %s",
+                    ip_prefix_format(addr, text, sizeof text), r->name);
+    for (size_t i = r->changes_n; i-- > 0;) {
+        if (r->changes[i].kind == CHANGE_ADDR && same_prefix(&r->changes[i].u.addr, addr)) {
+            forget(r, i);
+            break;
+        }
+    }
+    return ERR_OK;
+}
+
 /* ---- routes ---- */
 
 enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t table)
@@ -338,12 +367,11 @@ static void forget_route(struct routes *r, const struct ip_prefix *dst, uint32_t
 {
     for (size_t i = r->changes_n; i-- > 0;) {
         const struct change *c = &r->changes[i];
-        if (c->kind != CHANGE_ROUTE || c->u.route.table != table ||
-            c->u.route.dst.len != dst->len || !ip_addr_equal(&c->u.route.dst.ip, &dst->ip))
-            continue;
-        r->changes_n--;
-        memmove(&r->changes[i], &r->changes[i + 1], (r->changes_n - i) * sizeof *r->changes);
-        return;
+        if (c->kind == CHANGE_ROUTE && c->u.route.table == table &&
+            same_prefix(&c->u.route.dst, dst)) {
+            forget(r, i);
+            return;
+        }
     }
 }
 
