@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "bench/micro.h"
-#include "control/json_memory.h"
 #include "control/portal/messages.h"
 #include "control/portal/phoenix.h"
 #include "control/resources.h"
+#include "control/wiped.h"
 #include "platform/base/mem.h"
 
 enum {
@@ -101,7 +101,7 @@ static void *open_state(const struct micro_case *c, unsigned *items)
 {
     struct state *s = mem_zalloc(1, sizeof *s);
 
-    json_memory_init(); /* as the client does */
+    wiped_json(); /* as the client does */
     s->again = c->kind == INIT_AGAIN;
     *items = 1;
     resources_init(&s->resources, on_change, s);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/json_memory.h"
 #include "control/names.h"
 #include "control/portal/messages.h"
 #include "control/portal/requests.h"
@@ -17,6 +16,7 @@
 #include "control/relays.h"
 #include "control/resources.h"
 #include "control/wg/noise.h"
+#include "control/wiped.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/random.h"
@@ -271,6 +271,41 @@ static void on_away(void *arg, const char *why, time_ns delay_ns)
 
 static const struct portal_io_events portal_events = {on_joined, on_message, on_away, on_ended};
 
+/* ---- resolvers ---- */
+
+/* Where our own DNS stub listens: a file that we left behind must not make us ask ourselves. Source: spec/platform.md 0. */
+static bool is_sentinel(const struct ip_addr *ip)
+{
+    static const struct ip_prefix ranges[] = {
+        {.ip = {.family = ADDR_V4, .bytes = {100, 100, 111}}, .len = 24},
+        {.ip = {.family = ADDR_V6,
+                .bytes = {0xfd, 0, 0x20, 0x21, 0x11, 0x11, 0x80, 0, 1, 0, 1, 0, 1, 0x11}},
+         .len = 120},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+        if (ip_prefix_contains(&ranges[i], ip))
+            return true;
+    }
+    return false;
+}
+
+/* The system's resolvers as they are now. Without any, the hosts file and literal addresses still work. */
+static unsigned capture_resolvers(struct sock_addr servers[RESOLVERS_MAX])
+{
+    char reason[WHY_MAX / 4];
+    unsigned n = 0, kept = 0;
+
+    if (resolvers_read(servers, &n, NULL, reason, sizeof reason) != ERR_OK) {
+        log_warn("client", "the system's resolvers cannot be read: %s", reason);
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!is_sentinel(&servers[i].ip))
+            servers[kept++] = servers[i];
+    }
+    return kept;
+}
+
 /* ---- signals ---- */
 
 static void on_stop(void *arg)
@@ -290,6 +325,7 @@ static void on_reset(void *arg)
 {
     struct client *c = arg;
     struct device_update update;
+    struct sock_addr servers[RESOLVERS_MAX];
 
     log_info("client", "SIGHUP: new sockets, a new key, a new connection to the portal");
     new_identity(c);
@@ -301,6 +337,8 @@ static void on_reset(void *arg)
         if (tunnel_roam(c->tunnel) != ERR_OK)
             log_error("client", "there are no new sockets");
     }
+    if (names_set_servers(c->names, servers, capture_resolvers(servers)) != ERR_OK)
+        log_error("client", "the system's resolvers cannot be used");
     portal_io_reset(c->portal, c->identity.public_key);
 }
 
@@ -330,15 +368,9 @@ static enum err add_signals(struct client *c)
 static enum err open_names(struct client *c, char *why, unsigned why_size)
 {
     struct sock_addr servers[RESOLVERS_MAX];
-    char reason[WHY_MAX / 4];
-    unsigned n = 0;
-    enum err err = resolvers_read(servers, &n, NULL, reason, sizeof reason);
+    unsigned n = capture_resolvers(servers);
+    enum err err = names_new(&c->names, c->loop, servers, n, CLIENT_MARK, "/etc/hosts");
 
-    if (err != ERR_OK) {
-        snprintf(why, why_size, "the system's resolvers cannot be read: %s", reason);
-        return err;
-    }
-    err = names_new(&c->names, c->loop, servers, n, CLIENT_MARK, "/etc/hosts");
     if (err != ERR_OK)
         snprintf(why, why_size, "the name resolver does not start: %s", err_text(err));
     return err;
@@ -400,7 +432,7 @@ enum client_end client_run(const struct client_options *o, char *why, unsigned w
 {
     struct client c = {.options = o, .end = CLIENT_STOPPED};
 
-    json_memory_init();
+    wiped_json();
     resources_init(&c.resources, on_resource, &c);
     relays_init(&c.relays, on_relay, &c);
     if (start(&c, c.why, sizeof c.why) != ERR_OK) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/wiped.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 
@@ -18,6 +19,7 @@ enum {
 
 struct lws_loop_fd {
     struct lws_loop *owner;
+    const struct lws *wsi;
     int fd;
     unsigned events;
 };
@@ -42,7 +44,7 @@ static struct lws_loop_fd *find(const struct lws_loop *s, int fd)
 }
 
 /* NULL: no memory, or more descriptors than the process should have. */
-static struct lws_loop_fd *add(struct lws_loop *s, int fd)
+static struct lws_loop_fd *add(struct lws_loop *s, const struct lws *wsi, int fd)
 {
     struct lws_loop_fd *f;
 
@@ -60,7 +62,7 @@ static struct lws_loop_fd *add(struct lws_loop *s, int fd)
     ASSERT(!s->fds[fd]);
     f = calloc(1, sizeof *f);
     if (f)
-        *f = (struct lws_loop_fd){.owner = s, .fd = fd, .events = LOOP_READ};
+        *f = (struct lws_loop_fd){.owner = s, .wsi = wsi, .fd = fd, .events = LOOP_READ};
     s->fds[fd] = f;
     return f;
 }
@@ -122,7 +124,7 @@ static int add_fd(struct lws *wsi)
 {
     struct lws_loop *s = of_wsi(wsi);
     int fd = lws_get_socket_fd(wsi);
-    struct lws_loop_fd *f = add(s, fd);
+    struct lws_loop_fd *f = add(s, wsi, fd);
 
     if (!f)
         return 1;
@@ -182,6 +184,13 @@ static void emit(int level, const char *line)
     log_debug("websockets", "%.*s", (int)len, line);
 }
 
+/* The token and keys go through its buffers. */
+static void *reallocate(void *block, size_t size, const char *what)
+{
+    (void)what;
+    return wiped_realloc(block, size);
+}
+
 /* ---- life ---- */
 
 enum err lws_loop_new(struct lws_loop **out, struct loop *l,
@@ -195,6 +204,7 @@ enum err lws_loop_new(struct lws_loop **out, struct loop *l,
     if (!s)
         return ERR_NO_MEMORY;
     lws_set_log_level(LLL_ERR | LLL_WARN, emit);
+    lws_set_allocator(reallocate);
     info.event_lib_custom = &event_lib;
     info.foreign_loops = loops;
     info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
@@ -233,6 +243,16 @@ void lws_loop_kick(struct lws_loop *s)
 {
     s->forced = 0;
     loop_timer_set(s->loop, &s->timer, loop_now(s->loop));
+}
+
+void lws_loop_forget(struct lws_loop *s, const struct lws *wsi)
+{
+    for (int i = 0; i < s->fds_n; i++) {
+        if (s->fds[i] && s->fds[i]->wsi == wsi) {
+            loop_del_fd(s->loop, i);
+            drop(s, s->fds[i]);
+        }
+    }
 }
 
 enum err lws_loop_replace(struct lws_loop *s, int fd, int connected)

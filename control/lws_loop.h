@@ -27,6 +27,12 @@ struct lws_context *lws_loop_context(struct lws_loop *s);
 /* After anything that was asked of libwebsockets but to write: what it wants to do about it happens from the loop. */
 void lws_loop_kick(struct lws_loop *s);
 
+/*
+ * In LWS_CALLBACK_WSI_DESTROY: whatever descriptor it had is not watched any more. libwebsockets closes one that it fails to
+ * connect without saying so.
+ */
+void lws_loop_forget(struct lws_loop *s, const struct lws *wsi);
+
 /* In LWS_CALLBACK_CONNECTING: `connected` takes the place of `fd`, which libwebsockets goes on using. ERR_IO: it cannot. */
 enum err lws_loop_replace(struct lws_loop *s, int fd, int connected) MUST_USE;
 

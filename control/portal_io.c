@@ -18,7 +18,8 @@
 
 enum {
     TARGET_MAX = 4096,
-    AUTHORIZATION_MAX = 8192
+    AUTHORIZATION_MAX = 8192,
+    TLS_NAME_MAX = 127
 };
 
 struct portal_io {
@@ -204,6 +205,7 @@ static void upgrade(struct portal_io *p, int fd, const struct sock_addr *to)
     };
     char addr[SOCK_ADDR_TEXT_MAX];
 
+    link_upgrading(&p->link, loop_now(p->loop), p->attempt);
     log_debug("portal", "connected to %s", sock_addr_format(to, addr, sizeof addr));
     if (websocket_open(&p->websocket, p->lws, &request, PHOENIX_FRAME_MAX, &websocket_events, p) !=
         ERR_OK)
@@ -295,15 +297,29 @@ static bool ca_usable(const char *ca_file)
     return usable;
 }
 
+/* libwebsockets cuts the name at which a certificate is looked at. */
+static bool name_usable(const struct url *url)
+{
+    return !url->tls || (!strchr(url->host, ':') && strlen(url->host) <= TLS_NAME_MAX);
+}
+
 static enum err open_lws(struct portal_io *p, char *why, unsigned why_size)
 {
     const struct lws_context_creation_info info = {
         .port = CONTEXT_PORT_NO_LISTEN,
         .protocols = websocket_protocols,
         .client_ssl_ca_filepath = p->options.ca_file,
+        .ssl_client_options_set = SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1,
         .max_http_header_data = AUTHORIZATION_MAX,
         .pt_serv_buf_size = TARGET_MAX + AUTHORIZATION_MAX + 4096,
     };
+    if (!name_usable(p->options.url)) {
+        snprintf(
+            why, why_size,
+            "the portal's URL: wss:// needs a host name of at most %d characters, no IPv6 address",
+            TLS_NAME_MAX);
+        return ERR_INVALID;
+    }
     if (p->options.ca_file && !ca_usable(p->options.ca_file)) {
         snprintf(why, why_size, "the CA file '%s' cannot be read, or holds no certificate (PEM)",
                  p->options.ca_file);

@@ -79,16 +79,33 @@ static bool same(const struct relay *a, const struct relay *b)
            a->expires_at == b->expires_at;
 }
 
+static void take_out(struct relays *s, struct relay *r)
+{
+    struct relay gone = *r;
+
+    *r = s->list[--s->n];
+    secure_wipe(&s->list[s->n], sizeof gone);
+    s->changed(s->arg, RELAY_REMOVED, &gone);
+    secure_wipe(&gone, sizeof gone);
+}
+
+/* One that the portal has not named again makes room. */
+static void make_room(struct relays *s, struct relay *list, unsigned n)
+{
+    for (unsigned i = 0; i < s->n; i++) {
+        if (!find(list, n, &s->list[i].id)) {
+            take_out(s, &s->list[i]);
+            return;
+        }
+    }
+}
+
 static void upsert(struct relays *s, const struct relay *new)
 {
     struct relay *r = find(s->list, s->n, &new->id);
 
     if (r && same(r, new))
         return;
-    if (!r && s->n == RELAYS_MAX) {
-        log_warn("portal", "a relay is left out: there are too many");
-        return;
-    }
     enum relay_change change = r ? RELAY_CHANGED : RELAY_ADDED;
     if (!r)
         r = &s->list[s->n++];
@@ -102,8 +119,11 @@ void relays_upsert(struct relays *s, const json_t *json)
     unsigned n = read_all(list, json);
 
     for (unsigned i = 0; i < n; i++) {
-        if (list[i].v4.ip.family != ADDR_NONE || list[i].v6.ip.family != ADDR_NONE)
-            upsert(s, &list[i]);
+        if (list[i].v4.ip.family == ADDR_NONE && list[i].v6.ip.family == ADDR_NONE)
+            continue;
+        if (s->n == RELAYS_MAX && !find(s->list, s->n, &list[i].id))
+            make_room(s, list, n);
+        upsert(s, &list[i]);
     }
     secure_wipe(list, sizeof list);
 }
@@ -112,19 +132,14 @@ void relays_remove(struct relays *s, const json_t *ids)
 {
     for (size_t i = 0; i < json_array_size(ids); i++) {
         struct fields f = {.failed = false};
-        struct relay *r, gone;
+        struct relay *r;
         struct uuid id;
         if (!message_uuid_at(&id, ids, i, &f)) {
             log_warn("portal", "%s", f.why);
             continue;
         }
         r = find(s->list, s->n, &id);
-        if (!r)
-            continue;
-        gone = *r;
-        *r = s->list[--s->n];
-        secure_wipe(&s->list[s->n], sizeof gone);
-        s->changed(s->arg, RELAY_REMOVED, &gone);
-        secure_wipe(&gone, sizeof gone);
+        if (r)
+            take_out(s, r);
     }
 }

@@ -43,8 +43,8 @@ void relays_init(struct relays *s, relay_changed changed, void *arg);
 void relays_fini(struct relays *s);
 
 /*
- * The elements of a `relays` list: both addresses of a relay are one relay, others stay. An element that is wrong, or one too many,
- * is skipped with a warning.
+ * The elements of a `relays` list: both addresses of a relay are one relay, others stay unless there is
+ * no room. An element that is wrong is skipped with a warning.
  */
 void relays_upsert(struct relays *s, const json_t *list);
 /* The ids of a `disconnected_ids` list. */

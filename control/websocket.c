@@ -9,13 +9,16 @@
 #include "platform/tcp.h"
 
 enum {
-    MESSAGE_KEPT_MAX = 65536 /* of the buffer, from one message to the next */
+    MESSAGE_KEPT_MAX = 65536, /* of the buffer, from one message to the next */
+    CLOSE_S = 2               /* for the closing frame to leave */
 };
 
 struct websocket {
     struct lws_loop *s;
-    struct lws *wsi; /* NULL: libwebsockets has let go of it */
+    struct lws *wsi; /* NULL: in websocket_open */
     int fd;          /* -1: given to libwebsockets */
+    bool gone;       /* libwebsockets let go of it in websocket_open, which frees it */
+    bool established, closing;
     const struct websocket_header *headers;
     unsigned headers_n;
     const struct websocket_events *events; /* NULL: nobody wants to hear any more */
@@ -66,15 +69,28 @@ static void tell_failed(struct websocket *w, const char *why)
     tell_closed(w, line);
 }
 
-static void response(struct websocket *w, struct lws *wsi)
+/* False: of a response to a request of whatever kind, this one has no body. */
+static bool has_body(struct lws *wsi, unsigned status)
+{
+    char length[32];
+
+    if (status == 204 || status == 304)
+        return false;
+    return lws_hdr_copy(wsi, length, sizeof length, WSI_TOKEN_HTTP_CONTENT_LENGTH) <= 0 ||
+           strtoull(length, NULL, 10) > 0;
+}
+
+/* Non-zero: there is nothing more to come. libwebsockets would keep a connection without a body open, and say nothing. */
+static int response(struct websocket *w, struct lws *wsi)
 {
     unsigned status = lws_http_client_http_response(wsi);
 
     if (status == 101)
-        return;
+        return 0;
     w->refused = status;
     if (lws_hdr_copy(wsi, w->retry_after, sizeof w->retry_after, WSI_TOKEN_HTTP_RETRY_AFTER) < 0)
         w->retry_after[0] = '\0';
+    return has_body(wsi, status) ? 0 : -1;
 }
 
 static int read_body(struct lws *wsi)
@@ -119,7 +135,8 @@ static bool append(struct websocket *w, const void *bytes, size_t len)
         w->message_size = size;
         w->message_len = had;
     }
-    memcpy(w->message + w->message_len, bytes, len);
+    if (len > 0)
+        memcpy(w->message + w->message_len, bytes, len);
     w->message_len += len;
     return true;
 }
@@ -133,7 +150,7 @@ static int receive(struct websocket *w, struct lws *wsi, const void *bytes, size
     if (lws_remaining_packet_payload(wsi) > 0 || !lws_is_final_fragment(wsi))
         return 0;
     if (w->events && !lws_frame_is_binary(wsi))
-        w->events->text(w->arg, w->message, w->message_len);
+        w->events->text(w->arg, w->message ? w->message : "", w->message_len);
     w->message_len = 0;
     if (w->message_size > MESSAGE_KEPT_MAX)
         drop_message(w);
@@ -155,13 +172,38 @@ static int send_next(struct websocket *w, struct lws *wsi)
     return sent < (int)len ? -1 : 0;
 }
 
-static void let_go(struct websocket *w)
+static void websocket_free(struct websocket *w)
 {
-    tell_closed(w, "the connection ended");
-    w->wsi = NULL;
+    if (w->fd >= 0)
+        tcp_close(w->fd);
     drop_message(w);
     free(w->frame);
     free(w);
+}
+
+static void let_go(struct websocket *w, const struct lws *wsi)
+{
+    lws_loop_forget(w->s, wsi);
+    tell_closed(w, "the connection ended");
+    if (w->wsi)
+        websocket_free(w);
+    else
+        w->gone = true;
+}
+
+static int say_goodbye(struct lws *wsi)
+{
+    lws_close_reason(wsi, LWS_CLOSE_STATUS_NORMAL, NULL, 0);
+    return -1;
+}
+
+/* The steps of an upgrade that nobody waits for any more; each of them would also take back the order to end. */
+static bool must_end(enum lws_callback_reasons reason)
+{
+    return reason == LWS_CALLBACK_CONNECTING ||
+           reason == LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER ||
+           reason == LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP ||
+           reason == LWS_CALLBACK_CLIENT_ESTABLISHED;
 }
 
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
@@ -171,6 +213,8 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
     if (!w)
         return lws_callback_http_dummy(wsi, reason, user, in, len);
+    if (w->closing && !w->established && must_end(reason))
+        return -1;
     switch (reason) {
     case LWS_CALLBACK_CONNECTING: {
         int fd = w->fd;
@@ -180,8 +224,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
         return append_headers(w, wsi, in, len);
     case LWS_CALLBACK_ESTABLISHED_CLIENT_HTTP:
-        response(w, wsi);
-        return 0;
+        return response(w, wsi);
     case LWS_CALLBACK_RECEIVE_CLIENT_HTTP:
         return read_body(wsi);
     case LWS_CALLBACK_RECEIVE_CLIENT_HTTP_READ:
@@ -192,6 +235,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         tell_failed(w, in);
         return 0;
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
+        w->established = true;
         if (w->events)
             w->events->opened(w->arg);
         lws_callback_on_writable(wsi);
@@ -199,12 +243,12 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_CLIENT_RECEIVE:
         return receive(w, wsi, in, len);
     case LWS_CALLBACK_CLIENT_WRITEABLE:
-        return w->events ? send_next(w, wsi) : -1;
+        return w->events ? send_next(w, wsi) : say_goodbye(wsi);
     case LWS_CALLBACK_CLIENT_CLOSED:
         tell_closed(w, "the portal closed the connection");
         return 0;
     case LWS_CALLBACK_WSI_DESTROY:
-        let_go(w);
+        let_go(w, wsi);
         return 0;
     default:
         return lws_callback_http_dummy(wsi, reason, user, in, len);
@@ -214,23 +258,39 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 const struct lws_protocols websocket_protocols[] = {{"", callback, 0, 4096, 0, NULL, 0},
                                                     LWS_PROTOCOL_LIST_TERM};
 
-enum err websocket_open(struct websocket **out, struct lws_loop *s,
-                        const struct websocket_request *r, size_t frame_max,
-                        const struct websocket_events *events, void *arg)
+/* No keep-alive of libwebsockets' own: the channel has its heartbeats, and not every proxy answers pings. */
+static const lws_retry_bo_t no_pings = {.secs_since_valid_ping = 0, .secs_since_valid_hangup = 0};
+
+static enum err connect_over(struct websocket *w, const struct websocket_request *r)
 {
-    struct websocket *w = calloc(1, sizeof *w);
-    char address[IP_TEXT_MAX];
+    char address[IP_TEXT_MAX], host[URL_HOST_MAX + 3];
     struct lws_client_connect_info info = {
-        .context = lws_loop_context(s),
+        .context = lws_loop_context(w->s),
         .address = ip_addr_format(&r->peer.ip, address, sizeof address),
         .port = r->peer.port,
-        .host = r->url->host,
+        .host = url_host_header(r->url, host, sizeof host),
         .path = r->target,
         .alpn = "http/1.1",
         .local_protocol_name = websocket_protocols[0].name,
         .ssl_connection = LCCSCF_HTTP_NO_FOLLOW_REDIRECT | (r->url->tls ? LCCSCF_USE_SSL : 0),
         .opaque_user_data = w,
+        .retry_and_idle_policy = &no_pings,
     };
+    struct lws *wsi = lws_client_connect_via_info(&info);
+
+    /* It may be gone although there is a result. */
+    if (!wsi || w->gone)
+        return ERR_IO;
+    w->wsi = wsi;
+    return ERR_OK;
+}
+
+enum err websocket_open(struct websocket **out, struct lws_loop *s,
+                        const struct websocket_request *r, size_t frame_max,
+                        const struct websocket_events *events, void *arg)
+{
+    struct websocket *w = calloc(1, sizeof *w);
+    enum err err;
 
     *out = NULL;
     if (w)
@@ -245,12 +305,13 @@ enum err websocket_open(struct websocket **out, struct lws_loop *s,
     w->headers = r->headers;
     w->headers_n = r->headers_n;
     w->frame_max = frame_max;
-    /* Without events nothing is reported of a failure in here, which the result tells. */
     w->arg = arg;
-    info.pwsi = &w->wsi;
-    struct lws *wsi = lws_client_connect_via_info(&info);
-    if (!wsi)
-        return ERR_IO; /* w is gone by LWS_CALLBACK_WSI_DESTROY */
+    /* Without events nothing is reported of a failure in here, which the result tells. */
+    err = connect_over(w, r);
+    if (err != ERR_OK) {
+        websocket_free(w);
+        return err;
+    }
     w->events = events;
     lws_loop_kick(s);
     *out = w;
@@ -268,6 +329,12 @@ void websocket_close(struct websocket *w)
     if (!w)
         return;
     w->events = NULL;
-    lws_set_timeout(w->wsi, PENDING_TIMEOUT_KILLED_BY_PARENT, LWS_TO_KILL_ASYNC);
+    w->closing = true;
+    if (w->established) {
+        lws_set_timeout(w->wsi, PENDING_TIMEOUT_CLOSE_SEND, CLOSE_S);
+        lws_callback_on_writable(w->wsi);
+    } else {
+        lws_set_timeout(w->wsi, PENDING_TIMEOUT_KILLED_BY_PARENT, LWS_TO_KILL_ASYNC);
+    }
     lws_loop_kick(w->s);
 }

@@ -389,7 +389,6 @@ static const char *const malformed[] = {
     "c10161",               /* a bit of an extension that was not agreed on */
     "817fffffffffffffffff", /* longer than anything */
     "8000",                 /* goes on with a message that never began */
-    "8981",                 /* masked, as only a client does, and cut */
 };
 
 static void test_malformed_frames(void **state)
@@ -400,8 +399,8 @@ static void test_malformed_frames(void **state)
 
     rig_begin(&r);
     for (unsigned i = 0; i < ARRAY_LEN(malformed); i++) {
-        snprintf(text, sizeof text,
-                 "{\"command\":\"raw\",\"all\":true,\"hex\":\"%s\",\"last\":true}", malformed[i]);
+        snprintf(text, sizeof text, "{\"command\":\"raw\",\"all\":true,\"hex\":\"%s\"}",
+                 malformed[i]);
         command(&r, text);
         expect_return(&r, "");
     }

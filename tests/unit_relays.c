@@ -115,7 +115,9 @@ static void test_too_many(void **state)
     relays_init(&s, on_change, &h);
     upsert(&s, text);
     assert_int_equal(s.n, RELAYS_MAX);
+    memset(&h, 0, sizeof h);
     upsert(&s, "[" TURN(ID_B, "192.0.2.1:1", "v") "]");
+    expect_heard(&h, "-00:4u +70:4v ");
     assert_int_equal(s.n, RELAYS_MAX);
     relays_fini(&s);
     for (unsigned i = 0; i < sizeof s.list; i++)

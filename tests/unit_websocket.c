@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <openssl/base64.h>
 #include <openssl/sha.h>
 #include <pthread.h>
@@ -37,6 +38,8 @@ struct part {
 struct server {
     int listener;
     bool upgrade;                 /* answers 101 first */
+    bool keep_open;               /* leaves it to the client to end the connection */
+    unsigned close_code;          /* of the client's closing frame */
     struct part parts[PARTS_MAX]; /* sent one after the other, with a pause between */
     char request[REQUEST_MAX];
     char received[256]; /* the frames of the client, unmasked, one after the other */
@@ -52,7 +55,7 @@ struct rig {
     bool opened, closed;
     unsigned refused;
     char retry_after[64], body[256], why[WEBSOCKET_WHY_MAX], text[256];
-    unsigned texts, to_send;
+    unsigned texts, texts_wanted, to_send;
 };
 
 static void pause_ms(long ms)
@@ -93,6 +96,8 @@ static void take_frames(struct server *s, const uint8_t *bytes, size_t len)
             for (size_t i = 0; i < n && s->received_len + 1 < sizeof s->received; i++)
                 s->received[s->received_len++] = (char)(bytes[6 + i] ^ bytes[2 + i % 4]);
         }
+        if ((bytes[0] & 0xf) == 8 && n >= 2)
+            s->close_code = (unsigned)(bytes[6] ^ bytes[2]) << 8 | (bytes[7] ^ bytes[3]);
         bytes += 6 + n;
         len -= 6 + n;
     }
@@ -115,7 +120,8 @@ static void *serve(void *arg)
         send_all(fd, s->parts[i].bytes, s->parts[i].len);
         pause_ms(20);
     }
-    shutdown(fd, SHUT_WR);
+    if (!s->keep_open)
+        shutdown(fd, SHUT_WR);
     while ((n = read(fd, bytes, sizeof bytes)) > 0)
         take_frames(s, bytes, (size_t)n);
     close(fd);
@@ -145,7 +151,8 @@ static void on_text(void *arg, const char *text, size_t len)
 {
     struct rig *r = arg;
     snprintf(r->text, sizeof r->text, "%.*s", (int)len, text);
-    r->texts++;
+    if (++r->texts == r->texts_wanted)
+        loop_stop(r->loop);
 }
 
 static bool on_next(void *arg, char *out, size_t *len, bool *more)
@@ -175,7 +182,7 @@ static void on_guard(void *arg)
     loop_stop(r->loop);
 }
 
-static struct sock_addr server_start(struct server *s)
+static struct sock_addr listen_at(struct server *s)
 {
     struct sock_addr a = {0};
     union addr_os name;
@@ -187,15 +194,21 @@ static struct sock_addr server_start(struct server *s)
     assert_int_equal(listen(s->listener, 4), 0);
     assert_int_equal(getsockname(s->listener, &name.sa, &len), 0);
     addr_os_from(&a, &name);
+    return a;
+}
+
+static struct sock_addr server_start(struct server *s)
+{
+    struct sock_addr a = listen_at(s);
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
     return a;
 }
 
 /* Runs until it is refused or closed, at most 10 s. */
-static struct rig run(struct server *s, unsigned to_send)
+static struct rig run_until(struct server *s, unsigned to_send, unsigned texts_wanted)
 {
     static const struct websocket_header headers[] = {{"x-authorization:", "Bearer secret"}};
-    struct rig r = {.to_send = to_send};
+    struct rig r = {.to_send = to_send, .texts_wanted = texts_wanted};
     char why[128];
     struct url url;
 
@@ -216,11 +229,20 @@ static struct rig run(struct server *s, unsigned to_send)
     assert_int_equal(loop_run(r.loop), ERR_OK);
     loop_timer_clear(r.loop, &r.guard);
     websocket_close(r.w);
+    if (s->keep_open) { /* what it still has to say */
+        loop_timer_set(r.loop, &r.guard, clock_now() + 200 * NS_PER_MS);
+        assert_int_equal(loop_run(r.loop), ERR_OK);
+    }
     lws_loop_free(r.s);
     loop_free(r.loop);
     pthread_join(s->thread, NULL);
     close(s->listener);
     return r;
+}
+
+static struct rig run(struct server *s, unsigned to_send)
+{
+    return run_until(s, to_send, 0);
 }
 
 static void test_messages(void **state)
@@ -246,7 +268,7 @@ static void test_messages(void **state)
 
 static void test_refused(void **state)
 {
-    static const struct {
+    static const struct refusal {
         struct part parts[3];
         unsigned status;
         const char *retry_after, *body;
@@ -268,15 +290,18 @@ static void test_refused(void **state)
     };
     (void)state;
 
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct server s = {0};
-        memcpy(s.parts, cases[i].parts, sizeof cases[i].parts);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        const struct refusal *c = &cases[i / 2];
+        struct server s = {.keep_open = i % 2 == 1};
+        if (s.keep_open && !strstr(c->parts[0].bytes, "Content-Length"))
+            continue; /* only the end of the connection is the end of the body */
+        memcpy(s.parts, c->parts, sizeof c->parts);
         struct rig r = run(&s, 1);
         assert_false(r.opened);
         assert_false(r.closed);
-        assert_int_equal(r.refused, cases[i].status);
-        assert_string_equal(r.retry_after, cases[i].retry_after);
-        assert_string_equal(r.body, cases[i].body);
+        assert_int_equal(r.refused, c->status);
+        assert_string_equal(r.retry_after, c->retry_after);
+        assert_string_equal(r.body, c->body);
     }
 }
 
@@ -305,11 +330,81 @@ static void test_broken(void **state)
     }
 }
 
+/* The client ends it: with a closing frame, code 1000. */
+static void test_goodbye(void **state)
+{
+    (void)state;
+    struct server s = {
+        .upgrade = true, .keep_open = true, .parts = {PART("\x81\x00"), PART("\x81\x05hello")}};
+    struct rig r = run_until(&s, 0, 2);
+
+    assert_int_equal(r.texts, 2);
+    assert_string_equal(r.text, "hello");
+    assert_int_equal(s.close_code, 1000);
+}
+
+static unsigned open_files(void)
+{
+    unsigned n = 0;
+    for (int fd = 0; fd < 256; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/*
+ * The peer is gone between the end of the race and the upgrade, and it is closed at each stage before it is open: nothing is left,
+ * and the next one works.
+ */
+static void test_never_open(void **state)
+{
+    (void)state;
+    struct rig r = {.to_send = 0};
+    char why[128];
+    struct url url;
+    unsigned before;
+    const struct lws_context_creation_info info = {.port = CONTEXT_PORT_NO_LISTEN,
+                                                   .protocols = websocket_protocols};
+
+    assert_int_equal(url_parse(&url, "ws://portal.test:8080", why, sizeof why), ERR_OK);
+    assert_int_equal(loop_new(&r.loop), ERR_OK);
+    assert_int_equal(lws_loop_new(&r.s, r.loop, &info), ERR_OK);
+    loop_timer_init(&r.guard, on_guard, &r);
+    before = open_files();
+    for (unsigned i = 0; i < 20; i++) {
+        struct server s = {.upgrade = true};
+        struct websocket_request request = {.url = &url, .target = "/", .peer = listen_at(&s)};
+        assert_int_equal(tcp_connect(&request.fd, &request.peer, 0, why, sizeof why), ERR_OK);
+        int fd = accept(s.listener, NULL, NULL);
+        assert_true(fd >= 0);
+        if (i % 2 == 0) { /* reset */
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+            close(fd);
+            pause_ms(5);
+        }
+        r.closed = false;
+        if (websocket_open(&r.w, r.s, &request, 1024, &events, &r) == ERR_OK && i % 4 != 0) {
+            websocket_close(r.w);
+            r.w = NULL;
+        }
+        loop_timer_set(r.loop, &r.guard, clock_now() + 20 * NS_PER_MS);
+        assert_int_equal(loop_run(r.loop), ERR_OK);
+        if (i % 2 != 0)
+            close(fd);
+        close(s.listener);
+        assert_null(r.w);
+        assert_int_equal(open_files(), before);
+    }
+    loop_timer_clear(r.loop, &r.guard);
+    lws_loop_free(r.s);
+    loop_free(r.loop);
+}
+
 int main(void)
 {
     lws_set_log_level(0, NULL);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_messages),
-                                       cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_broken)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_messages), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_broken), cmocka_unit_test(test_goodbye),
+        cmocka_unit_test(test_never_open)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,6 +159,12 @@ static void from_channel(struct link *l, time_ns now, struct link_event *out)
     }
 }
 
+void link_upgrading(struct link *l, time_ns now, uint32_t attempt)
+{
+    if (is_current(l, attempt))
+        l->attempted_at = now;
+}
+
 void link_connected(struct link *l, time_ns now, uint32_t attempt)
 {
     if (!is_current(l, attempt) || l->state != LINK_CONNECTING)

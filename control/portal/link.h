@@ -67,7 +67,7 @@ struct link {
     uint32_t attempt;
     time_ns until;        /* of waiting or connecting */
     time_ns not_before;   /* of the next attempt: what the portal wants */
-    time_ns attempted_at; /* the last one */
+    time_ns attempted_at; /* the last upgrade, or attempt at one */
     struct backoff backoff;
     struct phoenix channel; /* read only for others */
 };
@@ -80,6 +80,8 @@ void link_fini(struct link *l);
 time_ns link_poll_timeout(const struct link *l);
 void link_handle_timeout(struct link *l, time_ns now, struct link_event *out);
 
+/* The upgrade is about to be asked for: the portal counts from here. */
+void link_upgrading(struct link *l, time_ns now, uint32_t attempt);
 /* The upgrade succeeded. */
 void link_connected(struct link *l, time_ns now, uint32_t attempt);
 /* The portal answered the upgrade with something else. */

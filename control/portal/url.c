@@ -192,3 +192,9 @@ enum err url_target(char *out, size_t size, const struct url *base, const char *
     put(&w, 0);
     return w.len <= size ? ERR_OK : ERR_NO_SPACE;
 }
+
+const char *url_host_header(const struct url *url, char *out, size_t size)
+{
+    snprintf(out, size, strchr(url->host, ':') ? "[%s]" : "%s", url->host);
+    return out;
+}

@@ -22,8 +22,7 @@ enum {
 struct url {
     bool tls;
     uint16_t port;
-    char host[URL_HOST_MAX +
-              1]; /* a name, or an address: IPv6 without brackets, which the Host header needs */
+    char host[URL_HOST_MAX + 1]; /* a name, or an address: IPv6 without brackets */
     char path[URL_PATH_MAX +
               1]; /* begins with '/'; one at its end is removed unless there is nothing else */
 };
@@ -38,6 +37,9 @@ struct url_param {
  * wrong with it, without repeating it, as a URL may hold a password.
  */
 enum err url_parse(struct url *url, const char *text, char *why, size_t why_size) MUST_USE;
+
+/* What the Host header says: the host without a port, an IPv6 address in brackets. `out` has URL_HOST_MAX + 3 bytes; returns it. */
+const char *url_host_header(const struct url *url, char *out, size_t size);
 
 /*
  * The request target: the base path, `endpoint` ("client/v2/websocket") and the encoded parameters; the list ends with a name

@@ -16,7 +16,7 @@ static int set_int(int fd, int level, int option, int value)
     return setsockopt(fd, level, option, &value, sizeof value) == 0 ? 0 : errno;
 }
 
-/* A firewall or a router says EPERM and EACCES, too; another address may have better luck. */
+/* A firewall, a router or a policy for one family says EPERM and EACCES, too; another address may have better luck. */
 static enum err connect_failed(struct why why, int e)
 {
     return why_fail(why, e == EPERM || e == EACCES ? ERR_UNREACHABLE : err_from_errno(e), "%s",
@@ -33,7 +33,7 @@ static enum err begin(int fd, const struct sock_addr *to, uint32_t mark, struct 
     if (err != ERR_OK)
         return err;
     if ((e = set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1)) != 0)
-        return why_fail(why, err_from_errno(e), "cannot set up a TCP socket: %s", strerror(e));
+        return connect_failed(why, e);
     if (connect(fd, &name.sa, len) == 0 || errno == EINPROGRESS)
         return ERR_OK;
     return connect_failed(why, errno);
@@ -49,7 +49,7 @@ enum err tcp_connect(int *fd, const struct sock_addr *to, uint32_t mark, char *w
         return why_fail(w, ERR_INVALID, "no address");
     int s = socket(addr_os_family(to->ip.family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s < 0)
-        return why_fail(w, err_from_errno(errno), "%s", strerror(errno));
+        return connect_failed(w, errno);
     enum err err = begin(s, to, mark, w);
     if (err == ERR_OK)
         *fd = s;
