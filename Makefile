@@ -214,6 +214,7 @@ $(O)/tests/%$(EXE): $(O)/obj/tests/%.o $(archives) | $(DEPS)/ready-check
 
 # ---- tests; tools/run-tests.sh takes command lines, BUILD and DEPS are for the net tests ----
 RUN = tools/run-tests.sh -l $(O)/log
+JOBS ?= $(shell nproc)
 export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= suppressions=$(abspath tests/tsan.supp):second_deadlock_stack=1
@@ -221,7 +222,7 @@ export TSAN_OPTIONS ?= suppressions=$(abspath tests/tsan.supp):second_deadlock_s
 no_aslr := $(if $(filter thread memory,$(SAN)),$(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || echo setarch -R))
 
 unit: unit-build ## unit and differential tests
-	$(Q)$(RUN) -s unit-$(variant) $(foreach t,$(unit_run),'$(no_aslr) $(O)/tests/$(t)')
+	$(Q)$(RUN) -j $(JOBS) -s unit-$(variant) $(foreach t,$(unit_run),'$(no_aslr) $(O)/tests/$(t)')
 unit-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=address unit
 unit-tsan: ## the same with ThreadSanitizer
@@ -236,9 +237,9 @@ fuzz: ## a short run of each fuzzer (FUZZ_SECONDS each), and a replay of the cor
 corpus = $(wildcard tests/corpus/$(1))
 fuzz-run: fuzz-build
 	$(Q)mkdir -p $(fuzz_names:fuzz_%=$(O)/corpus/%) $(O)/log
-	$(Q)$(RUN) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
+	$(Q)$(RUN) -j $(JOBS) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
 fuzz-replay: fuzz-build
-	$(Q)$(RUN) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
+	$(Q)$(RUN) -j $(JOBS) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
 # Waits for real time nearly all the while, so it runs beside the others.
 net_long := $(wildcard tests/net_rekey.sh tests/net_portal_long.sh)
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)

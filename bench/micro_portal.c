@@ -29,6 +29,9 @@ struct state {
     struct phoenix channel;
     struct resources resources;
     size_t changes;
+    bool done; /* by `work` */
+    json_malloc_t malloc_before;
+    json_free_t free_before;
     char *frame;
     size_t frame_len;
 };
@@ -101,6 +104,7 @@ static void *open_state(const struct micro_case *c, unsigned *items)
 {
     struct state *s = mem_zalloc(1, sizeof *s);
 
+    json_get_alloc_funcs(&s->malloc_before, &s->free_before);
     wiped_json(); /* as the client does */
     s->again = c->kind == INIT_AGAIN;
     *items = 1;
@@ -122,6 +126,7 @@ static void work(void *state)
         m.kind == MESSAGE_INIT)
         resources_replace(&s->resources, m.resources);
     phoenix_event_release(&event);
+    s->done = true;
 }
 
 static void prepare(void *state)
@@ -132,12 +137,13 @@ static void prepare(void *state)
     else if (s->resources.n == 0)
         work(s);
     s->changes = 0;
+    s->done = false;
 }
 
 static bool check(void *state)
 {
     struct state *s = state;
-    return s->resources.n == RESOURCES && s->changes == (s->again ? 0 : RESOURCES);
+    return s->done && s->resources.n == RESOURCES && s->changes == (s->again ? 0 : RESOURCES);
 }
 
 static void close_state(void *state)
@@ -145,6 +151,7 @@ static void close_state(void *state)
     struct state *s = state;
     resources_fini(&s->resources);
     phoenix_fini(&s->channel);
+    json_set_alloc_funcs(s->malloc_before, s->free_before);
     free(s->frame);
     free(s);
 }

@@ -35,6 +35,7 @@ static void list_all(struct micro_list *l)
     micro_ring_cases(l, cpus);
     micro_handed_cases(l, cpus);
     micro_source_cases(l);
+    micro_portal_cases(l);
     micro_source_thread_cases(l, 2, cpus);
 }
 
