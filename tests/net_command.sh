@@ -263,6 +263,10 @@ for line in "X-Authorization: Bearer $SECRET" "User-Agent: Test/7.1.0 headless-c
 done
 grep -qF "external_id=25746dc26c1cc478780348a72316d3f4c2869a29b2a4836b38bc2ad3c3d69e8c&name=box+7" "$TMP/request" ||
     fail "the portal was told something else: $(cat "$TMP/request")"
+for proxy in http_proxy https_proxy all_proxy socks_proxy; do
+    rejected 77 "$proxy=user:word@127.0.0.1:9" # where nobody listens
+done
+! grep -qiE '^(CONNECT |Proxy-)' "$TMP/request" || fail "a proxy was asked: $(cat "$TMP/request")"
 rejected 1 FIREZONE_COMPAT_EXIT=1
 rejected 77 FIREZONE_COMPAT_EXIT=false
 rm "$TMP/request"
