@@ -176,12 +176,20 @@ static void log_without_effect(const struct options *o)
         log_warn(MODULE, "--flow-logs: this client records no flows");
 }
 
+/* Of a run the log has to tell why it ended; --check only answers. */
+static int failed(const struct options *o, const char *why)
+{
+    if (!o->check)
+        log_error(MODULE, "%s", why);
+    return report_failure("%s", why);
+}
+
 static int run(const struct options *o, const struct client_options *c)
 {
     char why[REPORT_WHY_MAX] = "";
 
     if (!process_may_configure_network())
-        return report_failure(PROCESS_NETWORK_HINT);
+        return failed(o, PROCESS_NETWORK_HINT);
     switch (client_run(c, why, sizeof why)) {
     case CLIENT_STOPPED:
         return EXIT_SUCCESS;
@@ -204,13 +212,13 @@ int standalone_main(const struct options *o, struct secret *token)
     if (o->raise_buffers)
         udp_raise_limits();
     if (find_facts(&facts, o, why, sizeof why) != ERR_OK)
-        return report_failure("%s", why);
+        return failed(o, why);
     if (!token->text &&
         token_load(token, o->token_path ? o->token_path : paths_token(), why, sizeof why) != ERR_OK)
-        return report_failure("%s", why);
+        return failed(o, why);
     fill(&client, o, &facts, token);
     if (check(&client, why, sizeof why) != ERR_OK)
-        return report_failure("%s", why);
+        return failed(o, why);
     if (o->check)
         return report_text("the configuration is valid\n");
     return run(o, &client);

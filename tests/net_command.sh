@@ -268,6 +268,17 @@ for proxy in http_proxy https_proxy all_proxy socks_proxy; do
 done
 ! grep -qiE '^(CONNECT |Proxy-)' "$TMP/request" || fail "a proxy was asked: $(cat "$TMP/request")"
 rejected 1 FIREZONE_COMPAT_EXIT=1
+rm -rf "$TMP/lib/logs"
+rejected 77 LOG_DIR=/var/lib/logs
+logged() { # TEXT: in one line of the log file, as an error
+    [[ $(grep -c " ERROR .*$1" "$TMP/lib/logs/firezone-headless-client.latest") -eq 1 ]] ||
+        fail "the log file does not tell the end: $(cat "$TMP/lib/logs/firezone-headless-client.latest")"
+}
+logged "client: .*token"
+check 1 "cannot be read, or holds no certificate" LOG_DIR=/var/lib/logs FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/hosts "$CLIENT"
+logged "certificate"
+check 1 "there is no token" LOG_DIR=/var/lib/logs "$CLIENT"
+logged "main: there is no token"
 rejected 77 FIREZONE_COMPAT_EXIT=false
 rm "$TMP/request"
 rejected 77 FIREZONE_ID=7cc8d8a2-6f2b-4f0c-9c0e-3f9a4b2f6a11
