@@ -95,9 +95,15 @@ enum err file_write(const char *path, const void *bytes, size_t len, unsigned fl
     return err;
 }
 
-enum err file_share(const char *path)
+enum err file_share(int file)
 {
-    return chmod(path, MODE_SHARED) == 0 ? ERR_OK : err_from_errno(errno);
+    struct stat st;
+
+    if (fstat(file, &st) != 0)
+        return err_from_errno(errno);
+    if (st.st_nlink > 1)
+        return ERR_INVALID;
+    return fchmod(file, MODE_SHARED) == 0 ? ERR_OK : err_from_errno(errno);
 }
 
 /* All folders of the first `len` bytes. */
@@ -129,8 +135,14 @@ enum err file_make_shared_folder(const char *path, char *why, unsigned why_size)
 {
     enum err err = make_folders(path, strlen(path), why, why_size);
 
-    if (err == ERR_OK && chmod(path, MODE_FOLDER_SHARED) != 0)
+    if (err != ERR_OK)
+        return err;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return failed(why, why_size);
+    if (fchmod(fd, MODE_FOLDER_SHARED) != 0)
         err = failed(why, why_size);
+    close(fd);
     return err;
 }
 
