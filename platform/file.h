@@ -39,9 +39,16 @@ enum file_flags {
     FILE_REPLACE = 2 /* what has this name; else that is ERR_EXISTS */
 };
 
-/* The whole file or nothing, also after a loss of power. flags: of enum file_flags. On failure `why` is as above. */
+/*
+ * The whole file or nothing, also after a loss of power. flags: of enum file_flags. On failure `why` is as above. A secret one has
+ * the name PATH.new until it is complete; a process that is killed meanwhile leaves that to file_forget_unfinished or the next
+ * file_write. No other signal ends the process before it is gone.
+ */
 enum err file_write(const char *path, const void *bytes, size_t len, unsigned flags, char *why,
                     unsigned why_size) MUST_USE;
+
+/* Removes what a file_write of a secret to this path has left behind. */
+void file_forget_unfinished(const char *path);
 
 /* Folders that are missing, down to that of a file: for all to enter. */
 enum err file_make_folder_of(const char *path, char *why, unsigned why_size) MUST_USE;

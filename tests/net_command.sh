@@ -217,7 +217,9 @@ check 1 "cannot remove $TOKEN_FILE: Permission denied" "${NOBODY[@]}" "$CLIENT" 
 echo " YES" >"$TMP/typed"
 INPUT=$TMP/typed check 0 "$TOKEN_FILE is removed" "$CLIENT" sign-out
 [[ ! -e $TOKEN ]] || fail "the token is still there"
+printf half >"$TOKEN.new" # of a sign-in that was killed
 check 0 "there is no $TOKEN_FILE" "$CLIENT" sign-out
+[[ ! -e $TOKEN.new ]] || fail "a part of a token is still there"
 file 600 0:0 "$SECRET"
 check 0 "is removed" "$CLIENT" sign-out --force
 [[ ! -e $TOKEN ]] || fail "the token is still there"
