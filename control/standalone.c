@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/ca_file.h"
 #include "control/client.h"
 #include "control/device_id.h"
 #include "control/dmi.h"
@@ -22,7 +23,6 @@
 #define MODULE "main"
 
 enum {
-    CA_FILE_MAX = 4 << 20,
     TARGET_MAX = 4096
 };
 
@@ -150,21 +150,11 @@ static enum err check_url(const struct client_options *c)
 
 static enum err check(const struct client_options *c, char *why, unsigned why_size)
 {
-    struct file_content content;
-    char reason[128];
-
     if (check_url(c) != ERR_OK) {
         snprintf(why, why_size, "the URL to log in with is too long");
         return ERR_NO_SPACE;
     }
-    if (!c->ca_file)
-        return ERR_OK;
-    enum err err = file_read(&content, c->ca_file, CA_FILE_MAX, reason, sizeof reason);
-    if (err == ERR_OK)
-        file_content_wipe(&content);
-    else
-        snprintf(why, why_size, "the certificates in %s: %s", c->ca_file, reason);
-    return err;
+    return c->ca_file ? ca_file_check(c->ca_file, why, why_size) : ERR_OK;
 }
 
 static void log_without_effect(const struct options *o)

@@ -11,7 +11,7 @@
 #define TOKEN_VARIABLE "FIREZONE_TOKEN" /* of the environment, and the name of the credential */
 
 enum {
-    TOKEN_MAX = 64 << 10
+    TOKEN_MAX = 8 << 10 /* it travels in a header */
 };
 
 /*

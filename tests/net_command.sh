@@ -11,7 +11,7 @@
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
 rig_begin 90
-need unshare setpriv mount socat
+need unshare setpriv mount socat openssl
 
 require_impl ours
 ns_add a
@@ -86,7 +86,12 @@ check 1 "the token file /nowhere: No such file" FIREZONE_TOKEN= "$CLIENT" --chec
 check 1 '$FIREZONE_TOKEN: it has characters' FIREZONE_TOKEN="$SECRET"$'\e' "$CLIENT" --check
 check 1 '$FIREZONE_TOKEN: it is empty' FIREZONE_TOKEN=" " "$CLIENT" --check
 check 1 "the certificates in /nowhere: No such file" FIREZONE_TOKEN="$SECRET" "$CLIENT" --check --ca-file /nowhere
-check 0 "is valid" FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/hosts "$CLIENT" --check
+check 1 "the certificates in /etc/hosts: it holds none (PEM)" FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/hosts "$CLIENT" --check
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/key.pem" -out "$TMP/etc/ca.pem" -days 1 \
+    -subj "/CN=test CA" 2>"$TMP/openssl" || fail "openssl makes no certificate: $(cat "$TMP/openssl")"
+chmod 644 "$TMP/etc/ca.pem"
+check 0 "is valid" FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/ca.pem "$CLIENT" --check
+check 1 '$FIREZONE_TOKEN: it is larger than 8 KiB' FIREZONE_TOKEN="$(head -c 8193 /dev/zero | tr '\0' a)" "$CLIENT" --check
 for asked in FIREZONE_NO_TELEMETRY=false FIREZONE_METRICS=otel-collector OTLP_GRPC_ENDPOINT=localhost:4317; do
     check 0 "${asked%%=*}: this client measures nothing and sends nothing" FIREZONE_TOKEN="$SECRET" "$asked" "$CLIENT" --check
 done
@@ -159,10 +164,10 @@ file 600 0:0 $'\n \n'
 check 1 "$TOKEN_FILE: it is empty" "$CLIENT" --check
 file 600 0:0 "$SECRET"$'\x01'
 check 1 "$TOKEN_FILE: it has characters that no token has" "$CLIENT" --check
-file 600 0:0 "$(head -c 65536 /dev/zero | tr '\0' a)"
+file 600 0:0 "$(head -c 8192 /dev/zero | tr '\0' a)"
 check 0 "is valid" "$CLIENT" --check
-file 600 0:0 "$(head -c 65537 /dev/zero | tr '\0' a)"
-check 1 "$TOKEN_FILE: it is larger than 64 KiB" "$CLIENT" --check
+file 600 0:0 "$(head -c 8193 /dev/zero | tr '\0' a)"
+check 1 "$TOKEN_FILE: it is larger than 8 KiB" "$CLIENT" --check
 file 600 0:0 "$SECRET"
 mv "$TOKEN" "$TOKEN.real"
 ln -s token.real "$TOKEN"
@@ -277,11 +282,14 @@ logged() { # TEXT: in one line of the log file, as an error
         fail "the log file does not tell the end: $(cat "$TMP/lib/logs/firezone-headless-client.latest")"
 }
 logged "client: .*token"
-check 1 "cannot be read, or holds no certificate" LOG_DIR=/var/lib/logs FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/hosts "$CLIENT"
-logged "certificate"
+check 1 "the certificates in /etc/hosts: it holds none" LOG_DIR=/var/lib/logs FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/hosts "$CLIENT"
+logged "main: the certificates in"
 check 1 "there is no token" LOG_DIR=/var/lib/logs "$CLIENT"
 logged "main: there is no token"
 rejected 77 FIREZONE_COMPAT_EXIT=false
+check 77 "firezone-headless-client: " FIREZONE_TOKEN="$(head -c 8192 /dev/zero | tr '\0' a)" "$CLIENT" --api-url ws://127.0.0.1:8081/ --tun "$(tun c)" \
+    ${FZ_OPTIONS:-}
+grep -qE '^[Xx]-[Aa]uthorization: Bearer a{8192}$' "$TMP/request" || fail "the longest token does not reach the portal"
 rm "$TMP/request"
 rejected 77 FIREZONE_ID=7cc8d8a2-6f2b-4f0c-9c0e-3f9a4b2f6a11
 grep -qF "external_id=daac79fd0567c694cbcca8a20f092e029fe430f1dfe046ebf3b6c0e909c92c1f&" "$TMP/request" ||

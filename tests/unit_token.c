@@ -157,7 +157,7 @@ static void test_size(void **state)
     secret_free(&token);
     write_file("large", text, TOKEN_MAX + 1, 0600);
     assert_int_equal(token_load(&token, in_folder("large"), why, sizeof why), ERR_INVALID);
-    assert_non_null(strstr(why, "it is larger than 64 KiB"));
+    assert_non_null(strstr(why, "it is larger than 8 KiB"));
 }
 
 /* What the service manager keeps for us may belong to another user and be a link; nothing else is better for its name. */
