@@ -203,8 +203,7 @@ int standalone_main(const struct options *o, struct secret *token)
         udp_raise_limits();
     if (find_facts(&facts, o, why, sizeof why) != ERR_OK)
         return failed(o, why);
-    if (!token->text &&
-        token_load(token, o->token_path ? o->token_path : paths_token(), why, sizeof why) != ERR_OK)
+    if (!token->text && token_load(token, o->token_path, why, sizeof why) != ERR_OK)
         return failed(o, why);
     fill(&client, o, &facts, token);
     if (check(&client, why, sizeof why) != ERR_OK)

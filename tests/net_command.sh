@@ -190,6 +190,8 @@ chown 65534:65534 "$TMP/etc/credentials/FIREZONE_TOKEN"
 check 1 "there is no token" "$CLIENT" --check
 check 0 "is valid" CREDENTIALS_DIRECTORY=/etc/credentials "$CLIENT" --check
 check 0 "is valid" CREDENTIALS_DIRECTORY=/etc/credentials "${NOBODY[@]}" "$CLIENT" --check
+check 1 "the token file /nowhere: No such file" CREDENTIALS_DIRECTORY=/etc/credentials "$CLIENT" --check --token-path /nowhere
+check 1 "the token file /nowhere: No such file" CREDENTIALS_DIRECTORY=/etc/credentials FIREZONE_TOKEN_PATH=/nowhere "$CLIENT" --check
 mv "$TMP/etc/credentials/FIREZONE_TOKEN" "$TMP/etc/credentials/other"
 ln -s other "$TMP/etc/credentials/link"
 check 0 "is valid" CREDENTIALS_DIRECTORY=/etc/credentials/ "$CLIENT" --check --token-path /etc/credentials/link
