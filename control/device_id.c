@@ -100,7 +100,8 @@ static enum err from_machine(char *out, char *why, unsigned why_size)
         snprintf(why, why_size, "the machine has no id: %s", reason);
         return err;
     }
-    if (content.len == 0 || strncmp(content.bytes, unset, sizeof unset - 1) == 0) {
+    if (strspn(content.bytes, " \t\r\n") == content.len ||
+        strncmp(content.bytes, unset, sizeof unset - 1) == 0) {
         snprintf(why, why_size, "the machine has no id yet");
         err = ERR_NOT_FOUND;
     } else {

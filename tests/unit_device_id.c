@@ -126,7 +126,7 @@ static void test_derived(void **state)
 
 static void test_generated(void **state)
 {
-    static const char *const none[] = {NULL, "", "uninitialized\n"};
+    static const char *const none[] = {NULL, "", "\n", " \t\r\n \n", "uninitialized\n"};
 
     (void)state;
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
