@@ -101,7 +101,8 @@ run FIREZONE_TOKEN="$SECRET" FIREZONE_NO_TELEMETRY=true "$CLIENT" --check
 say "the log: filter, format, file"
 check 2 "--log-level: " "$CLIENT" --log-level loud --check
 check 2 "RUST_LOG: " RUST_LOG=main=loud "$CLIENT" --check
-check 2 "FIREZONE_LOG: " RUST_LOG=info FIREZONE_LOG=loud "$CLIENT" --check
+check 2 "FIREZONE_LOG: " FIREZONE_LOG=loud "$CLIENT" --check
+check 2 "RUST_LOG: " RUST_LOG=loud FIREZONE_LOG=info "$CLIENT" --check
 run FIREZONE_TOKEN="$SECRET" FIREZONE_METRICS=stdout RUST_LOG=main=warn "$CLIENT" --check
 [[ $CODE -eq 0 && $(cat "$TMP/out") == *"is valid" ]] || fail "main=warn: $(cat "$TMP/out")"
 check 0 '"level":"INFO"' FIREZONE_TOKEN="$SECRET" FIREZONE_METRICS=stdout "$CLIENT" --log-format json --check
