@@ -58,6 +58,8 @@ const char options_help_program[] =
     "                             (default) or resolve\n"
     "      --no-steering          no BPF programs that spread packets over workers\n"
     "      --no-offload           no segmentation offloads\n"
+    "Its sockets' buffers have as many bytes as FIREZONE_UDP_SEND_BUFFER_SIZE and\n"
+    "FIREZONE_UDP_RECV_BUFFER_SIZE say (default: 2 and 16 MiB).\n"
     "\n"
     "For tests and development:\n"
     "  -u, --api-url URL          the portal, FIREZONE_API_URL\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options before the command, with their variables. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/duration.h"
@@ -38,6 +39,7 @@ static enum err set_dns(struct options *o, const char *by, const char *value, co
 
     if (err == ERR_OK)
         o->dns = (enum options_dns)i;
+    o->dns_asked = by;
     return err;
 }
 
@@ -82,6 +84,31 @@ static enum err set_log_filter(struct options *o, const char *by, const char *va
     o->log_filter = value;
     o->log_filter_by = by;
     return ERR_OK;
+}
+
+static enum err set_bytes(uint32_t *out, const char *by, const char *value, const struct why *why)
+{
+    size_t n = strlen(value);
+    unsigned long bytes =
+        n <= 10 && strspn(value, "0123456789") == n ? strtoul(value, NULL, 10) : 0;
+
+    *out = (uint32_t)bytes;
+    if (bytes < 1 || bytes > OPTIONS_UDP_BYTES_MAX)
+        return options_fail_value(why, by, value, "not a number of bytes from 1 to 1073741824");
+    return ERR_OK;
+}
+_Static_assert(OPTIONS_UDP_BYTES_MAX == 1073741824, "the message says how many there may be");
+
+static enum err set_send_bytes(struct options *o, const char *by, const char *value,
+                               const struct why *why)
+{
+    return set_bytes(&o->udp_send_bytes, by, value, why);
+}
+
+static enum err set_recv_bytes(struct options *o, const char *by, const char *value,
+                               const struct why *why)
+{
+    return set_bytes(&o->udp_recv_bytes, by, value, why);
 }
 
 /* What would be measured or sent is not there; the values are those that others accept. */
@@ -133,6 +160,8 @@ const struct setting options_program[] = {
     {SETTING_ON, 0, "--inc-buf", "FIREZONE_INC_BUF", AT(raise_buffers)},
     {SETTING_PARSED, 0, "--metrics", "FIREZONE_METRICS", .set = set_metrics},
     {SETTING_PARSED, 0, "--otlp-grpc-endpoint", "OTLP_GRPC_ENDPOINT", .set = set_otlp},
+    {SETTING_PARSED, 0, NULL, "FIREZONE_UDP_SEND_BUFFER_SIZE", .set = set_send_bytes},
+    {SETTING_PARSED, 0, NULL, "FIREZONE_UDP_RECV_BUFFER_SIZE", .set = set_recv_bytes},
     {SETTING_ON, 0, NULL, "FIREZONE_COMPAT_EXIT", AT(compat_exit)},
     {.kind = SETTING_END},
 };

@@ -162,6 +162,10 @@ static void log_without_effect(const struct options *o)
     if (o->telemetry_asked)
         log_info(MODULE, "%s: this client measures nothing and sends nothing of the kind",
                  o->telemetry_asked);
+    if (o->dns_asked)
+        log_warn(MODULE, "%s: it has no effect yet, names are resolved as before", o->dns_asked);
+    if (o->internet_resource)
+        log_warn(MODULE, "--activate-internet-resource: it has no effect yet");
     if (o->flow_logs)
         log_warn(MODULE, "--flow-logs: this client records no flows");
 }
