@@ -193,6 +193,45 @@ static void refusals(void **state)
     log_file_close(NULL);
 }
 
+/* Two at a time, and a name that something else has: each gets a file of its own. */
+static void names_are_not_shared(void **state)
+{
+    (void)state;
+    char name[256];
+    time_t now;
+    struct tm tm;
+    struct log_file *f;
+
+    wait_for_next_second();
+    now = time(NULL);
+    for (int i = 0; i < 3; i++) { /* what may be neither followed, nor waited for, nor written */
+        time_t at = now + i;
+        gmtime_r(&at, &tm);
+        strftime(name, sizeof name, BASE ".%Y-%m-%d-%H-%M-%S.log", &tm);
+        if (i == 0)
+            assert_int_equal(symlink("elsewhere", path_of(name)), 0);
+        else if (i == 1)
+            assert_int_equal(mkfifo(path_of(name), 0600), 0);
+        else
+            close(open(path_of(name), O_CREAT | O_WRONLY, 0644));
+    }
+    for (int i = 0; i < 2; i++) {
+        f = open_in(folder, LOG_FILE_CAP);
+        log_info("test", "run %d.", i);
+        log_file_close(f);
+    }
+    assert_int_not_equal(access(path_of("elsewhere"), F_OK), 0);
+    struct names names = names_in(folder);
+    assert_int_equal(names.n, 5);
+    assert_string_equal(names.at[2], name);
+    assert_string_equal(content(path_of(names.at[2])), "");
+    for (int i = 0; i < 2; i++) {
+        char words[32];
+        snprintf(words, sizeof words, "test: run %d.\n", i);
+        assert_non_null(strstr(content(path_of(names.at[3 + i])), words));
+    }
+}
+
 /* Something of the link's name that is no link is not ours; a link to elsewhere is, but not what it leads to. */
 static void link_is_replaced_only_if_it_is_one(void **state)
 {
@@ -380,6 +419,7 @@ int main(void)
         TEST(killed), /* before this process has had threads */
         TEST(name_mode_and_order),
         TEST(refusals),
+        TEST(names_are_not_shared),
         TEST(link_is_replaced_only_if_it_is_one),
         TEST(deleted_files_are_replaced),
         TEST(large_files_are_followed),

@@ -53,7 +53,7 @@ void log_dir_close(struct log_dir *d)
     (void)d;
 }
 
-enum err log_dir_append_to(struct log_dir *d, const char *name, const char *latest)
+enum err log_dir_new_file(struct log_dir *d, const char *name, const char *latest)
 {
     assert_string_equal(latest, "base.latest");
     assert_memory_equal(name, "base.20", 7);
