@@ -220,6 +220,8 @@ static void clean_up(struct log_file *f)
         files[i].name = entries[i].name;
         files[i].size = entries[i].size;
         files[i].mtime_ns = entries[i].mtime_ns;
+        files[i].stays =
+            strcmp(entries[i].name, f->name) == 0; /* however long it has been silent */
     }
     /* in place of each that could not be deleted another one may go */
     while (log_cleanup_plan(files, n, f->cap, wall_ns()) == ERR_OK && !remove_doomed(f, files, n))
