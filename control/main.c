@@ -4,6 +4,7 @@
  * from then on the log tells. Exit code: 0 after a requested stop, 2 for wrong usage, 77 for a rejected token, else 1.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "control/log_file.h"
 #include "control/options.h"
@@ -43,7 +44,7 @@ static int set_up_log(const struct options *o, struct log_file **file)
 {
     char why[REPORT_WHY_MAX];
 
-    log_set_format(o->log_format);
+    log_set_output(STDERR_FILENO, o->log_format);
     log_set_level(o->log_level);
     if (o->log_filter && set_filter(o->log_filter, why, sizeof why) != ERR_OK) {
         report_failure("%s: %s", o->log_filter_by, why);

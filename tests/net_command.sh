@@ -251,6 +251,19 @@ kill -TERM "$client"
 finish "$client" 5 || fail "SIGTERM: exit code $?: $(cat "$TMP/client.log")"
 ! grep -qF what-nobody-may-see "$TMP/client.log" || fail "the log has the token"
 
+say "nobody reads the log: the client goes on, and ends when it is told to"
+mkfifo "$TMP/full"
+exec 8<>"$TMP/full"
+timeout 1 cat /dev/zero >&8 || true
+spawn stalled a "$TMP/isolated" sh -c 'exec "$@" >"$0" 2>&1' "$TMP/full" env -i PATH="$PATH" FIREZONE_TOKEN="$SECRET" "$CLIENT" \
+    --api-url ws://192.0.2.1:8080 --tun "$(tun c)" --log-level debug ${FZ_OPTIONS:-}
+client=$SPAWNED
+eventually 5 is_client || fail "the client did not start"
+sleep 2
+kill -TERM "$client"
+finish "$client" 5 || fail "SIGTERM: exit code $?"
+exec 8>&-
+
 say "a rejected token: what the portal was told, and the exit code"
 cat >"$TMP/portal" <<'PORTAL'
 #!/bin/sh
