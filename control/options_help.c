@@ -38,7 +38,7 @@ const char options_help_program[] =
     "                             all traffic through the tunnel if that is allowed,\n"
     "                             FIREZONE_ACTIVATE_INTERNET_RESOURCE\n"
     "\n"
-    "The log:\n"
+    "The log, on the standard output:\n"
     "      --log-level FILTER     error, warn, info, debug, trace or off, or a list\n"
     "                             of TARGET=LEVEL; RUST_LOG or FIREZONE_LOG\n"
     "                             (default: info)\n"

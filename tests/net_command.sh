@@ -293,6 +293,12 @@ for proxy in http_proxy https_proxy all_proxy socks_proxy; do
     rejected 77 "$proxy=user:word@127.0.0.1:9" # where nobody listens
 done
 ! grep -qiE '^(CONNECT |Proxy-)' "$TMP/request" || fail "a proxy was asked: $(cat "$TMP/request")"
+CODE=0
+in_ns a "$TMP/isolated" env -i PATH="$PATH" FIREZONE_TOKEN="$SECRET" "$CLIENT" --api-url ws://127.0.0.1:8081/ --tun "$(tun c)" \
+    ${FZ_OPTIONS:-} >"$TMP/out" 2>"$TMP/err" || CODE=$?
+[[ $CODE -eq 77 && $(wc -l <"$TMP/err") -eq 1 && $(cat "$TMP/err") == "firezone-headless-client: "* ]] ||
+    fail "stderr has other than one line: $(cat "$TMP/err")"
+grep -q ' ERROR client: ' "$TMP/out" || fail "the log is not on stdout: $(cat "$TMP/out")"
 rejected 1 FIREZONE_COMPAT_EXIT=1
 rm -rf "$TMP/lib/logs"
 rejected 77 LOG_DIR=/var/lib/logs
