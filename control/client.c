@@ -48,11 +48,14 @@ struct client {
     char why[WHY_MAX];
 };
 
+/* The first reason counts. */
 static void stop(struct client *c, enum client_end end, const char *why)
 {
     if (c->end == CLIENT_STOPPED) {
         c->end = end;
         snprintf(c->why, sizeof c->why, "%s", why);
+        if (end != CLIENT_STOPPED)
+            log_error("client", "%s", c->why);
     }
     loop_stop(c->loop);
 }
@@ -437,6 +440,7 @@ enum client_end client_run(const struct client_options *o, char *why, unsigned w
     relays_init(&c.relays, on_relay, &c);
     if (start(&c, c.why, sizeof c.why) != ERR_OK) {
         c.end = CLIENT_FAILED;
+        log_error("client", "%s", c.why);
     } else {
         enum err err = loop_run(c.loop);
         if (err != ERR_OK)

@@ -35,8 +35,8 @@ enum client_end {
 };
 
 /*
- * Runs until a signal or a failure ends it, and takes everything down. why: one clear sentence. The caller has hardened the
- * process; no thread may exist yet.
+ * Runs until a signal or a failure ends it, and takes everything down. why: one clear sentence, which is in the log as well. The
+ * caller has hardened the process; no thread may exist yet but that of the log.
  */
 enum client_end client_run(const struct client_options *o, char *why, unsigned why_size) MUST_USE;
 

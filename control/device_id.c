@@ -52,12 +52,12 @@ void device_id_random_uuid(char *out)
              u[15]);
 }
 
-/* ERR_NOT_FOUND: there is no file, which needs no explanation. */
-static enum err from_file(char *out, const char *path, char *why, unsigned why_size)
+/* The file has its rights only if it holds an id. */
+static enum err from_open_file(char *out, int file, const char *path, char *why, unsigned why_size)
 {
     struct file_content content;
     char reason[REASON_MAX];
-    enum err err = file_read(&content, path, FILE_MAX, reason, sizeof reason);
+    enum err err = file_read_open(&content, file, FILE_MAX, reason, sizeof reason);
 
     if (err != ERR_OK) {
         snprintf(why, why_size, "%s: %s", path, reason);
@@ -67,8 +67,24 @@ static enum err from_file(char *out, const char *path, char *why, unsigned why_s
     file_content_wipe(&content);
     if (err != ERR_OK)
         snprintf(why, why_size, "%s: it is not of the form {\"id\":\"...\"}", path);
-    else if (file_share(path) != ERR_OK)
+    else if (file_share(file) != ERR_OK)
         log_debug(MODULE, "the rights of %s are left as they are", path);
+    return err;
+}
+
+/* ERR_NOT_FOUND: there is no file, which needs no explanation. */
+static enum err from_file(char *out, const char *path, char *why, unsigned why_size)
+{
+    char reason[REASON_MAX];
+    int file;
+    enum err err = file_open(&file, path, reason, sizeof reason);
+
+    if (err != ERR_OK) {
+        snprintf(why, why_size, "%s: %s", path, reason);
+        return err;
+    }
+    err = from_open_file(out, file, path, why, why_size);
+    file_close(file);
     return err;
 }
 
@@ -84,7 +100,8 @@ static enum err from_machine(char *out, char *why, unsigned why_size)
         snprintf(why, why_size, "the machine has no id: %s", reason);
         return err;
     }
-    if (content.len == 0 || strncmp(content.bytes, unset, sizeof unset - 1) == 0) {
+    if (strspn(content.bytes, " \t\r\n") == content.len ||
+        strncmp(content.bytes, unset, sizeof unset - 1) == 0) {
         snprintf(why, why_size, "the machine has no id yet");
         err = ERR_NOT_FOUND;
     } else {

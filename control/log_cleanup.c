@@ -5,11 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* "0" stands for a digit. */
+static bool has_shape(const char *text, const char *shape)
+{
+    size_t i = 0;
+
+    while (shape[i] && (shape[i] == '0' ? text[i] >= '0' && text[i] <= '9' : text[i] == shape[i]))
+        i++;
+    return shape[i] == '\0' && text[i] == '\0';
+}
+
 bool log_cleanup_counts(const char *name)
 {
-    static const char suffix[] = ".log";
-    size_t n = strlen(name);
-    return n >= sizeof suffix && strcmp(name + n - (sizeof suffix - 1), suffix) == 0;
+    static const char *const programs[] = {"firezone-headless-client", "firezone-gateway",
+                                           "tunnel-service", "gui-client"};
+
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+        size_t n = strlen(programs[i]);
+        if (strncmp(name, programs[i], n) == 0)
+            return has_shape(name + n, ".0000-00-00-00-00-00.log");
+    }
+    return false;
 }
 
 /* Files of the same age by folder and name, so that the plan does not depend on the order of a folder. */

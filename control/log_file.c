@@ -22,6 +22,7 @@
 #define MODULE "log_file"
 
 enum {
+    NAMES_TRIED = 60,
     RESERVED_LINES = 8, /* for what the thread says when the queue is full */
     STOP_ROUNDS =
         3 /* that it writes after the stop: the lines, what was lost, and what that says */
@@ -50,6 +51,7 @@ struct log_file {
     struct batch writing;
     struct log_dir *dir;
     char base[LOG_FILE_BASE_MAX + 1], name[LOG_DIR_NAME_SIZE];
+    uint64_t named_s;     /* when the file got its name; seconds since 1970 */
     uint64_t cap, failed; /* failed: lines since the file could last be written */
     time_ns cleanup_at;
     bool failing, within_line; /* within_line: of the last line only a part has arrived */
@@ -79,40 +81,49 @@ static void take_line(void *arg, const char *line, size_t len)
 
 /* The file */
 
-static void name_now(const struct log_file *f, char out[LOG_DIR_NAME_SIZE])
+static uint64_t wall_s(void)
 {
-    char stamp[32];
-    struct tm tm;
     uint64_t seconds;
     uint32_t nanoseconds;
 
     clock_wall(&seconds, &nanoseconds);
+    return seconds;
+}
+
+static void name_at(const struct log_file *f, char out[LOG_DIR_NAME_SIZE], uint64_t seconds)
+{
+    char stamp[32];
+    struct tm tm;
+
     gmtime_r(&(time_t){(time_t)seconds}, &tm);
     strftime(stamp, sizeof stamp, "%Y-%m-%d-%H-%M-%S", &tm);
     snprintf(out, LOG_DIR_NAME_SIZE, "%s.%s.log", f->base, stamp);
 }
 
+/* Another process may have begun its file in the same second: then the name is that of the next. */
 static enum err next_file(struct log_file *f)
 {
     char name[LOG_DIR_NAME_SIZE], latest[LOG_FILE_BASE_MAX + 16];
+    uint64_t seconds = wall_s();
+    enum err err = ERR_EXISTS;
 
-    name_now(f, name);
     snprintf(latest, sizeof latest, "%s.latest", f->base);
-    enum err err = log_dir_append_to(f->dir, name, latest);
+    for (int i = 0; i < NAMES_TRIED && err == ERR_EXISTS; i++) {
+        name_at(f, name, seconds + (uint64_t)i);
+        err = log_dir_new_file(f->dir, name, latest);
+    }
     if (err != ERR_OK)
         return err;
     memcpy(f->name, name, sizeof name);
+    f->named_s = seconds;
     f->within_line = false;
     return ERR_OK;
 }
 
-/* Within one second there is no other name, so the file may become larger. */
+/* At most once in a second, so the file may become larger. */
 static void follow_large(struct log_file *f)
 {
-    char name[LOG_DIR_NAME_SIZE];
-
-    name_now(f, name);
-    if (strcmp(name, f->name) == 0 || next_file(f) != ERR_OK)
+    if (wall_s() == f->named_s || next_file(f) != ERR_OK)
         return;
     f->cleanup_at = 0;
 }
@@ -209,6 +220,8 @@ static void clean_up(struct log_file *f)
         files[i].name = entries[i].name;
         files[i].size = entries[i].size;
         files[i].mtime_ns = entries[i].mtime_ns;
+        files[i].stays =
+            strcmp(entries[i].name, f->name) == 0; /* however long it has been silent */
     }
     /* in place of each that could not be deleted another one may go */
     while (log_cleanup_plan(files, n, f->cap, wall_ns()) == ERR_OK && !remove_doomed(f, files, n))

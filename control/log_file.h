@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log file of a run, `<folder>/<base>.<YYYY-MM-DD-HH-MM-SS>.log` (UTC), with a link `<base>.latest` to it. While it is
+ * The log file of a run, `<folder>/<base>.<YYYY-MM-DD-HH-MM-SS>.log` (UTC; that of a later second if somebody has the name
+ * already), with a link `<base>.latest` to it. While it is
  * open every line of the log is also written here, by a thread of its own: whoever logs waits neither for the disk nor for
  * the thread. What the disk does not take, or what does not fit into the queue, is lost and counted; the log says so.
  *

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * firezone-headless-client: from the command line to the command. Errors up to the start of a tunnel are one line on stderr;
- * from then on the log tells. Exit code: 0 after a requested stop, 2 for wrong usage, 77 for a rejected token, else 1.
+ * firezone-headless-client: from the command line to the command. What makes it fail is one line on stderr. All else is in the
+ * log, which is on stdout where the portal's other clients have it, and on stderr for `wireguard`. Exit code: 0 after a requested stop, 2 for wrong usage, 77 for a rejected token, else 1.
  */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "control/log_file.h"
 #include "control/options.h"
@@ -43,7 +44,7 @@ static int set_up_log(const struct options *o, struct log_file **file)
 {
     char why[REPORT_WHY_MAX];
 
-    log_set_format(o->log_format);
+    log_set_output(o->action == OPTIONS_RUN ? STDOUT_FILENO : STDERR_FILENO, o->log_format);
     log_set_level(o->log_level);
     if (o->log_filter && set_filter(o->log_filter, why, sizeof why) != ERR_OK) {
         report_failure("%s: %s", o->log_filter_by, why);

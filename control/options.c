@@ -113,6 +113,14 @@ static const char *next_word(struct parse *p)
     return p->next < p->in->argc ? p->in->argv[p->next++] : NULL;
 }
 
+/* A word of its own: one that begins with a dash was meant as a flag. NULL: there is none for a value. */
+static const char *next_value(struct parse *p)
+{
+    const char *word = p->next < p->in->argc ? p->in->argv[p->next] : NULL;
+
+    return word && (word[0] != '-' || word[1] == '\0') ? next_word(p) : NULL;
+}
+
 static enum err take_long(struct parse *p, const struct level *level, const char *arg,
                           const struct setting **taken)
 {
@@ -126,13 +134,13 @@ static enum err take_long(struct parse *p, const struct level *level, const char
         return options_fail(&p->why, "unknown option '%.*s'", (int)len, arg);
     if (value && !takes_value(s))
         return options_fail(&p->why, "option '%s' takes no value", s->name);
-    if (!value && takes_value(s) && !(value = next_word(p)))
+    if (!value && takes_value(s) && !(value = next_value(p)))
         return options_fail(&p->why, "option '%s' needs a value", s->name);
     *taken = s;
     return apply(p, s, s->name, value);
 }
 
-/* The next letter of a word such as "-hV" or "-cFILE". */
+/* The next letter of a word such as "-hV", "-cFILE" or "-c=FILE". */
 static enum err take_letter(struct parse *p, const struct level *level,
                             const struct setting **taken)
 {
@@ -143,7 +151,7 @@ static enum err take_letter(struct parse *p, const struct level *level,
     if (!s)
         return options_fail(&p->why, "unknown option '-%c'", letter);
     if (takes_value(s)) {
-        value = *p->letters ? p->letters : next_word(p);
+        value = *p->letters ? p->letters + (*p->letters == '=') : next_value(p);
         p->letters = "";
         if (!value)
             return options_fail(&p->why, "option '-%c' needs a value", letter);

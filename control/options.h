@@ -8,6 +8,7 @@
 #define FZ_CONTROL_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "control/portal/url.h"
 #include "engine/engine.h"
@@ -23,6 +24,7 @@
 
 enum {
     OPTIONS_WORKERS_MAX = 64,
+    OPTIONS_UDP_BYTES_MAX = 1 << 30,
     OPTIONS_NAME_MAX = 255 /* of --firezone-name: what the portal stores */
 };
 
@@ -54,6 +56,7 @@ struct options {
     enum crypt_backend crypto;
     enum engine_helpers helpers;
     bool source_resolve, steering, offloads;
+    uint32_t udp_send_bytes, udp_recv_bytes; /* of socket buffers; 0: the default */
 
     /* The log. */
     enum log_level log_level; /* of `wireguard` */
@@ -71,6 +74,7 @@ struct options {
     const char *firezone_name; /* NULL: the host's name */
     time_ns max_partition_ns;  /* TIME_NEVER: no limit */
     enum options_dns dns;
+    const char *dns_asked; /* the flag or variable that gave it; NULL: the default */
     bool check, exit_when_up, internet_resource, raise_buffers, flow_logs;
     bool compat_exit;            /* a rejected token ends with the same code as any failure */
     const char *telemetry_asked; /* the flag or variable that asks for some; NULL: none */

@@ -125,5 +125,7 @@ void options_tunnel(struct tunnel_options *out, const struct options *o)
         .source_resolve = o->source_resolve,
         .steering = o->steering,
         .offloads = o->offloads,
+        .udp_send_bytes = o->udp_send_bytes,
+        .udp_recv_bytes = o->udp_recv_bytes,
     };
 }

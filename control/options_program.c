@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The options before the command, with their variables. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/duration.h"
@@ -38,6 +39,7 @@ static enum err set_dns(struct options *o, const char *by, const char *value, co
 
     if (err == ERR_OK)
         o->dns = (enum options_dns)i;
+    o->dns_asked = by;
     return err;
 }
 
@@ -84,6 +86,31 @@ static enum err set_log_filter(struct options *o, const char *by, const char *va
     return ERR_OK;
 }
 
+static enum err set_bytes(uint32_t *out, const char *by, const char *value, const struct why *why)
+{
+    size_t n = strlen(value);
+    unsigned long bytes =
+        n <= 10 && strspn(value, "0123456789") == n ? strtoul(value, NULL, 10) : 0;
+
+    *out = (uint32_t)bytes;
+    if (bytes < 1 || bytes > OPTIONS_UDP_BYTES_MAX)
+        return options_fail_value(why, by, value, "not a number of bytes from 1 to 1073741824");
+    return ERR_OK;
+}
+_Static_assert(OPTIONS_UDP_BYTES_MAX == 1073741824, "the message says how many there may be");
+
+static enum err set_send_bytes(struct options *o, const char *by, const char *value,
+                               const struct why *why)
+{
+    return set_bytes(&o->udp_send_bytes, by, value, why);
+}
+
+static enum err set_recv_bytes(struct options *o, const char *by, const char *value,
+                               const struct why *why)
+{
+    return set_bytes(&o->udp_recv_bytes, by, value, why);
+}
+
 /* What would be measured or sent is not there; the values are those that others accept. */
 static enum err set_metrics(struct options *o, const char *by, const char *value,
                             const struct why *why)
@@ -117,13 +144,13 @@ const struct setting options_program[] = {
     {SETTING_PARSED, 'i', "--firezone-id", "FIREZONE_ID", .set = set_id},
     {SETTING_PARSED, 0, "--firezone-name", "FIREZONE_NAME", .set = set_name},
     {SETTING_PARSED, 0, "--dns-control", "FIREZONE_DNS_CONTROL", .set = set_dns},
-    {SETTING_PARSED, 'm', "--max-partition-time", "FIREZONE_MAX_PARTITION_TIME",
-     "MAX_PARTITION_TIME", .set = set_max_partition},
+    {SETTING_PARSED, 'm', "--max-partition-time", "MAX_PARTITION_TIME",
+     "FIREZONE_MAX_PARTITION_TIME", .set = set_max_partition},
     {SETTING_ON, 0, "--activate-internet-resource", "FIREZONE_ACTIVATE_INTERNET_RESOURCE",
      AT(internet_resource)},
     {SETTING_TEXT, 0, "--ca-file", "FIREZONE_CA_FILE", AT(ca_file)},
     {SETTING_TEXT, 'l', "--log-dir", "LOG_DIR", AT(log_dir)},
-    {SETTING_PARSED, 0, "--log-level", "FIREZONE_LOG", "RUST_LOG", .set = set_log_filter},
+    {SETTING_PARSED, 0, "--log-level", "RUST_LOG", "FIREZONE_LOG", .set = set_log_filter},
     {SETTING_PARSED, 0, "--log-format", "FIREZONE_LOG_FORMAT", .set = set_log_format},
     {SETTING_ON, 0, "--flow-logs", "FIREZONE_FLOW_LOGS", AT(flow_logs)},
     {SETTING_ON, 0, "--no-telemetry", "FIREZONE_NO_TELEMETRY", AT(no_telemetry)},
@@ -133,6 +160,8 @@ const struct setting options_program[] = {
     {SETTING_ON, 0, "--inc-buf", "FIREZONE_INC_BUF", AT(raise_buffers)},
     {SETTING_PARSED, 0, "--metrics", "FIREZONE_METRICS", .set = set_metrics},
     {SETTING_PARSED, 0, "--otlp-grpc-endpoint", "OTLP_GRPC_ENDPOINT", .set = set_otlp},
+    {SETTING_PARSED, 0, NULL, "FIREZONE_UDP_SEND_BUFFER_SIZE", .set = set_send_bytes},
+    {SETTING_PARSED, 0, NULL, "FIREZONE_UDP_RECV_BUFFER_SIZE", .set = set_recv_bytes},
     {SETTING_ON, 0, NULL, "FIREZONE_COMPAT_EXIT", AT(compat_exit)},
     {.kind = SETTING_END},
 };

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/portal_io.h"
 
-#include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/ca_file.h"
 #include "control/dial.h"
 #include "control/lws_loop.h"
 #include "control/portal/link.h"
+#include "control/token.h"
 #include "control/websocket.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
@@ -18,7 +18,7 @@
 
 enum {
     TARGET_MAX = 4096,
-    AUTHORIZATION_MAX = 8192,
+    AUTHORIZATION_MAX = TOKEN_MAX + 16, /* behind "Bearer " */
     TLS_NAME_MAX = 127
 };
 
@@ -286,17 +286,6 @@ static enum err prepare(struct portal_io *p, const uint8_t public_key[KEY_LEN], 
     return ERR_OK;
 }
 
-/* libwebsockets would go on without a file that it cannot read. */
-static bool ca_usable(const char *ca_file)
-{
-    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
-    bool usable = ctx && SSL_CTX_load_verify_locations(ctx, ca_file, NULL) == 1;
-
-    SSL_CTX_free(ctx);
-    ERR_clear_error();
-    return usable;
-}
-
 /* libwebsockets cuts the name at which a certificate is looked at. */
 static bool name_usable(const struct url *url)
 {
@@ -320,12 +309,14 @@ static enum err open_lws(struct portal_io *p, char *why, unsigned why_size)
             TLS_NAME_MAX);
         return ERR_INVALID;
     }
-    if (p->options.ca_file && !ca_usable(p->options.ca_file)) {
-        snprintf(why, why_size, "the CA file '%s' cannot be read, or holds no certificate (PEM)",
-                 p->options.ca_file);
-        return ERR_INVALID;
-    }
-    enum err err = lws_loop_new(&p->lws, p->loop, &info);
+    enum err err = ERR_OK;
+
+    /* libwebsockets would go on without a file that it cannot read. */
+    if (p->options.ca_file)
+        err = ca_file_check(p->options.ca_file, why, why_size);
+    if (err != ERR_OK)
+        return err;
+    err = lws_loop_new(&p->lws, p->loop, &info);
     if (err != ERR_OK)
         snprintf(why, why_size, "the WebSocket library does not start: %s", err_text(err));
     return err;

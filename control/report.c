@@ -4,18 +4,26 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "control/options.h"
+#include "platform/base/stream.h"
+
+enum {
+    WAIT_MAX_MS = 1000
+};
 
 int report_failure(const char *fmt, ...)
 {
-    char line[REPORT_WHY_MAX + 64];
+    char why[REPORT_WHY_MAX], line[REPORT_WHY_MAX + 64];
     va_list ap;
 
     va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
+    vsnprintf(why, sizeof why, fmt, ap);
     va_end(ap);
-    fprintf(stderr, OPTIONS_PROGRAM ": %s\n", line);
+    int n = snprintf(line, sizeof line, OPTIONS_PROGRAM ": %s\n", why);
+    /* Where nobody reads, there is nobody to tell. */
+    (void)stream_write(stream_open(STDERR_FILENO), line, (size_t)n, WAIT_MAX_MS);
     return EXIT_FAILURE;
 }
 

@@ -77,6 +77,7 @@ int sign_out_main(const struct options *o)
     const char *path = token_path(o);
     char answer[64], why[REPORT_WHY_MAX];
 
+    file_forget_unfinished(path); /* of a sign-in that was killed */
     if (!file_exists(path))
         return report_text("Nobody is signed in: there is no %s.\n", path);
     if (!o->force) {

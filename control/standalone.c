@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/ca_file.h"
 #include "control/client.h"
 #include "control/device_id.h"
 #include "control/dmi.h"
@@ -22,7 +23,6 @@
 #define MODULE "main"
 
 enum {
-    CA_FILE_MAX = 4 << 20,
     TARGET_MAX = 4096
 };
 
@@ -150,21 +150,11 @@ static enum err check_url(const struct client_options *c)
 
 static enum err check(const struct client_options *c, char *why, unsigned why_size)
 {
-    struct file_content content;
-    char reason[128];
-
     if (check_url(c) != ERR_OK) {
         snprintf(why, why_size, "the URL to log in with is too long");
         return ERR_NO_SPACE;
     }
-    if (!c->ca_file)
-        return ERR_OK;
-    enum err err = file_read(&content, c->ca_file, CA_FILE_MAX, reason, sizeof reason);
-    if (err == ERR_OK)
-        file_content_wipe(&content);
-    else
-        snprintf(why, why_size, "the certificates in %s: %s", c->ca_file, reason);
-    return err;
+    return c->ca_file ? ca_file_check(c->ca_file, why, why_size) : ERR_OK;
 }
 
 static void log_without_effect(const struct options *o)
@@ -172,8 +162,20 @@ static void log_without_effect(const struct options *o)
     if (o->telemetry_asked)
         log_info(MODULE, "%s: this client measures nothing and sends nothing of the kind",
                  o->telemetry_asked);
+    if (o->dns_asked)
+        log_warn(MODULE, "%s: it has no effect yet, names are resolved as before", o->dns_asked);
+    if (o->internet_resource)
+        log_warn(MODULE, "--activate-internet-resource: it has no effect yet");
     if (o->flow_logs)
         log_warn(MODULE, "--flow-logs: this client records no flows");
+}
+
+/* Of a run the log has to tell why it ended; --check only answers. */
+static int failed(const struct options *o, const char *why)
+{
+    if (!o->check)
+        log_error(MODULE, "%s", why);
+    return report_failure("%s", why);
 }
 
 static int run(const struct options *o, const struct client_options *c)
@@ -181,7 +183,7 @@ static int run(const struct options *o, const struct client_options *c)
     char why[REPORT_WHY_MAX] = "";
 
     if (!process_may_configure_network())
-        return report_failure(PROCESS_NETWORK_HINT);
+        return failed(o, PROCESS_NETWORK_HINT);
     switch (client_run(c, why, sizeof why)) {
     case CLIENT_STOPPED:
         return EXIT_SUCCESS;
@@ -204,13 +206,12 @@ int standalone_main(const struct options *o, struct secret *token)
     if (o->raise_buffers)
         udp_raise_limits();
     if (find_facts(&facts, o, why, sizeof why) != ERR_OK)
-        return report_failure("%s", why);
-    if (!token->text &&
-        token_load(token, o->token_path ? o->token_path : paths_token(), why, sizeof why) != ERR_OK)
-        return report_failure("%s", why);
+        return failed(o, why);
+    if (!token->text && token_load(token, o->token_path, why, sizeof why) != ERR_OK)
+        return failed(o, why);
     fill(&client, o, &facts, token);
     if (check(&client, why, sizeof why) != ERR_OK)
-        return report_failure("%s", why);
+        return failed(o, why);
     if (o->check)
         return report_text("the configuration is valid\n");
     return run(o, &client);

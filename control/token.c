@@ -7,6 +7,7 @@
 #include "control/report.h"
 #include "control/token_text.h"
 #include "platform/file.h"
+#include "platform/paths.h"
 
 enum {
     REASON_MAX = 160
@@ -52,10 +53,12 @@ static enum err load_credential(struct secret *out, char *why, unsigned why_size
 enum err token_load(struct secret *out, const char *path, char *why, unsigned why_size)
 {
     char reason[REASON_MAX], what[REPORT_WHY_MAX];
-    enum err err = load_credential(out, why, why_size);
+    enum err err = path ? ERR_NOT_FOUND : load_credential(out, why, why_size);
 
     if (err != ERR_NOT_FOUND)
         return err;
+    if (!path)
+        path = paths_token();
     snprintf(what, sizeof what, "the token file %s", path);
     err = secret_read_file(out, path, TOKEN_MAX, reason, sizeof reason);
     if (err == ERR_OK)

@@ -11,7 +11,7 @@
 #define TOKEN_VARIABLE "FIREZONE_TOKEN" /* of the environment, and the name of the credential */
 
 enum {
-    TOKEN_MAX = 64 << 10
+    TOKEN_MAX = 8 << 10 /* it travels in a header */
 };
 
 /*
@@ -20,7 +20,7 @@ enum {
  */
 enum err token_take_variable(struct secret *out, char *why, unsigned why_size) MUST_USE;
 
-/* The credential, else the file. */
+/* The file; path NULL, as nobody has named one: the credential, else the well-known file. */
 enum err token_load(struct secret *out, const char *path, char *why, unsigned why_size) MUST_USE;
 
 /* Makes a text what a token must be: cleaned, not empty. what: where it comes from. */

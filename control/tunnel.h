@@ -25,8 +25,9 @@ struct tunnel_options {
     int helpers; /* enum engine_helpers */
     bool
         source_resolve; /* --source-ip resolve: explicit source and interface instead of trusting the mark */
-    bool steering; /* false: as if the kernel refused the BPF programs */
-    bool offloads; /* false: no TUN and UDP segmentation offloads */
+    bool steering;                           /* false: as if the kernel refused the BPF programs */
+    bool offloads;                           /* false: no TUN and UDP segmentation offloads */
+    uint32_t udp_send_bytes, udp_recv_bytes; /* of socket buffers; 0: the default */
 };
 
 /*

@@ -196,6 +196,8 @@ enum err tunnel_sockets_open(struct tunnel *t, uint16_t port, struct udp_group *
                                 .sockets = engine_threads(t->engine),
                                 .gate = true,
                                 .mark = t->mark,
+                                .send_bytes = t->options.udp_send_bytes,
+                                .recv_bytes = t->options.udp_recv_bytes,
                                 .steering = t->options.steering,
                                 .offloads = t->options.offloads};
     enum err err = ERR_OK;

@@ -29,11 +29,11 @@ enum err log_dir_open(struct log_dir **out, const char *path, char *why,
 void log_dir_close(struct log_dir *d); /* NULL is allowed */
 
 /*
- * Creates the file, or takes an existing one, for appending; owner and group may read it. It takes the place of the file
- * before, which stays the current one if this fails. latest: a link of this name will lead to it, if possible. Creates the
- * folder again if it was deleted. ERR_INVALID: there is something else of this name.
+ * Creates a file for appending; owner and group may read it. It takes the place of the file before, which stays the current one
+ * if this fails. latest: a link of this name will lead to it, if possible. Creates the folder again if it was deleted.
+ * ERR_EXISTS: there is something of this name.
  */
-enum err log_dir_append_to(struct log_dir *d, const char *name, const char *latest) MUST_USE;
+enum err log_dir_new_file(struct log_dir *d, const char *name, const char *latest) MUST_USE;
 
 /* The size of the current file. ERR_NOT_FOUND: there is none, or it is not in the folder any more; else unknown. */
 enum err log_dir_size(struct log_dir *d, uint64_t *size) MUST_USE;

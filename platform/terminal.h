@@ -15,8 +15,8 @@ bool terminal_has_person(void);
 
 /*
  * From a person: one line of the controlling terminal, after `prompt`, without showing it; a signal meanwhile does what it
- * always does, once the terminal is as it was. Else the whole standard input. ERR_NO_SPACE: more than `max` bytes. On failure
- * `why` is one clear phrase.
+ * always does, once the terminal is as it was. Else the whole standard input. ERR_NO_SPACE: more than `max` bytes, or more than a
+ * terminal keeps of a line. ERR_INVALID: more than one line. On failure `why` is one clear phrase.
  */
 enum err terminal_read_secret(struct secret *out, size_t max, const char *prompt, char *why,
                               unsigned why_size) MUST_USE;

@@ -11,7 +11,7 @@
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
 rig_begin 90
-need unshare setpriv mount socat
+need unshare setpriv mount socat openssl
 
 require_impl ours
 ns_add a
@@ -86,9 +86,17 @@ check 1 "the token file /nowhere: No such file" FIREZONE_TOKEN= "$CLIENT" --chec
 check 1 '$FIREZONE_TOKEN: it has characters' FIREZONE_TOKEN="$SECRET"$'\e' "$CLIENT" --check
 check 1 '$FIREZONE_TOKEN: it is empty' FIREZONE_TOKEN=" " "$CLIENT" --check
 check 1 "the certificates in /nowhere: No such file" FIREZONE_TOKEN="$SECRET" "$CLIENT" --check --ca-file /nowhere
-check 0 "is valid" FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/hosts "$CLIENT" --check
+check 1 "the certificates in /etc/hosts: it holds none (PEM)" FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/hosts "$CLIENT" --check
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$TMP/key.pem" -out "$TMP/etc/ca.pem" -days 1 \
+    -subj "/CN=test CA" 2>"$TMP/openssl" || fail "openssl makes no certificate: $(cat "$TMP/openssl")"
+chmod 644 "$TMP/etc/ca.pem"
+check 0 "is valid" FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/ca.pem "$CLIENT" --check
+check 1 '$FIREZONE_TOKEN: it is larger than 8 KiB' FIREZONE_TOKEN="$(head -c 8193 /dev/zero | tr '\0' a)" "$CLIENT" --check
 for asked in FIREZONE_NO_TELEMETRY=false FIREZONE_METRICS=otel-collector OTLP_GRPC_ENDPOINT=localhost:4317; do
     check 0 "${asked%%=*}: this client measures nothing and sends nothing" FIREZONE_TOKEN="$SECRET" "$asked" "$CLIENT" --check
+done
+for asked in --dns-control=disabled --activate-internet-resource; do
+    check 0 "${asked%%=*}: it has no effect yet" FIREZONE_TOKEN="$SECRET" "$CLIENT" "$asked" --check
 done
 run FIREZONE_TOKEN="$SECRET" FIREZONE_NO_TELEMETRY=true "$CLIENT" --check
 [[ $(cat "$TMP/out") == *"is valid" && $(wc -l <"$TMP/out") -eq 1 ]] || fail "--check says more: $(cat "$TMP/out")"
@@ -96,7 +104,8 @@ run FIREZONE_TOKEN="$SECRET" FIREZONE_NO_TELEMETRY=true "$CLIENT" --check
 say "the log: filter, format, file"
 check 2 "--log-level: " "$CLIENT" --log-level loud --check
 check 2 "RUST_LOG: " RUST_LOG=main=loud "$CLIENT" --check
-check 2 "FIREZONE_LOG: " RUST_LOG=info FIREZONE_LOG=loud "$CLIENT" --check
+check 2 "FIREZONE_LOG: " FIREZONE_LOG=loud "$CLIENT" --check
+check 2 "RUST_LOG: " RUST_LOG=loud FIREZONE_LOG=info "$CLIENT" --check
 run FIREZONE_TOKEN="$SECRET" FIREZONE_METRICS=stdout RUST_LOG=main=warn "$CLIENT" --check
 [[ $CODE -eq 0 && $(cat "$TMP/out") == *"is valid" ]] || fail "main=warn: $(cat "$TMP/out")"
 check 0 '"level":"INFO"' FIREZONE_TOKEN="$SECRET" FIREZONE_METRICS=stdout "$CLIENT" --log-format json --check
@@ -159,10 +168,10 @@ file 600 0:0 $'\n \n'
 check 1 "$TOKEN_FILE: it is empty" "$CLIENT" --check
 file 600 0:0 "$SECRET"$'\x01'
 check 1 "$TOKEN_FILE: it has characters that no token has" "$CLIENT" --check
-file 600 0:0 "$(head -c 65536 /dev/zero | tr '\0' a)"
+file 600 0:0 "$(head -c 8192 /dev/zero | tr '\0' a)"
 check 0 "is valid" "$CLIENT" --check
-file 600 0:0 "$(head -c 65537 /dev/zero | tr '\0' a)"
-check 1 "$TOKEN_FILE: it is larger than 64 KiB" "$CLIENT" --check
+file 600 0:0 "$(head -c 8193 /dev/zero | tr '\0' a)"
+check 1 "$TOKEN_FILE: it is larger than 8 KiB" "$CLIENT" --check
 file 600 0:0 "$SECRET"
 mv "$TOKEN" "$TOKEN.real"
 ln -s token.real "$TOKEN"
@@ -185,6 +194,8 @@ chown 65534:65534 "$TMP/etc/credentials/FIREZONE_TOKEN"
 check 1 "there is no token" "$CLIENT" --check
 check 0 "is valid" CREDENTIALS_DIRECTORY=/etc/credentials "$CLIENT" --check
 check 0 "is valid" CREDENTIALS_DIRECTORY=/etc/credentials "${NOBODY[@]}" "$CLIENT" --check
+check 1 "the token file /nowhere: No such file" CREDENTIALS_DIRECTORY=/etc/credentials "$CLIENT" --check --token-path /nowhere
+check 1 "the token file /nowhere: No such file" CREDENTIALS_DIRECTORY=/etc/credentials FIREZONE_TOKEN_PATH=/nowhere "$CLIENT" --check
 mv "$TMP/etc/credentials/FIREZONE_TOKEN" "$TMP/etc/credentials/other"
 ln -s other "$TMP/etc/credentials/link"
 check 0 "is valid" CREDENTIALS_DIRECTORY=/etc/credentials/ "$CLIENT" --check --token-path /etc/credentials/link
@@ -217,7 +228,9 @@ check 1 "cannot remove $TOKEN_FILE: Permission denied" "${NOBODY[@]}" "$CLIENT" 
 echo " YES" >"$TMP/typed"
 INPUT=$TMP/typed check 0 "$TOKEN_FILE is removed" "$CLIENT" sign-out
 [[ ! -e $TOKEN ]] || fail "the token is still there"
+printf half >"$TOKEN.new" # of a sign-in that was killed
 check 0 "there is no $TOKEN_FILE" "$CLIENT" sign-out
+[[ ! -e $TOKEN.new ]] || fail "a part of a token is still there"
 file 600 0:0 "$SECRET"
 check 0 "is removed" "$CLIENT" sign-out --force
 [[ ! -e $TOKEN ]] || fail "the token is still there"
@@ -237,6 +250,19 @@ grep -q '^MARKER=here$' "$TMP/environ" || fail "not only the token is gone from 
 kill -TERM "$client"
 finish "$client" 5 || fail "SIGTERM: exit code $?: $(cat "$TMP/client.log")"
 ! grep -qF what-nobody-may-see "$TMP/client.log" || fail "the log has the token"
+
+say "nobody reads the log: the client goes on, and ends when it is told to"
+mkfifo "$TMP/full"
+exec 8<>"$TMP/full"
+timeout 1 cat /dev/zero >&8 || true
+spawn stalled a "$TMP/isolated" sh -c 'exec "$@" >"$0" 2>&1' "$TMP/full" env -i PATH="$PATH" FIREZONE_TOKEN="$SECRET" "$CLIENT" \
+    --api-url ws://192.0.2.1:8080 --tun "$(tun c)" --log-level debug ${FZ_OPTIONS:-}
+client=$SPAWNED
+eventually 5 is_client || fail "the client did not start"
+sleep 2
+kill -TERM "$client"
+finish "$client" 5 || fail "SIGTERM: exit code $?"
+exec 8>&-
 
 say "a rejected token: what the portal was told, and the exit code"
 cat >"$TMP/portal" <<'PORTAL'
@@ -263,8 +289,32 @@ for line in "X-Authorization: Bearer $SECRET" "User-Agent: Test/7.1.0 headless-c
 done
 grep -qF "external_id=25746dc26c1cc478780348a72316d3f4c2869a29b2a4836b38bc2ad3c3d69e8c&name=box+7" "$TMP/request" ||
     fail "the portal was told something else: $(cat "$TMP/request")"
+for proxy in http_proxy https_proxy all_proxy socks_proxy; do
+    rejected 77 "$proxy=user:word@127.0.0.1:9" # where nobody listens
+done
+! grep -qiE '^(CONNECT |Proxy-)' "$TMP/request" || fail "a proxy was asked: $(cat "$TMP/request")"
+CODE=0
+in_ns a "$TMP/isolated" env -i PATH="$PATH" FIREZONE_TOKEN="$SECRET" "$CLIENT" --api-url ws://127.0.0.1:8081/ --tun "$(tun c)" \
+    ${FZ_OPTIONS:-} >"$TMP/out" 2>"$TMP/err" || CODE=$?
+[[ $CODE -eq 77 && $(wc -l <"$TMP/err") -eq 1 && $(cat "$TMP/err") == "firezone-headless-client: "* ]] ||
+    fail "stderr has other than one line: $(cat "$TMP/err")"
+grep -q ' ERROR client: ' "$TMP/out" || fail "the log is not on stdout: $(cat "$TMP/out")"
 rejected 1 FIREZONE_COMPAT_EXIT=1
+rm -rf "$TMP/lib/logs"
+rejected 77 LOG_DIR=/var/lib/logs
+logged() { # TEXT: in one line of the log file, as an error
+    [[ $(grep -c " ERROR .*$1" "$TMP/lib/logs/firezone-headless-client.latest") -eq 1 ]] ||
+        fail "the log file does not tell the end: $(cat "$TMP/lib/logs/firezone-headless-client.latest")"
+}
+logged "client: .*token"
+check 1 "the certificates in /etc/hosts: it holds none" LOG_DIR=/var/lib/logs FIREZONE_TOKEN="$SECRET" FIREZONE_CA_FILE=/etc/hosts "$CLIENT"
+logged "main: the certificates in"
+check 1 "there is no token" LOG_DIR=/var/lib/logs "$CLIENT"
+logged "main: there is no token"
 rejected 77 FIREZONE_COMPAT_EXIT=false
+check 77 "firezone-headless-client: " FIREZONE_TOKEN="$(head -c 8192 /dev/zero | tr '\0' a)" "$CLIENT" --api-url ws://127.0.0.1:8081/ --tun "$(tun c)" \
+    ${FZ_OPTIONS:-}
+grep -qE '^[Xx]-[Aa]uthorization: Bearer a{8192}$' "$TMP/request" || fail "the longest token does not reach the portal"
 rm "$TMP/request"
 rejected 77 FIREZONE_ID=7cc8d8a2-6f2b-4f0c-9c0e-3f9a4b2f6a11
 grep -qF "external_id=daac79fd0567c694cbcca8a20f092e029fe430f1dfe046ebf3b6c0e909c92c1f&" "$TMP/request" ||

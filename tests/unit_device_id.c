@@ -126,7 +126,7 @@ static void test_derived(void **state)
 
 static void test_generated(void **state)
 {
-    static const char *const none[] = {NULL, "", "uninitialized\n"};
+    static const char *const none[] = {NULL, "", "\n", " \t\r\n \n", "uninitialized\n"};
 
     (void)state;
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
@@ -155,6 +155,49 @@ static void test_no_way(void **state)
     assert_non_null(strstr(why, "not read: "));
     assert_non_null(strstr(why, "not derived: the machine has no id: No such file or directory"));
     assert_non_null(strstr(why, "not generated: "));
+}
+
+/* What another user of the group could put in place of the file or the folder: nothing of it is opened, waited for or changed. */
+static void test_not_a_file(void **state)
+{
+    char id[IDENTITY_EXTERNAL_ID_MAX + 1], why[1024], elsewhere[128];
+
+    (void)state;
+    machine_id = MACHINE;
+    assert_int_equal(find(id, why), ERR_OK);
+    snprintf(elsewhere, sizeof elsewhere, "%s/elsewhere", folder);
+    FILE *f = fopen(elsewhere, "w");
+    assert_non_null(f);
+    assert_true(fputs("{\"id\":\"theirs\"}", f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(elsewhere, 0600), 0);
+    assert_int_equal(symlink(elsewhere, path_of(PATHS_DEVICE_ID_FILE)), 0);
+    assert_int_equal(find(id, why), ERR_OK);
+    assert_string_equal(id, MACHINE_HASH);
+    unlink(path_of(PATHS_DEVICE_ID_FILE));
+    assert_int_equal(link(elsewhere, path_of(PATHS_DEVICE_ID_FILE)), 0);
+    assert_int_equal(find(id, why), ERR_OK);
+    assert_int_equal(mode(PATHS_DEVICE_ID_FILE), 0600);
+    unlink(path_of(PATHS_DEVICE_ID_FILE));
+    assert_int_equal(mkfifo(path_of(PATHS_DEVICE_ID_FILE), 0600), 0);
+    alarm(10); /* a reader of a FIFO waits for a writer */
+    assert_int_equal(find(id, why), ERR_OK);
+    alarm(0);
+    assert_string_equal(id, MACHINE_HASH);
+    machine_id = NULL;
+    assert_int_equal(find(id, why), ERR_INVALID);
+    assert_non_null(strstr(why, "it is not a regular file"));
+    unlink(path_of(PATHS_DEVICE_ID_FILE));
+    unlink(elsewhere);
+
+    assert_int_equal(mkdir(elsewhere, 0700), 0);
+    assert_int_equal(rmdir(path_of("")), 0);
+    assert_int_equal(symlink(elsewhere, path_of("")), 0);
+    machine_id = MACHINE;
+    assert_int_equal(find(id, why), ERR_OK);
+    assert_int_equal(mode(""), 0700);
+    unlink(path_of(""));
+    rmdir(elsewhere);
 }
 
 static void test_uuid(void **state)
@@ -195,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_derived, begin, end),
         cmocka_unit_test_setup_teardown(test_generated, begin, end),
         cmocka_unit_test_setup_teardown(test_no_way, begin, end),
+        cmocka_unit_test_setup_teardown(test_not_a_file, begin, end),
         cmocka_unit_test(test_uuid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #ifdef _WIN32
 #include <io.h>
 #else
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #endif
@@ -201,7 +202,7 @@ static void formats(void **state)
 
     assert_int_equal(log_format_parse(&format, "json"), ERR_OK);
     assert_int_equal(format, LOG_JSON);
-    log_set_format(format);
+    log_set_output(2, format);
     capture_begin();
     log_info("m", "say %s", "\"x\"\n");
     const char *text = capture_end();
@@ -212,7 +213,7 @@ static void formats(void **state)
                               "\"message\":\"say \\\"x\\\"\\n\"}\n");
     assert_int_equal(log_format_parse(&format, "text"), ERR_OK);
     assert_int_equal(format, LOG_TEXT);
-    log_set_format(format);
+    log_set_output(2, format);
     assert_int_equal(log_format_parse(&format, "human"), ERR_PARSE);
     assert_int_equal(log_format_parse(&format, ""), ERR_PARSE);
 }
@@ -254,6 +255,105 @@ static void sink_gets_the_same(void **state)
     assert_non_null(strstr(capture_end(), "three"));
     assert_int_equal(taken.lines, 2);
 }
+
+#ifndef _WIN32
+static void to_another_stream(void **state)
+{
+    (void)state;
+    int ends[2];
+    char text[256] = "";
+
+    assert_int_equal(pipe(ends), 0);
+    log_set_output(ends[1], LOG_TEXT);
+    capture_begin();
+    log_info("m", "text");
+    assert_string_equal(capture_end(), "");
+    assert_true(read(ends[0], text, sizeof text - 1) > 0);
+    assert_non_null(strstr(text, " INFO m: text\n"));
+    log_set_output(2, LOG_TEXT);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* Logs until a stream without a reader is full and longer: whoever logs does not wait. Then reads it: each line is there or counted. */
+static void check_stalled(int writer, int reader)
+{
+    static struct taken taken;
+    static char text[1 << 20];
+    enum {
+        LINES = 20000
+    };
+    size_t n = 0;
+    unsigned lines = 0, counted = 0, notices = 0;
+    const char *notice = " WARN log: lines that could not be written here: ";
+    ssize_t got;
+
+    memset(&taken, 0, sizeof taken);
+    log_set_sink(take, &taken);
+    log_set_output(writer, LOG_TEXT);
+    alarm(20);
+    for (int i = 0; i < LINES; i++)
+        log_info("m", "line %d of many, each of which takes its room, some more than others: %.*s",
+                 i, i % 150,
+                 "................................................................................"
+                 ".....................................................................");
+    assert_int_equal(taken.lines, LINES);
+    assert_int_equal(fcntl(reader, F_SETFL, O_NONBLOCK), 0);
+    for (int i = 0; i < 100; i++) {
+        while ((got = read(reader, text + n, sizeof text - 1 - n)) > 0)
+            n += (size_t)got;
+        if (i < 99 && i % 33 == 0)
+            log_info("m", "after");
+        usleep(1000);
+    }
+    alarm(0);
+    text[n] = '\0';
+    for (const char *at = text; (at = strstr(at, " m: line ")); at++)
+        lines++;
+    for (const char *at = text; (at = strstr(at, notice)); at++, notices++)
+        counted += (unsigned)strtoul(at + strlen(notice), NULL, 10);
+    assert_true(notices > 0 && lines > 20 && lines < LINES);
+    assert_in_range(lines + counted, LINES, LINES + notices); /* a terminal takes a part of one */
+    assert_non_null(strstr(strstr(text, notice), " INFO m: after"));
+    log_set_sink(NULL, NULL);
+    log_set_output(2, LOG_TEXT);
+}
+
+static void nobody_waits_for_a_pipe(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    check_stalled(ends[1], ends[0]);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void nobody_waits_for_a_socket(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    check_stalled(ends[1], ends[0]);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void nobody_waits_for_a_terminal(void **state)
+{
+    (void)state;
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
+        skip();
+    int terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
+    assert_true(terminal >= 0);
+    setenv("NO_COLOR", "1", 1);
+    check_stalled(terminal, master);
+    unsetenv("NO_COLOR");
+    close(terminal);
+    close(master);
+}
+#endif
 
 static void *log_much(void *arg)
 {
@@ -304,7 +404,7 @@ static void journal_has_its_own_stamps(void **state)
         snprintf(name, sizeof name, "%llu:%llu", (unsigned long long)st.st_dev,
                  (unsigned long long)st.st_ino + !mine);
         setenv("JOURNAL_STREAM", name, 1);
-        log_set_format(LOG_TEXT);
+        log_set_output(2, LOG_TEXT);
         log_info("m", "text");
         const char *text = capture_end();
         if (mine)
@@ -319,11 +419,11 @@ static void journal_has_its_own_stamps(void **state)
     snprintf(name, sizeof name, "%llu:%llu", (unsigned long long)st.st_dev,
              (unsigned long long)st.st_ino);
     setenv("JOURNAL_STREAM", name, 1);
-    log_set_format(LOG_JSON);
+    log_set_output(2, LOG_JSON);
     log_info("m", "text");
     assert_memory_equal(capture_end(), "{\"time\":", 8);
     setenv("JOURNAL_STREAM", "nonsense", 1);
-    log_set_format(LOG_TEXT);
+    log_set_output(2, LOG_TEXT);
     unsetenv("JOURNAL_STREAM");
     log_set_sink(NULL, NULL);
 }
@@ -348,7 +448,7 @@ static void terminals_have_colours(void **state)
             unsetenv("NO_COLOR");
         taken.n = 0;
         dup2(terminal, 2);
-        log_set_format(LOG_TEXT);
+        log_set_output(2, LOG_TEXT);
         log_error("m", "text");
         dup2(real_stderr, 2);
         ssize_t n = read(master, text, sizeof text - 1);
@@ -361,7 +461,7 @@ static void terminals_have_colours(void **state)
     }
     log_set_sink(NULL, NULL);
     unsetenv("NO_COLOR");
-    log_set_format(LOG_TEXT);
+    log_set_output(2, LOG_TEXT);
     close(terminal);
     close(master);
     close(real_stderr);
@@ -380,6 +480,10 @@ int main(void)
         cmocka_unit_test(sink_gets_the_same),
         cmocka_unit_test(changes_under_load),
 #ifndef _WIN32
+        cmocka_unit_test(to_another_stream),
+        cmocka_unit_test(nobody_waits_for_a_pipe),
+        cmocka_unit_test(nobody_waits_for_a_socket),
+        cmocka_unit_test(nobody_waits_for_a_terminal),
         cmocka_unit_test(journal_has_its_own_stamps),
         cmocka_unit_test(terminals_have_colours),
 #endif

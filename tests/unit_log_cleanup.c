@@ -18,13 +18,25 @@
 #define NS     INT64_C(1000000000)
 #define NOW_NS (NOW_S * NS)
 
+enum {
+    FILES_MAX = 24
+};
+
+/* "x.log" stands for a log file, of which a letter tells the second; other names for themselves. */
 static struct log_cleanup_file file(const char *name, unsigned folder, uint64_t size, int64_t age_s)
 {
+    static char names['z' + 1][48];
+
+    if (strcmp(name + 1, ".log") == 0) {
+        char *full = names[(unsigned char)name[0]];
+        snprintf(full, sizeof names[0], "gui-client.2026-03-01-12-34-%02d.log", name[0] - 'a');
+        name = full;
+    }
     return (struct log_cleanup_file){
         .name = name, .folder = folder, .size = size, .mtime_ns = NOW_NS - age_s * NS};
 }
 
-/* The first characters of the names that go, in their order. */
+/* The letters of the files that go, in their order. */
 static const char *doomed(struct log_cleanup_file *files, size_t n, uint64_t cap)
 {
     static char out[64];
@@ -33,7 +45,7 @@ static const char *doomed(struct log_cleanup_file *files, size_t n, uint64_t cap
     assert_int_equal(log_cleanup_plan(files, n, cap, NOW_NS), ERR_OK);
     for (size_t i = 0; i < n; i++) {
         if (files[i].doomed)
-            out[len++] = files[i].name[0];
+            out[len++] = (char)('a' + atoi(strrchr(files[i].name, '-') + 1));
     }
     out[len] = '\0';
     return out;
@@ -42,16 +54,34 @@ static const char *doomed(struct log_cleanup_file *files, size_t n, uint64_t cap
 static void names_that_count(void **state)
 {
     (void)state;
-    assert_true(log_cleanup_counts("firezone-headless-client.2026-03-01-12-34-56.log"));
-    assert_true(log_cleanup_counts("a.log"));
-    assert_true(log_cleanup_counts(".a.log"));
-    assert_false(log_cleanup_counts(".log"));
-    assert_false(log_cleanup_counts("log"));
-    assert_false(log_cleanup_counts(""));
-    assert_false(log_cleanup_counts("a.LOG"));
-    assert_false(log_cleanup_counts("a.log.gz"));
-    assert_false(log_cleanup_counts("a.latest"));
-    assert_false(log_cleanup_counts("alog"));
+    static const char *const ours[] = {
+        "firezone-headless-client.2026-03-01-12-34-56.log",
+        "firezone-gateway.2026-03-01-12-34-56.log",
+        "tunnel-service.2026-03-01-12-34-56.log",
+        "gui-client.0000-99-99-99-99-99.log",
+    };
+    static const char *const others[] = {
+        "syslog.log",
+        "nginx.2026-03-01-12-34-56.log",
+        "2026-03-01-12-34-56.log",
+        "gui-client.log",
+        "gui-client.latest",
+        "gui-client",
+        "gui-client2026-03-01-12-34-56.log",
+        "gui-client.2026-03-01-12-34-5.log",
+        "gui-client.2026-03-01-12-34-56",
+        "gui-client.2026-03-01-12-34-56.log.gz",
+        "gui-client.2026-03-01-12-34-56.LOG",
+        "gui-client.2026-03-01-12:34:56.log",
+        "my-gui-client.2026-03-01-12-34-56.log",
+        "gui-client.2026-03-01-12-34-56.1.log",
+        "",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(ours); i++)
+        assert_true(log_cleanup_counts(ours[i]));
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_false(log_cleanup_counts(others[i]));
 }
 
 static void oldest_first_until_small_enough(void **state)
@@ -140,17 +170,15 @@ static void slow_plan(const struct log_cleanup_file *f, size_t n, uint64_t cap, 
         uint64_t total = 0;
         size_t best = n, left[LOG_CLEANUP_FOLDERS_MAX] = {0};
         for (size_t i = 0; i < n; i++) {
-            const char *dot = strrchr(f[i].name, '.');
-            if (gone[i] || !dot || dot == f[i].name || strcmp(dot, ".log") != 0)
+            if (gone[i] || !strstr(f[i].name, "-12-34-"))
                 continue;
             total += f[i].size;
             left[f[i].folder]++;
         }
         for (size_t i = 0; i < n && total > cap; i++) {
-            const char *dot = strrchr(f[i].name, '.');
             double age_s = (double)(NOW_NS - f[i].mtime_ns) / (double)NS;
-            if (gone[i] || f[i].stays || !dot || dot == f[i].name || strcmp(dot, ".log") != 0 ||
-                left[f[i].folder] < 2 || age_s < 300)
+            if (gone[i] || f[i].stays || !strstr(f[i].name, "-12-34-") || left[f[i].folder] < 2 ||
+                age_s < 300)
                 continue;
             if (best == n || f[i].mtime_ns < f[best].mtime_ns)
                 best = i;
@@ -170,15 +198,13 @@ static uint32_t next_random(void)
     return (uint32_t)(seed >> 16);
 }
 
-enum {
-    FILES_MAX = 24
-};
-
 static void random_folders(void **state)
 {
     (void)state;
-    static const char *const suffixes[] = {".log", ".log", ".log", ".log", ".txt", "log"};
-    static char names[FILES_MAX][16];
+    static const char *const starts[] = {"gui-client.2026-03-01-12-34-",
+                                         "tunnel-service.2026-03-01-12-34-",
+                                         "firezone-gateway.2026-03-01-12-34-", "gui-client."};
+    static char names[FILES_MAX][48];
     unsigned some = 0;
 
     for (int round = 0; round < 20000; round++) {
@@ -188,8 +214,8 @@ static void random_folders(void **state)
         unsigned folders = 1 + next_random() % 4;
         uint64_t cap = 1 + next_random() % 3000;
         for (size_t i = 0; i < n; i++) {
-            snprintf(names[i], sizeof names[i], "%zu%s", i,
-                     suffixes[next_random() % ARRAY_LEN(suffixes)]);
+            snprintf(names[i], sizeof names[i], "%s%02zu.log",
+                     starts[next_random() % ARRAY_LEN(starts)], i);
             /* ages around the limit, all different */
             files[i] = file(names[i], next_random() % folders, next_random() % 400,
                             (int64_t)(next_random() % 1200) - 200);
@@ -200,7 +226,8 @@ static void random_folders(void **state)
         slow_plan(before, n, cap, gone);
         assert_int_equal(log_cleanup_plan(files, n, cap, NOW_NS), ERR_OK);
         for (size_t i = 0; i < n; i++) {
-            size_t was = (size_t)strtoul(files[i].name, NULL, 10);
+            const char *number = files[i].name + strlen(files[i].name) - strlen("00.log");
+            size_t was = (size_t)strtoul(number, NULL, 10);
             assert_int_equal(files[i].doomed, gone[was]);
             some += files[i].doomed;
         }

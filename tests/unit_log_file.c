@@ -193,6 +193,45 @@ static void refusals(void **state)
     log_file_close(NULL);
 }
 
+/* Two at a time, and a name that something else has: each gets a file of its own. */
+static void names_are_not_shared(void **state)
+{
+    (void)state;
+    char name[256];
+    time_t now;
+    struct tm tm;
+    struct log_file *f;
+
+    wait_for_next_second();
+    now = time(NULL);
+    for (int i = 0; i < 3; i++) { /* what may be neither followed, nor waited for, nor written */
+        time_t at = now + i;
+        gmtime_r(&at, &tm);
+        strftime(name, sizeof name, BASE ".%Y-%m-%d-%H-%M-%S.log", &tm);
+        if (i == 0)
+            assert_int_equal(symlink("elsewhere", path_of(name)), 0);
+        else if (i == 1)
+            assert_int_equal(mkfifo(path_of(name), 0600), 0);
+        else
+            close(open(path_of(name), O_CREAT | O_WRONLY, 0644));
+    }
+    for (int i = 0; i < 2; i++) {
+        f = open_in(folder, LOG_FILE_CAP);
+        log_info("test", "run %d.", i);
+        log_file_close(f);
+    }
+    assert_int_not_equal(access(path_of("elsewhere"), F_OK), 0);
+    struct names names = names_in(folder);
+    assert_int_equal(names.n, 5);
+    assert_string_equal(names.at[2], name);
+    assert_string_equal(content(path_of(names.at[2])), "");
+    for (int i = 0; i < 2; i++) {
+        char words[32];
+        snprintf(words, sizeof words, "test: run %d.\n", i);
+        assert_non_null(strstr(content(path_of(names.at[3 + i])), words));
+    }
+}
+
 /* Something of the link's name that is no link is not ours; a link to elsewhere is, but not what it leads to. */
 static void link_is_replaced_only_if_it_is_one(void **state)
 {
@@ -279,25 +318,30 @@ static void make_file(const char *name, off_t size, time_t age_s)
     close(fd);
 }
 
+#define OLD(letter) "gui-client.2026-01-01-12-34-" letter ".log"
+
+/* Only what our programs have written, and that one is not who is writing. */
 static void cleans_up_at_the_start(void **state)
 {
     (void)state;
     const off_t mib = 1 << 20;
 
-    make_file("a.log", 40 * mib, 5000);
-    make_file("b.log", 40 * mib, 4000);
-    make_file("c.log", 40 * mib, 3000);
-    make_file("d.log", 50 * mib, 200);
-    make_file("e.log", 1 * mib, -5000);
+    make_file(OLD("01"), 40 * mib, 5000);
+    make_file(OLD("02"), 40 * mib, 4000);
+    make_file(OLD("03"), 40 * mib, 3000);
+    make_file(OLD("04"), 50 * mib, 200);
+    make_file(OLD("05"), 1 * mib, -5000);
+    make_file("f.log", 500 * mib, 9000);
     make_file("f.txt", 500 * mib, 9000);
-    assert_int_equal(symlink("d.log", path_of("g.log")), 0);
-    assert_int_equal(mkdir(path_of("h.log"), 0700), 0);
+    assert_int_equal(symlink(OLD("04"), path_of(OLD("06"))), 0);
+    assert_int_equal(mkdir(path_of(OLD("07")), 0700), 0);
     struct log_file *f = open_in(folder, LOG_FILE_CAP);
-    for (int i = 0; i < 2000 && access(path_of("b.log"), F_OK) == 0; i++)
+    for (int i = 0; i < 2000 && access(path_of(OLD("02")), F_OK) == 0; i++)
         usleep(1000);
     log_file_close(f);
     struct names names = names_in(folder);
-    static const char *const left[] = {"c.log", "d.log", "e.log", "f.txt", BASE, "g.log", "h.log"};
+    static const char *const left[] = {"f.log",   "f.txt",   BASE,      OLD("03"),
+                                       OLD("04"), OLD("05"), OLD("06"), OLD("07")};
     assert_int_equal(names.n, ARRAY_LEN(left));
     for (size_t i = 0; i < names.n; i++)
         assert_memory_equal(names.at[i], left[i], strlen(left[i]));
@@ -380,6 +424,7 @@ int main(void)
         TEST(killed), /* before this process has had threads */
         TEST(name_mode_and_order),
         TEST(refusals),
+        TEST(names_are_not_shared),
         TEST(link_is_replaced_only_if_it_is_one),
         TEST(deleted_files_are_replaced),
         TEST(large_files_are_followed),

@@ -21,6 +21,9 @@
 #include "platform/clock.h"
 #include "platform/log_dir.h"
 
+#define BASE "firezone-headless-client"
+#define OLD  "gui-client.2026-01-01-12-34-"
+
 /* The folder. */
 struct log_dir {
     pthread_mutex_t lock;
@@ -34,6 +37,8 @@ struct log_dir {
     bool gone;           /* the file */
     unsigned files, removals;
     unsigned entries; /* that a list has, each of 10 MiB, all old */
+    bool lists_own;   /* and the file itself, the largest and oldest of all */
+    char name[LOG_DIR_NAME_SIZE];
     enum err remove_error;
 };
 
@@ -53,14 +58,15 @@ void log_dir_close(struct log_dir *d)
     (void)d;
 }
 
-enum err log_dir_append_to(struct log_dir *d, const char *name, const char *latest)
+enum err log_dir_new_file(struct log_dir *d, const char *name, const char *latest)
 {
-    assert_string_equal(latest, "base.latest");
-    assert_memory_equal(name, "base.20", 7);
+    assert_string_equal(latest, BASE ".latest");
+    assert_memory_equal(name, BASE ".20", strlen(BASE ".20"));
     pthread_mutex_lock(&d->lock);
     enum err err = d->open_error;
     if (err == ERR_OK) {
         d->files++;
+        snprintf(d->name, sizeof d->name, "%s", name);
         d->gone = false;
     }
     pthread_mutex_unlock(&d->lock);
@@ -98,10 +104,13 @@ enum err log_dir_write(struct log_dir *d, const char *bytes, size_t n, size_t *w
 
 enum err log_dir_list(struct log_dir *d, struct log_dir_entry **out, size_t *n)
 {
-    *n = d->entries;
+    *n = d->entries + d->lists_own;
     *out = calloc(*n + 1, sizeof **out);
-    for (size_t i = 0; i < *n; i++) {
-        snprintf((*out)[i].name, sizeof(*out)[i].name, "%zu.log", i);
+    snprintf((*out)[d->entries].name, LOG_DIR_NAME_SIZE, "%s", d->name);
+    (*out)[d->entries].size = 1 << 30;
+    (*out)[d->entries].mtime_ns = -1;
+    for (size_t i = 0; i < d->entries; i++) {
+        snprintf((*out)[i].name, sizeof(*out)[i].name, OLD "%02zu.log", i);
         (*out)[i].size = 10 << 20;
         (*out)[i].mtime_ns = (int64_t)i;
     }
@@ -111,8 +120,9 @@ enum err log_dir_list(struct log_dir *d, struct log_dir_entry **out, size_t *n)
 enum err log_dir_remove(struct log_dir *d, const char *name)
 {
     pthread_mutex_lock(&d->lock);
+    assert_string_not_equal(name, d->name);
     d->removals++;
-    enum err err = strcmp(name, "0.log") == 0 ? d->remove_error : ERR_OK;
+    enum err err = strcmp(name, OLD "00.log") == 0 ? d->remove_error : ERR_OK;
     pthread_mutex_unlock(&d->lock);
     return err;
 }
@@ -131,7 +141,7 @@ static void start(void)
     errors = tmpfile();
     assert_non_null(errors);
     dup2(fileno(errors), 2);
-    assert_int_equal(log_file_open(&f, "/", "base", LOG_FILE_CAP, why, sizeof why), ERR_OK);
+    assert_int_equal(log_file_open(&f, "/", BASE, LOG_FILE_CAP, why, sizeof why), ERR_OK);
 }
 
 static int set_up(void **state)
@@ -251,7 +261,7 @@ static void full_disk_loses_lines_and_says_so_once(void **state)
     wait_until_written("test: before\n");
     set_disk(30, false); /* a stamp and a part of the level */
     log_info("test", "cut");
-    wait_until_said("ERROR log_file: cannot write the log file base.20");
+    wait_until_said("ERROR log_file: cannot write the log file " BASE ".20");
     assert_int_equal(said("no space left; lines are lost until that works again\n"), 1);
     for (int i = 0; i < 50; i++) {
         log_info("test", "lost %d", i);
@@ -335,7 +345,8 @@ static void undeletable_file(void **state)
     disk.entries = 13;
     disk.remove_error = ERR_PERMISSION;
     start();
-    wait_until_said("WARN log_file: cannot delete the old log file 0.log: permission denied\n");
+    wait_until_said("WARN log_file: cannot delete the old log file " OLD
+                    "00.log: permission denied\n");
     for (int i = 0; i < 2000; i++) {
         pthread_mutex_lock(&disk.lock);
         bool done = disk.removals == 4; /* 0 in vain, 1, 2, then 3 */
@@ -346,6 +357,18 @@ static void undeletable_file(void **state)
     }
     log_file_close(f);
     assert_int_equal(disk.removals, 4);
+}
+
+static void own_file_stays(void **state)
+{
+    (void)state;
+    disk.entries = 3;
+    disk.lists_own = true;
+    start();
+    log_info("test", "a line");
+    wait_until_written("a line");
+    log_file_close(f);
+    assert_int_equal(disk.removals, 3);
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -359,6 +382,7 @@ int main(void)
         TEST(missing_file_that_cannot_be_made),
         TEST(closes_on_a_full_disk),
         TEST(undeletable_file),
+        TEST(own_file_stays),
         TEST(close_gives_a_hanging_disk_up),
     };
     return cmocka_run_group_tests_name("log_file_faults", tests, NULL, NULL);

@@ -178,7 +178,7 @@ static void test_wrong_usage(void **state)
         {"wireguard --check -zh", "unknown option '-z'"},
         {"wireguard --config x --workers 0", "--workers: '0' is not a number from 1 to 64"},
         {"wireguard --config x --workers 65", "--workers: '65' is not a number from 1 to 64"},
-        {"wireguard --config x --workers -1", "--workers: '-1' is not a number from 1 to 64"},
+        {"wireguard --config x --workers=-1", "--workers: '-1' is not a number from 1 to 64"},
         {"wireguard --config x --workers 2x", "--workers: '2x' is not a number from 1 to 64"},
         {"wireguard --config x --workers ~", "--workers: '' is not a number from 1 to 64"},
         {"wireguard --config x --io select", "--io: 'select' is none of auto, uring, epoll"},

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "control/options_private.h"
+#include "control/tunnel.h"
 #include "platform/base/bytes.h"
 
 enum {
@@ -95,7 +96,8 @@ static void test_defaults(void **state)
         assert_int_equal(o.dns, OPTIONS_DNS_SYSTEMD_RESOLVED);
         assert_false(o.check || o.exit_when_up || o.internet_resource || o.raise_buffers);
         assert_false(o.flow_logs || o.compat_exit || o.no_telemetry || o.force);
-        assert_null(o.telemetry_asked);
+        assert_true(!o.telemetry_asked && !o.dns_asked);
+        assert_true(o.udp_send_bytes == 0 && o.udp_recv_bytes == 0);
     }
 }
 
@@ -119,6 +121,9 @@ static void describe(char *out, size_t size, const struct options *o, const char
         {"api_host", o->api.host, 0},
         {"tun_name", o->tun_name, 0},
         {"dns", NULL, o->dns},
+        {"dns_asked", o->dns_asked, 0},
+        {"send_bytes", NULL, o->udp_send_bytes},
+        {"recv_bytes", NULL, o->udp_recv_bytes},
         {"partition_s", NULL, (long)(o->max_partition_ns / NS_PER_SEC)},
         {"internet", NULL, o->internet_resource},
         {"log_format", NULL, o->log_format},
@@ -162,6 +167,13 @@ static void test_every_option(void **state)
         {"", "FIREZONE_TOKEN_PATH=/e", "token_path", "/e"},
         {"-i a", "", "firezone_id", "a"},
         {"-ia", "", "firezone_id", "a"},
+        {"-i=a", "", "firezone_id", "a"},
+        {"-i==a", "", "firezone_id", "=a"},
+        {"-i -", "", "firezone_id", "-"},
+        {"-i-a", "", "firezone_id", "-a"},
+        {"--firezone-id=-a", "", "firezone_id", "-a"},
+        {"--firezone-id==a", "", "firezone_id", "=a"},
+        {"-l=/l", "", "log_dir", "/l"},
         {"--firezone-id a", "FIREZONE_ID=b", "firezone_id", "a"},
         {"", "FIREZONE_ID=b", "firezone_id", "b"},
         {"--firezone-name x", "FIREZONE_NAME=y", "firezone_name", "x"},
@@ -169,12 +181,16 @@ static void test_every_option(void **state)
         {"--dns-control disabled", "FIREZONE_DNS_CONTROL=etc-resolv-conf", "dns", "0"},
         {"", "FIREZONE_DNS_CONTROL=etc-resolv-conf", "dns", "1"},
         {"--dns-control systemd-resolved", "FIREZONE_DNS_CONTROL=nonsense", "dns", "2"},
+        {"--dns-control disabled", "FIREZONE_DNS_CONTROL=disabled", "dns_asked", "--dns-control"},
+        {"", "FIREZONE_DNS_CONTROL=systemd-resolved", "dns_asked", "FIREZONE_DNS_CONTROL"},
+        {"", "FIREZONE_UDP_SEND_BUFFER_SIZE=65536", "send_bytes", "65536"},
+        {"", "FIREZONE_UDP_RECV_BUFFER_SIZE=1073741824", "recv_bytes", "1073741824"},
         {"-m 5m", "MAX_PARTITION_TIME=7s", "partition_s", "300"},
         {"--max-partition-time=1h30m", "", "partition_s", "5400"},
         {"", "MAX_PARTITION_TIME=30d", "partition_s", "2592000"},
         {"", "FIREZONE_MAX_PARTITION_TIME=7s", "partition_s", "7"},
-        {"", "FIREZONE_MAX_PARTITION_TIME=7s MAX_PARTITION_TIME=8s", "partition_s", "7"},
-        {"", "FIREZONE_MAX_PARTITION_TIME= MAX_PARTITION_TIME=8s", "partition_s", "8"},
+        {"", "FIREZONE_MAX_PARTITION_TIME=7s MAX_PARTITION_TIME=8s", "partition_s", "8"},
+        {"", "FIREZONE_MAX_PARTITION_TIME=7s MAX_PARTITION_TIME=", "partition_s", "7"},
         {"--activate-internet-resource", "", "internet", "1"},
         {"", "FIREZONE_ACTIVATE_INTERNET_RESOURCE=true", "internet", "1"},
         {"", "FIREZONE_ACTIVATE_INTERNET_RESOURCE=YES", "internet", "1"},
@@ -193,7 +209,7 @@ static void test_every_option(void **state)
         {"--log-level debug", "", "log_filter_by", "--log-level"},
         {"", "RUST_LOG=info,a=debug", "log_filter", "info,a=debug"},
         {"", "RUST_LOG=info", "log_filter_by", "RUST_LOG"},
-        {"", "RUST_LOG=info FIREZONE_LOG=warn", "log_filter", "warn"},
+        {"", "RUST_LOG=info FIREZONE_LOG=warn", "log_filter", "info"},
         {"", "FIREZONE_LOG=warn", "log_filter_by", "FIREZONE_LOG"},
         {"--log-format json", "", "log_format", "1"},
         {"--log-format text", "FIREZONE_LOG_FORMAT=json", "log_format", "0"},
@@ -248,6 +264,20 @@ static void test_every_option(void **state)
         if (strcmp(got, cases[i].want) != 0)
             fail_msg("'%s' with '%s': %s is '%s'", cases[i].line, cases[i].env, cases[i].what, got);
     }
+}
+
+static void test_tunnel(void **state)
+{
+    struct options o;
+    struct tunnel_options t;
+
+    (void)state;
+    parse_ok(&o, "--workers 3",
+             "FIREZONE_UDP_SEND_BUFFER_SIZE=70000 FIREZONE_UDP_RECV_BUFFER_SIZE=90000");
+    options_tunnel(&t, &o);
+    assert_int_equal(t.workers, 3);
+    assert_int_equal(t.udp_send_bytes, 70000);
+    assert_int_equal(t.udp_recv_bytes, 90000);
 }
 
 static void test_actions(void **state)
@@ -305,6 +335,10 @@ static void test_wrong_usage(void **state)
         {"--check=true", "", "option '--check' takes no value"},
         {"--token-path", "", "option '--token-path' needs a value"},
         {"-m", "", "option '-m' needs a value"},
+        {"--token-path --check", "", "option '--token-path' needs a value"},
+        {"--token-path -- sign-in", "", "option '--token-path' needs a value"},
+        {"-i -x", "", "option '-i' needs a value"},
+        {"-l=", "", "--log-dir: the value is empty"},
         {"--token-path ~", "", "--token-path: the value is empty"},
         {"-i ~", "", "--firezone-id: an id has 1 to 255 printable ASCII characters"},
         {"", "FIREZONE_ID=caf\xc3\xa9",
@@ -325,6 +359,12 @@ static void test_wrong_usage(void **state)
          "FIREZONE_DNS_CONTROL: 'x' is none of disabled, etc-resolv-conf, systemd-resolved"},
         {"", "FIREZONE_FLOW_LOGS=on", "FIREZONE_FLOW_LOGS: 'on' is neither true nor false"},
         {"", "FIREZONE_COMPAT_EXIT=2", "FIREZONE_COMPAT_EXIT: '2' is neither true nor false"},
+        {"", "FIREZONE_UDP_SEND_BUFFER_SIZE=2M",
+         "FIREZONE_UDP_SEND_BUFFER_SIZE: '2M' is not a number of bytes from 1 to 1073741824"},
+        {"", "FIREZONE_UDP_RECV_BUFFER_SIZE=1073741825",
+         "FIREZONE_UDP_RECV_BUFFER_SIZE: '1073741825' is not a number of bytes from 1 to 1073741824"},
+        {"", "FIREZONE_UDP_RECV_BUFFER_SIZE=0",
+         "FIREZONE_UDP_RECV_BUFFER_SIZE: '0' is not a number of bytes from 1 to 1073741824"},
         {"--log-format xml", "", "--log-format: 'xml' is none of text, json, human"},
         {"--metrics x", "", "--metrics: 'x' is none of stdout, otel-collector, sentry"},
         {"--otlp-grpc-endpoint x", "", "--otlp-grpc-endpoint: 'x' is not of the form HOST:PORT"},
@@ -410,9 +450,10 @@ static void test_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_every_option),
-        cmocka_unit_test(test_actions),   cmocka_unit_test(test_wrong_usage),
-        cmocka_unit_test(test_long_name), cmocka_unit_test(test_help),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_every_option),
+        cmocka_unit_test(test_tunnel),      cmocka_unit_test(test_actions),
+        cmocka_unit_test(test_wrong_usage), cmocka_unit_test(test_long_name),
+        cmocka_unit_test(test_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,11 +20,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/base/bytes.h"
+
 #define PROMPT "Token: "
 #define SECRET "n.SFMyNTY.what-nobody-may-see"
 
 enum {
     MAX = 60,
+    MAX_LONG = 8192,
     GOT_IT = 17, /* exit codes of the child */
     GOT_OTHER = 18,
     GOT_ERROR = 19
@@ -38,28 +41,35 @@ struct person {
 };
 
 /* stdin: where the child's standard input comes from; -1: the terminal. */
-static _Noreturn void answer(int input)
+static _Noreturn void answer(int input, size_t max)
 {
     struct secret s;
-    char why[128];
+    char why[160];
 
     if (input >= 0)
         dup2(input, STDIN_FILENO);
-    enum err err = terminal_read_secret(&s, MAX, PROMPT, why, sizeof why);
-    if (err != ERR_OK)
+    enum err err = terminal_read_secret(&s, max, PROMPT, why, sizeof why);
+    if (err != ERR_OK) {
+        dprintf(STDOUT_FILENO, "%s", why);
         _exit(GOT_ERROR);
+    }
     bool good = strcmp(s.text, SECRET "\n") == 0 && s.len == strlen(SECRET "\n");
     secret_free(&s);
     _exit(good ? GOT_IT : GOT_OTHER);
 }
 
-static void start(struct person *p)
+static void start_with(struct person *p, size_t max)
 {
     memset(p, 0, sizeof *p);
     p->child = forkpty(&p->master, NULL, NULL, NULL);
     assert_true(p->child >= 0);
     if (p->child == 0)
-        answer(-1);
+        answer(-1, max);
+}
+
+static void start(struct person *p)
+{
+    start_with(p, MAX);
 }
 
 /* Reads what the terminal shows until `text` has come `times` times. */
@@ -132,6 +142,46 @@ static void test_too_long(void **state)
     assert_int_equal(WEXITSTATUS(end(&p)), GOT_ERROR);
 }
 
+/* The terminal itself cuts a long line; what is left of it must not pass for the whole. */
+static void test_cut(void **state)
+{
+    static const size_t lengths[] = {4093, 4094, 4095, 4096, 6000};
+    static char text[6002];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        struct person p;
+        memset(text, 'a', lengths[i]);
+        text[lengths[i]] = '\n';
+        text[lengths[i] + 1] = '\0';
+        start_with(&p, MAX_LONG);
+        expect(&p, PROMPT, 1);
+        for (size_t at = 0; text[at];) { /* in pieces: it goes through a buffer */
+            ssize_t n = write(p.master, text + at, size_min(strlen(text + at), 512));
+            assert_true(n > 0);
+            at += (size_t)n;
+            usleep(2000);
+        }
+        if (lengths[i] >= 4094)
+            expect(&p, "give that as the standard input", 1);
+        assert_int_equal(WEXITSTATUS(end(&p)), lengths[i] < 4094 ? GOT_OTHER : GOT_ERROR);
+    }
+}
+
+/* As when a token was copied with a line feed in its midst. */
+static void test_two_lines(void **state)
+{
+    struct person p;
+
+    (void)state;
+    start(&p);
+    expect(&p, PROMPT, 1);
+    type(&p, SECRET "\nmore\n");
+    expect(&p, "more than one line was typed", 1);
+    assert_true(echoes(&p));
+    assert_int_equal(WEXITSTATUS(end(&p)), GOT_ERROR);
+}
+
 /* From the keyboard or from elsewhere: the terminal is put right, and the signal has its effect. */
 static void test_signals(void **state)
 {
@@ -187,7 +237,7 @@ static void test_script(void **state)
     p.child = forkpty(&p.master, NULL, NULL, NULL);
     assert_true(p.child >= 0);
     if (p.child == 0)
-        answer(ends[0]);
+        answer(ends[0], MAX);
     close(ends[0]);
     int status;
     assert_int_equal(waitpid(p.child, &status, 0), p.child);
@@ -201,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_typed),   cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_cut),     cmocka_unit_test(test_two_lines),
         cmocka_unit_test(test_signals), cmocka_unit_test(test_stop),
         cmocka_unit_test(test_script),
     };

@@ -7,11 +7,14 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control/token.h"
@@ -154,7 +157,7 @@ static void test_size(void **state)
     secret_free(&token);
     write_file("large", text, TOKEN_MAX + 1, 0600);
     assert_int_equal(token_load(&token, in_folder("large"), why, sizeof why), ERR_INVALID);
-    assert_non_null(strstr(why, "it is larger than 64 KiB"));
+    assert_non_null(strstr(why, "it is larger than 8 KiB"));
 }
 
 /* What the service manager keeps for us may belong to another user and be a link; nothing else is better for its name. */
@@ -173,12 +176,15 @@ static void test_credential(void **state)
     write_text("credentials/open", SECRET, 0444);
     expect("credentials/open", ERR_INVALID, "not 0444");
     assert_int_equal(symlink("other", in_folder("credentials/" TOKEN_VARIABLE)), 0);
-    expect("missing", ERR_OK, NULL);
+    struct secret token;
+    char why[400];
+    assert_int_equal(token_load(&token, NULL, why, sizeof why), ERR_OK);
+    assert_string_equal(token.text, SECRET);
+    secret_free(&token);
+    expect("missing", ERR_NOT_FOUND, "there is no token"); /* who names a file wants that one */
     unlink(in_folder("credentials/" TOKEN_VARIABLE));
     write_text("credentials/" TOKEN_VARIABLE, "", 0400);
-    struct secret token;
-    char why[200];
-    assert_int_equal(token_load(&token, in_folder("good"), why, sizeof why), ERR_INVALID);
+    assert_int_equal(token_load(&token, NULL, why, sizeof why), ERR_INVALID);
     assert_string_equal(why, "the credential FIREZONE_TOKEN: it is empty");
     unsetenv("CREDENTIALS_DIRECTORY");
 }
@@ -206,6 +212,55 @@ static void test_store(void **state)
     assert_non_null(strstr(why, "cannot store the token in "));
     assert_null(strstr(why, SECRET));
     assert_int_equal(token_store(&token, in_folder("folder"), why, sizeof why), ERR_IO);
+    secret_free(&token);
+}
+
+/* A token is in no file but its own, even if the process is told to end while it writes. */
+static void test_store_interrupted(void **state)
+{
+    struct secret token;
+    char why[300];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    for (unsigned delay_us = 0; delay_us < 3000; delay_us += 30) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            secret_new(&token, 100);
+            token.len = (size_t)snprintf(token.text, 100, "%s", SECRET);
+            for (;;)
+                (void)!token_store(&token, in_folder("i/token"), why, sizeof why);
+        }
+        usleep(5000 + delay_us);
+        kill(child, SIGTERM);
+        assert_int_equal(waitpid(child, NULL, 0), child);
+        DIR *d = opendir(in_folder("i"));
+        assert_non_null(d);
+        for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+            if (e->d_name[0] != '.')
+                assert_string_equal(e->d_name, "token");
+        }
+        closedir(d);
+    }
+}
+
+/* What a process that was killed has left goes with the next sign-in. */
+static void test_store_unfinished(void **state)
+{
+    struct secret token;
+    char why[300];
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    secret_new(&token, 100);
+    token.len = (size_t)snprintf(token.text, 100, "%s", SECRET);
+    write_text("token.new", "a part of a tok", 0600);
+    assert_int_equal(token_store(&token, in_folder("token"), why, sizeof why), ERR_OK);
+    assert_int_not_equal(access(in_folder("token.new"), F_OK), 0);
+    expect("token", ERR_OK, NULL);
     secret_free(&token);
 }
 
@@ -253,9 +308,14 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_variable), cmocka_unit_test(test_file),
-        cmocka_unit_test(test_size),     cmocka_unit_test(test_credential),
-        cmocka_unit_test(test_store),    cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_variable),
+        cmocka_unit_test(test_file),
+        cmocka_unit_test(test_size),
+        cmocka_unit_test(test_credential),
+        cmocka_unit_test(test_store),
+        cmocka_unit_test(test_store_interrupted),
+        cmocka_unit_test(test_store_unfinished),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

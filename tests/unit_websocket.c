@@ -406,5 +406,6 @@ int main(void)
         cmocka_unit_test(test_messages), cmocka_unit_test(test_refused),
         cmocka_unit_test(test_broken), cmocka_unit_test(test_goodbye),
         cmocka_unit_test(test_never_open)};
+    setenv("http_proxy", "http://user:word@127.0.0.1:1", 1); /* nobody is asked for the way */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -308,11 +308,20 @@ build_native_libwebsockets() {
         -DLWS_WITHOUT_TESTAPPS=ON -DLWS_WITHOUT_EXTENSIONS=ON -DLWS_WITH_SSL=ON -DLWS_WITH_BORINGSSL=ON -DLWS_WITH_HTTP2=ON \
         -DLWS_IPV6=ON -DLWS_UNIX_SOCK=OFF -DLWS_WITH_LIBEV=OFF -DLWS_WITH_LIBUV=OFF -DLWS_WITH_LIBEVENT=OFF \
         -DLWS_WITH_GLIB=OFF \
+        -DLWS_CLIENT_HTTP_PROXYING=OFF -DLWS_WITH_SOCKS5=OFF -DLWS_WITH_NETLINK=OFF -DLWS_WITH_TLS_SESSIONS=OFF \
+        -DLWS_WITH_CONMON=OFF -DLWS_WITH_CACHE_NSCOOKIEJAR=OFF \
+        -DLWS_OPENSSL_CLIENT_CERTS=/etc/ssl/certs \
         -DLWS_OPENSSL_INCLUDE_DIRS="$PREFIX/include" \
         -DLWS_OPENSSL_LIBRARIES:STRING="$PREFIX/lib/libssl.a;$PREFIX/lib/libcrypto.a;-lpthread"
     local feature # each of these silently goes missing when a probe of cmake fails
     for feature in LWS_HAVE_X509_VERIFY_PARAM_set1_host LWS_HAVE_SSL_set_alpn_protos LWS_WITH_IPV6; do
         grep -q "^#define $feature\\b" "$PREFIX/include/lws_config.h"
+    done
+    # Each of these acts on its own: proxies from the environment, connections closed for a change of routes that are not
+    # ours to use, a session that tells one connection to be of the same device as another, ways to the resolver.
+    for feature in LWS_CLIENT_HTTP_PROXYING LWS_WITH_SOCKS5 LWS_WITH_NETLINK LWS_WITH_TLS_SESSIONS LWS_WITH_SYS_ASYNC_DNS \
+        LWS_WITH_SYS_NTPCLIENT LWS_WITH_SYS_DHCP_CLIENT; do
+        ! grep -q "^#define $feature\\b" "$PREFIX/include/lws_config.h" || return 1
     done
 }
 

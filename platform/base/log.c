@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decides, formats a line, and hands it to LOG_FD in one write and to the sink. */
+/* Decides, formats a line, and hands it to the stream in one write and to the sink. */
 #include "platform/base/log.h"
 
 #include <pthread.h>
@@ -8,17 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#ifdef _WIN32
-#include <io.h>
-#define write_stream(buf, n) _write(LOG_FD, buf, (unsigned)(n))
-#else
+#ifndef _WIN32
 #include <sys/stat.h>
 #include <unistd.h>
-#define write_stream(buf, n) write(LOG_FD, buf, n)
 #endif
 
 #include "platform/base/log_filter.h"
 #include "platform/base/log_line.h"
+#include "platform/base/stream.h"
 
 /* A filter that was set, and those before it. */
 struct filter_node {
@@ -32,8 +29,13 @@ static struct filter_node
     *current; /* NULL: level_max holds for all modules; released to log_write */
 
 /* Set before other threads exist. */
+static int stream = 2; /* stderr */
 static enum log_format format_now = LOG_TEXT;
 static bool coloured, stamps_left_out;
+
+static pthread_mutex_t stream_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned long long
+    untaken; /* lines since the last one that the stream took; guarded by stream_lock */
 
 static pthread_mutex_t sink_lock = PTHREAD_MUTEX_INITIALIZER;
 static log_sink_fn
@@ -101,7 +103,7 @@ enum err log_format_parse(enum log_format *out, const char *text)
 
 #ifndef _WIN32
 /* systemd names the stream it gave to the service, "device:inode": a child may have been given another one. */
-static bool read_by_journal(void)
+static bool read_by_journal(int fd)
 {
     const char *text = getenv("JOURNAL_STREAM");
     unsigned long long device, inode;
@@ -109,32 +111,35 @@ static bool read_by_journal(void)
     char rest;
 
     return text && sscanf(text, "%llu:%llu%c", &device, &inode, &rest) == 2 &&
-           fstat(LOG_FD, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+           fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-static bool on_terminal(void)
+static bool on_terminal(int fd)
 {
     const char *no_color = getenv("NO_COLOR");
-    return (!no_color || no_color[0] == '\0') && isatty(LOG_FD) == 1;
+    return (!no_color || no_color[0] == '\0') && isatty(fd) == 1;
 }
 #else
-static bool read_by_journal(void)
+static bool read_by_journal(int fd)
 {
+    (void)fd;
     return false;
 }
 
 /* A console shows colours only if it was told to interpret them. */
-static bool on_terminal(void)
+static bool on_terminal(int fd)
 {
+    (void)fd;
     return false;
 }
 #endif
 
-void log_set_format(enum log_format format)
+void log_set_output(int fd, enum log_format format)
 {
+    stream = stream_open(fd);
     format_now = format;
-    coloured = format == LOG_TEXT && on_terminal();
-    stamps_left_out = format == LOG_TEXT && read_by_journal();
+    coloured = format == LOG_TEXT && on_terminal(fd);
+    stamps_left_out = format == LOG_TEXT && read_by_journal(fd);
 }
 
 void log_set_sink(log_sink_fn sink, void *arg)
@@ -161,23 +166,47 @@ static void format_stamp(char *buf, size_t size)
 }
 
 /* On its own, so that the buffer is on the stack of those only who see colours. */
-__attribute__((noinline)) static void write_coloured(const char *line, size_t n,
+__attribute__((noinline)) static bool write_coloured(const char *line, size_t n,
                                                      enum log_level level)
 {
     char copy[LOG_LINE_MAX + LOG_COLOUR_MAX];
     n = log_line_colour(copy, line, n, level);
-    if (write_stream(copy, n) < 0)
-        return; /* nowhere left to report it */
+    return stream_write(stream, copy, n, 0);
 }
+_Static_assert(LOG_LINE_MAX + LOG_COLOUR_MAX <= STREAM_LINE_MAX, "a line is one write");
 
-static void to_stream(const char *line, size_t n, enum log_level level)
+static bool write_line(const char *line, size_t n, enum log_level level)
 {
     size_t skip = stamps_left_out ? LOG_STAMP_LEN + 1 : 0;
 
     if (coloured)
-        write_coloured(line, n, level);
-    else if (write_stream(line + skip, n - skip) < 0)
-        return; /* as above */
+        return write_coloured(line, n, level);
+    return stream_write(stream, line + skip, n - skip, 0);
+}
+
+/* What is lacking, to whoever reads again. */
+__attribute__((noinline)) static bool tell_untaken(const char *stamp)
+{
+    char message[96], line[LOG_LINE_MAX];
+    int n =
+        snprintf(message, sizeof message, "lines that could not be written here: %llu", untaken);
+    const struct log_record record = {.stamp = stamp,
+                                      .level = LOG_WARN,
+                                      .module = "log",
+                                      .message = message,
+                                      .message_len = (size_t)n};
+
+    return write_line(line, log_line(line, format_now, &record), LOG_WARN);
+}
+
+static void to_stream(const char *line, size_t n, enum log_level level, const char *stamp)
+{
+    pthread_mutex_lock(&stream_lock);
+    if (untaken > 0 && tell_untaken(stamp))
+        untaken = 0;
+    if (untaken > 0 || !write_line(line, n, level))
+        untaken++;
+    pthread_mutex_unlock(&stream_lock);
 }
 
 static void to_sink(const char *line, size_t n)
@@ -211,6 +240,6 @@ void log_write(enum log_level level, const char *module, const char *fmt, ...)
                                                 : (size_t)body,
     };
     size_t n = log_line(line, format_now, &record);
-    to_stream(line, n, level);
+    to_stream(line, n, level, stamp);
     to_sink(line, n);
 }

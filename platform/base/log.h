@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The log: one line per call on LOG_FD and, the same line, to a sink (the log file). Never called on a packet path,
- * never given a secret: log files leave the machine. Any thread; a call is one write(2), so lines of threads do not mix.
+ * The log: one line per call on a stream and, the same line, to a sink (the log file). Never called on a packet path, never
+ * given a secret: log files leave the machine. Any thread; a call is one write(2), so lines of threads do not mix. Nobody waits
+ * for whoever reads the stream: lines that he does not take are counted, and the log tells him when he does again.
  *
  * Which lines exist is the filter's decision, platform/base/log_filter.h; what a line looks like is said in
  * platform/base/log_line.h.
@@ -29,7 +30,6 @@ enum log_format {
 };
 
 enum {
-    LOG_FD = 2,             /* stderr; the portal's other clients write to stdout */
     LOG_MESSAGE_MAX = 1024, /* longer messages are cut */
     LOG_LINE_MAX =
         2048 /* of a whole line with its line feed; a message that needs more escapes is cut */
@@ -44,10 +44,11 @@ void log_set_level(enum log_level level);
 void log_set_filter(const struct log_filter *filter);
 
 /*
- * Sets the format, and finds out once what LOG_FD is: text has colours on a terminal unless NO_COLOR is set, and no time
- * stamps if the journal reads it, which has its own. Before other threads exist. Without this call: plain text.
+ * Sets the stream and the format, and finds out once what the stream is: text has colours on a terminal unless NO_COLOR is set,
+ * and no time stamps if the journal reads it, which has its own. Before other threads exist. Without this call: plain text on
+ * stderr.
  */
-void log_set_format(enum log_format format);
+void log_set_output(int fd, enum log_format format);
 
 /*
  * Every line is handed to `sink` as well, with its line feed and time stamp and without colours. It must not log and must

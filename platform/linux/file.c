@@ -57,24 +57,58 @@ static enum err read_all(struct file_content *c, int fd, size_t max, char *why, 
     }
 }
 
-enum err file_read(struct file_content *out, const char *path, size_t max, char *why,
-                   unsigned why_size)
+enum err file_read_open(struct file_content *out, int file, size_t max, char *why,
+                        unsigned why_size)
 {
     struct stat st;
 
     *out = (struct file_content){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return read_failed(why, why_size);
-    enum err err = read_all(out, fd, max, why, why_size);
-    if (err == ERR_OK && fstat(fd, &st) == 0)
+    enum err err = read_all(out, file, max, why, why_size);
+    if (err == ERR_OK && fstat(file, &st) == 0)
         out->exposed = S_ISREG(st.st_mode) && (st.st_mode & S_IROTH) != 0;
-    close(fd);
     if (err != ERR_OK)
         file_content_wipe(out);
     else
         out->bytes[out->len] = '\0';
     return err;
+}
+
+enum err file_read(struct file_content *out, const char *path, size_t max, char *why,
+                   unsigned why_size)
+{
+    *out = (struct file_content){0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return read_failed(why, why_size);
+    enum err err = file_read_open(out, fd, max, why, why_size);
+    close(fd);
+    return err;
+}
+
+enum err file_open(int *out, const char *path, char *why, unsigned why_size)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+
+    *out = -1;
+    if (fd < 0 && errno == ELOOP) {
+        snprintf(why, why_size, "it is a symbolic link");
+        return ERR_INVALID;
+    }
+    if (fd < 0)
+        return read_failed(why, why_size);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        snprintf(why, why_size, "it is not a regular file");
+        close(fd);
+        return ERR_INVALID;
+    }
+    *out = fd;
+    return ERR_OK;
+}
+
+void file_close(int file)
+{
+    close(file);
 }
 
 void file_content_wipe(struct file_content *c)

@@ -2,6 +2,7 @@
 /* A new file beside the old one takes its name when all of it is on the disk. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 #include <unistd.h>
 
 #include "platform/file.h"
+
+#define UNFINISHED ".new" /* behind the name of a secret file */
 
 enum {
     PATH_MAX_LEN = 1023,
@@ -37,7 +40,7 @@ static bool write_all(int fd, const char *bytes, size_t len)
     return true;
 }
 
-/* mkstemp's file has the mode 0600 already. */
+/* The new file has the mode 0600, or less where the umask says so. */
 static bool fill(int fd, const void *bytes, size_t len, unsigned flags)
 {
     if (flags & FILE_SECRET)
@@ -70,17 +73,28 @@ static void sync_folder(const char *path)
     }
 }
 
-enum err file_write(const char *path, const void *bytes, size_t len, unsigned flags, char *why,
-                    unsigned why_size)
+/* A fixed name is found again by whoever cleans up; several processes at a time are no concern then. */
+static int create_fresh(char fresh[PATH_MAX_LEN + 1], const char *path, unsigned flags)
+{
+    int n = snprintf(fresh, PATH_MAX_LEN + 1, "%s%s", path,
+                     flags & FILE_SECRET ? UNFINISHED : ".XXXXXX");
+
+    if (n < 0 || n > PATH_MAX_LEN) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    if (!(flags & FILE_SECRET))
+        return mkostemp(fresh, O_CLOEXEC);
+    (void)unlink(fresh);
+    return open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE_SECRET);
+}
+
+static enum err write_file(const char *path, const void *bytes, size_t len, unsigned flags,
+                           char *why, unsigned why_size)
 {
     char fresh[PATH_MAX_LEN + 1];
-    int n = snprintf(fresh, sizeof fresh, "%s.XXXXXX", path);
+    int fd = create_fresh(fresh, path, flags);
 
-    if (n < 0 || (size_t)n >= sizeof fresh) {
-        errno = ENAMETOOLONG;
-        return failed(why, why_size);
-    }
-    int fd = mkostemp(fresh, O_CLOEXEC);
     if (fd < 0)
         return failed(why, why_size);
     bool good = fill(fd, bytes, len, flags);
@@ -95,9 +109,36 @@ enum err file_write(const char *path, const void *bytes, size_t len, unsigned fl
     return err;
 }
 
-enum err file_share(const char *path)
+enum err file_write(const char *path, const void *bytes, size_t len, unsigned flags, char *why,
+                    unsigned why_size)
 {
-    return chmod(path, MODE_SHARED) == 0 ? ERR_OK : err_from_errno(errno);
+    sigset_t all, before;
+
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before);
+    enum err err = write_file(path, bytes, len, flags, why, why_size);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return err;
+}
+
+void file_forget_unfinished(const char *path)
+{
+    char fresh[PATH_MAX_LEN + 1];
+    int n = snprintf(fresh, sizeof fresh, "%s" UNFINISHED, path);
+
+    if (n > 0 && n <= PATH_MAX_LEN)
+        (void)unlink(fresh);
+}
+
+enum err file_share(int file)
+{
+    struct stat st;
+
+    if (fstat(file, &st) != 0)
+        return err_from_errno(errno);
+    if (st.st_nlink > 1)
+        return ERR_INVALID;
+    return fchmod(file, MODE_SHARED) == 0 ? ERR_OK : err_from_errno(errno);
 }
 
 /* All folders of the first `len` bytes. */
@@ -129,8 +170,14 @@ enum err file_make_shared_folder(const char *path, char *why, unsigned why_size)
 {
     enum err err = make_folders(path, strlen(path), why, why_size);
 
-    if (err == ERR_OK && chmod(path, MODE_FOLDER_SHARED) != 0)
+    if (err != ERR_OK)
+        return err;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return failed(why, why_size);
+    if (fchmod(fd, MODE_FOLDER_SHARED) != 0)
         err = failed(why, why_size);
+    close(fd);
     return err;
 }
 

@@ -78,12 +78,10 @@ void log_dir_close(struct log_dir *d)
     free(d);
 }
 
-/* O_NONBLOCK is for a pipe that somebody has put there. */
+/* What somebody else has put there is not touched, be it a pipe, a link or a file. */
 static int open_file(const struct log_dir *d, const char *name)
 {
-    return openat(d->folder, name,
-                  O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
-                  FILE_MODE);
+    return openat(d->folder, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, FILE_MODE);
 }
 
 /* The folder of this path now: a deleted one takes no files. */
@@ -107,7 +105,7 @@ static void point_to(int folder, const char *latest, const char *name)
     (void)!symlinkat(name, folder, latest);
 }
 
-enum err log_dir_append_to(struct log_dir *d, const char *name, const char *latest)
+enum err log_dir_new_file(struct log_dir *d, const char *name, const char *latest)
 {
     struct stat st;
     int file = open_file(d, name);
@@ -116,12 +114,12 @@ enum err log_dir_append_to(struct log_dir *d, const char *name, const char *late
         file = open_file(d, name);
     if (file < 0)
         return err_from_errno(errno);
-    if (fstat(file, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(file, &st) != 0) {
+        enum err err = err_from_errno(errno);
         close(file);
-        return ERR_INVALID;
+        return err;
     }
-    (void)!fchmod(file,
-                  FILE_MODE); /* the umask does not decide; somebody else's file stays as it is */
+    (void)!fchmod(file, FILE_MODE); /* the umask does not decide */
     if (d->file >= 0)
         close(d->file);
     d->file = file;

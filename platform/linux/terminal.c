@@ -15,6 +15,12 @@
 #include <termios.h>
 #include <unistd.h>
 
+enum {
+    /* A terminal keeps no more of a line, and drops the rest without a word; termios(3). */
+    LINE_KEPT_MAX = 4095,
+    BEHIND_WAIT_MS = 50 /* for what is pasted with the line */
+};
+
 struct hidden {
     int fd;             /* of the terminal */
     int signals;        /* signalfd */
@@ -83,7 +89,27 @@ static bool wait_for_line(const struct hidden *h)
     return fds[1].revents == 0;
 }
 
-/* The terminal gives a line at a time, or a part of one that is longer than it keeps. */
+/* A line that was cut, or one of several, is not what was meant. */
+static enum err check_line(const struct secret *line, const struct hidden *h, char *why,
+                           unsigned why_size)
+{
+    struct pollfd behind = {.fd = h->fd, .events = POLLIN};
+
+    if (line->len >= LINE_KEPT_MAX) {
+        snprintf(why, why_size,
+                 "a terminal takes lines of less than %d bytes: write it to a file, and give that "
+                 "as the standard input",
+                 LINE_KEPT_MAX);
+        return ERR_NO_SPACE;
+    }
+    if (poll(&behind, 1, BEHIND_WAIT_MS) > 0 && (behind.revents & POLLIN)) {
+        snprintf(why, why_size, "more than one line was typed");
+        return ERR_INVALID;
+    }
+    return ERR_OK;
+}
+
+/* The terminal gives a line at a time. */
 static enum err take_line(struct secret *out, const struct hidden *h, size_t max, char *why,
                           unsigned why_size)
 {
@@ -94,7 +120,8 @@ static enum err take_line(struct secret *out, const struct hidden *h, size_t max
     out->len += (size_t)n;
     if (out->len > max)
         return too_long(why, why_size, max);
-    return n == 0 || out->text[out->len - 1] == '\n' ? ERR_OK : ERR_AGAIN;
+    return n == 0 || out->text[out->len - 1] == '\n' ? check_line(out, h, why, why_size)
+                                                     : ERR_AGAIN;
 }
 
 static enum err ask_hidden(struct secret *out, struct hidden *h, size_t max, const char *prompt,
