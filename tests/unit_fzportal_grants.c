@@ -36,6 +36,7 @@ static void test_removed_meanwhile(void **state)
     json_t *order = rig_expect(g, "create_authorization");
     rig_order(&rig, "{\"command\":\"resource_remove\",\"name\":\"Lab\"}");
     json_decref(rig_expect(c, "resource_deleted"));
+    json_decref(rig_expect(g, "reject_access"));
     flow_agree(&rig, g, "authorization_created", rig_text(order, "ref"));
     flow_expect_reply(g, "ok", NULL);
     json_decref(order);
@@ -143,12 +144,126 @@ static void test_expired_token(void **state)
     rig_stop(&rig);
 }
 
+/* What a gateway was asked for counts before it answers, and whether or not it does. */
+static void test_before_the_answer(void **state)
+{
+    enum how {
+        CLIENT_GONE,
+        ASKED_AGAIN,
+        TOO_LATE,
+        ANSWERED
+    };
+    static const char *const ends[] = {
+        "{\"command\":\"revoke\",\"client\":\"a\"}",
+        "{\"command\":\"expire\",\"token\":\"laptop\"}",
+        "{\"command\":\"resource_remove\",\"name\":\"Lab\"}",
+        "{\"command\":\"resource_change\",\"name\":\"Lab\",\"address\":\"10.1.0.0/16\"}"};
+    (void)state;
+
+    for (int how = CLIENT_GONE; how <= ANSWERED; how++) {
+        for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+            struct rig rig;
+            rig_start(&rig, RIG_CONFIG);
+            struct portal_session *c = rig_client(&rig, "a", ".laptop"),
+                                  *g = rig_gateway(&rig, "g");
+            flow_ask(&rig, c, "request_authorization", "Lab", "[]");
+            json_t *order = rig_expect(g, "create_authorization");
+            if (how == CLIENT_GONE)
+                rig_close(&rig, c);
+            if (how == ASKED_AGAIN) {
+                flow_ask(&rig, c, "request_authorization", "Lab", "[]");
+                json_decref(rig_expect(g, "create_authorization"));
+            }
+            if (how == TOO_LATE)
+                rig_wait_ms(&rig, 15000);
+            if (how == ANSWERED) {
+                flow_agree(&rig, g, "authorization_created", rig_text(order, "ref"));
+                flow_expect_reply(g, "ok", NULL);
+            }
+            rig_order(&rig, ends[i]);
+            json_t *rejected = rig_expect(g, "reject_access");
+            assert_string_equal(rig_text(rejected, "client_id"),
+                                rig_text(json_object_get(order, "client"), "id"));
+            assert_string_equal(rig_text(rejected, "resource_id"),
+                                rig_text(json_object_get(order, "resource"), "id"));
+            json_decref(rejected);
+            json_decref(order);
+            rig_expect_nothing(g);
+            rig_stop(&rig);
+        }
+    }
+}
+
+/* An answer to what was revoked meanwhile means nothing to the client. */
+static void test_revoked_meanwhile(void **state)
+{
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *c = rig_client(&rig, "a", ".laptop"), *g = rig_gateway(&rig, "g");
+    flow_ask(&rig, c, "request_authorization", "Lab", "[]");
+    json_t *order = rig_expect(g, "create_authorization");
+    rig_order(&rig, "{\"command\":\"revoke\",\"client\":\"a\"}");
+    json_decref(rig_expect(g, "reject_access"));
+    flow_agree(&rig, g, "authorization_created", rig_text(order, "ref"));
+    flow_expect_reply(g, "ok", NULL);
+    rig_expect_nothing(c);
+    json_decref(order);
+    rig_stop(&rig);
+}
+
+/* A gateway that comes back before it has answered finds what it was asked for. */
+static void test_replay_unanswered(void **state)
+{
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *c = rig_client(&rig, "a", ".laptop"), *g = rig_gateway(&rig, "g");
+    flow_ask(&rig, c, "request_authorization", "Lab", "[]");
+    rig_close(&rig, g);
+    g = rig_upgrade(&rig, "/gateway/v2/websocket", "external_id=g&public_key=" RIG_KEY_B, ".gw",
+                    RIG_GATEWAY);
+    json_t *init = rig_join(&rig, g, "gateway");
+    assert_int_equal(json_array_size(json_object_get(init, "authorizations")), 1);
+    json_decref(init);
+    rig_expect_nothing(c);
+    rig_stop(&rig);
+}
+
+/* Other filters are told to all gateways, whether or not anybody has asked them for the resource. */
+static void test_filters(void **state)
+{
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *c = rig_client(&rig, "a", ".laptop"), *g = rig_gateway(&rig, "g");
+    struct portal_session *h = rig_gateway(&rig, "h");
+    rig_order(&rig, "{\"command\":\"resource_change\",\"name\":\"Lab\",\"filters\":\"icmp\"}");
+    json_decref(rig_expect(g, "resource_updated"));
+    json_decref(rig_expect(h, "resource_updated"));
+    json_decref(rig_expect(c, "resource_created_or_updated"));
+    rig_order(&rig, "{\"command\":\"resource_change\",\"name\":\"Cameras\",\"filters\":\"icmp\"}");
+    rig_expect_nothing(g);
+    json_decref(rig_expect(c, "resource_created_or_updated"));
+    rig_expect_nothing(c);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gone),          cmocka_unit_test(test_removed_meanwhile),
-        cmocka_unit_test(test_replay),        cmocka_unit_test(test_revoke),
+        cmocka_unit_test(test_gone),
+        cmocka_unit_test(test_removed_meanwhile),
+        cmocka_unit_test(test_replay),
+        cmocka_unit_test(test_revoke),
         cmocka_unit_test(test_expired_token),
+        cmocka_unit_test(test_before_the_answer),
+        cmocka_unit_test(test_revoked_meanwhile),
+        cmocka_unit_test(test_replay_unanswered),
+        cmocka_unit_test(test_filters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

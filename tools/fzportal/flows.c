@@ -214,7 +214,6 @@ static void ask(struct portal_session *client, struct portal_session *g, struct 
     q->from = client->device;
     q->gateway = g->device;
     q->resource = r->id;
-    q->policy = policy;
     q->deadline = p->t.now + p->config->answer_s * NS_PER_SEC;
     q->expires_at = portal_flow_expiry(p, client->token, policy);
     derive_psk_gateway(o.psk, &c, &e);
@@ -225,6 +224,8 @@ static void ask(struct portal_session *client, struct portal_session *g, struct 
     table_add(&p->pendings_by_ref, &q->by_ref, table_hash_text(TABLE_HASH, q->ref));
     TAILQ_INSERT_TAIL(&p->pendings, q, order);
     TAILQ_INSERT_TAIL(&client->pendings, q, mine);
+    /* From here on the gateway may let the client in, whatever becomes of its answer. */
+    portal_grant_put(p, q->from, q->gateway, &q->resource, policy, q->expires_at);
     portal_session_push(g, g->v2 ? "create_authorization" : "authorize_flow",
                         mem_check(to_gateway(client, q, &o)));
     secure_wipe(&o, sizeof o);
@@ -256,6 +257,13 @@ static struct pending *find(const struct portal *p, const char *ref)
     return NULL;
 }
 
+/* Not revoked since, nor over. */
+static bool is_granted(const struct portal *p, const struct pending *q)
+{
+    const struct grant *g = portal_grant_find(p, q->from, q->gateway, &q->resource);
+    return g && g->expires_at > p->t.unix_seconds;
+}
+
 bool portal_flow_agree(struct portal_session *gateway, const char *ref)
 {
     struct portal *p = gateway->portal;
@@ -264,12 +272,10 @@ bool portal_flow_agree(struct portal_session *gateway, const char *ref)
     if (!q || q->gateway != gateway->device)
         return false;
     struct portal_session *client = q->client;
-    if (client && q->expires_at > p->t.unix_seconds) {
-        portal_grant_put(p, q->from, q->gateway, &q->resource, q->policy, q->expires_at);
-        portal_session_push(client, client->v2 ? "authorization_created" : "flow_created",
-                            json_incref(q->answer));
-    }
+    json_t *answer = client && is_granted(p, q) ? json_incref(q->answer) : NULL;
     drop(p, q);
+    if (answer)
+        portal_session_push(client, client->v2 ? "authorization_created" : "flow_created", answer);
     return true;
 }
 
@@ -293,10 +299,11 @@ void portal_flows_expire(struct portal *p)
 {
     struct pending *q;
     while ((q = TAILQ_FIRST(&p->pendings)) && q->deadline <= p->t.now) {
-        if (q->client)
-            portal_flow_refuse(q->client, q->resource.text, "offline", NULL);
-        /* The queue of the client may have been full, which ends it. */
+        struct portal_session *client = q->client;
+        struct portal_id resource = q->resource;
         drop(p, q);
+        if (client)
+            portal_flow_refuse(client, resource.text, "offline", NULL);
     }
 }
 

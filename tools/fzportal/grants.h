@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Authorisations: which client may reach which resource by which gateway or other client, and until when. Kept after the
- * sockets are gone, and repeated when the one that enforces them comes back. Source: spec/portal.md 6, 8.1.
+ * Authorisations: which client may reach which resource by which gateway or other client, and until when. They begin when
+ * that is asked, are kept after the sockets are gone, and repeated when the one that enforces them comes back.
+ * Source: spec/portal.md 6, 8.1.
  */
 #ifndef FZ_TOOLS_FZPORTAL_GRANTS_H
 #define FZ_TOOLS_FZPORTAL_GRANTS_H

@@ -105,7 +105,7 @@ struct relay {
     struct portal_session *session; /* NULL: static */
 };
 
-/* Client `client` may reach `resource` by `peer`, a gateway or a client. */
+/* Client `client` may reach `resource` by `peer`, a gateway or a client, which may not have agreed yet. */
 struct grant {
     struct table_link link;
     TAILQ_ENTRY(grant) order, out, in;
@@ -123,7 +123,6 @@ struct pending {
     struct portal_session *client; /* NULL: gone, or asked again */
     struct device *from, *gateway;
     struct portal_id resource;
-    const struct policy *policy;
     time_ns deadline;
     int64_t expires_at;
     json_t *answer; /* what the client gets when the gateway agrees */
