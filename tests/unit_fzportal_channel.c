@@ -274,6 +274,21 @@ static void test_ready(void **state)
     rig_stop(&rig); /* with one that is ready */
 }
 
+/* Without a closing frame nothing is left to be sent. */
+static void test_drop(void **state)
+{
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *s = open_client(&rig);
+    rig_say(&rig, s, "phoenix", "heartbeat", "{}", 1);
+    rig_order(&rig, "{\"command\":\"kick\",\"all\":true,\"how\":\"drop\"}");
+    rig_expect_over(s, 0);
+    rig_expect_nothing(s);
+    rig_stop(&rig);
+}
+
 static void test_bounded_queue(void **state)
 {
     struct rig rig;
@@ -310,12 +325,19 @@ static void test_version_that_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join),          cmocka_unit_test(test_topics),
-        cmocka_unit_test(test_refs),          cmocka_unit_test(test_frames_that_are_none),
-        cmocka_unit_test(test_crash),         cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_not_answered),  cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_eviction),      cmocka_unit_test(test_ready),
-        cmocka_unit_test(test_bounded_queue), cmocka_unit_test(test_version_that_is_none),
+        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_topics),
+        cmocka_unit_test(test_refs),
+        cmocka_unit_test(test_frames_that_are_none),
+        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_not_answered),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_eviction),
+        cmocka_unit_test(test_ready),
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_bounded_queue),
+        cmocka_unit_test(test_version_that_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,7 +90,10 @@ void portal_handle_timeout(struct portal *p, struct portal_time t);
 struct portal_session *portal_poll_ready(struct portal *p);
 /* The next frame, valid until the next call for this session. False: none. */
 bool portal_poll_transmit(struct portal_session *s, const char **text, size_t *len);
-/* True: close the socket with this code once everything is sent; 0: without a close frame. */
+/*
+ * True: close the socket with this code once everything is sent, or after a few seconds if nobody reads it; 0: at once, without
+ * a close frame.
+ */
 bool portal_session_over(const struct portal_session *s, unsigned *close_code);
 
 /*

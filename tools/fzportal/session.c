@@ -33,14 +33,20 @@ static void frame_free(struct frame *f)
     free(f);
 }
 
-void portal_session_free(struct portal_session *s)
+static void empty_queue(struct portal_session *s)
 {
     struct frame *f;
-    ASSERT(s->state != SESSION_JOINED && TAILQ_EMPTY(&s->pendings));
     while ((f = STAILQ_FIRST(&s->queue))) {
         STAILQ_REMOVE_HEAD(&s->queue, next);
         frame_free(f);
     }
+    s->queue_bytes = s->queue_frames = 0;
+}
+
+void portal_session_free(struct portal_session *s)
+{
+    ASSERT(s->state != SESSION_JOINED && TAILQ_EMPTY(&s->pendings));
+    empty_queue(s);
     frame_free(s->sent);
     secure_wipe(s, sizeof *s);
     free(s);
@@ -92,6 +98,8 @@ void portal_session_end(struct portal_session *s, unsigned close_code)
     portal_session_left(s, SESSION_OVER);
     TAILQ_REMOVE(idle_list(s), s, idle);
     s->close_code = close_code;
+    if (close_code == SESSION_CLOSE_NONE)
+        empty_queue(s);
     make_ready(s);
 }
 

@@ -53,7 +53,7 @@ void portal_session_crash(struct portal_session *s);
 void portal_session_disconnect(struct portal_session *s, const char *reason);
 /* phx_close: the channel is over, the socket is not. */
 void portal_session_close_channel(struct portal_session *s);
-/* The socket is over. */
+/* The socket is over; without a close frame so is what was queued. */
 void portal_session_end(struct portal_session *s, unsigned close_code);
 
 void portal_session_input(struct portal_session *s, const char *text, size_t len);
