@@ -16,6 +16,8 @@
 
 #define SITE     "[site A]\n"
 #define SECRET   "4c98bf59c99b3e467ecd7cf9d6b3e5279645fca59be67bc5bb4af3cf653761ab"
+#define ID_1     "11111111-1111-4111-8111-111111111111"
+#define ID_2     "22222222-2222-4222-8222-222222222222"
 #define RESOURCE SITE "[resource R]\n"
 
 static void test_example(void **state)
@@ -167,6 +169,13 @@ static void test_bad(void **state)
         {"[relay R]\nipv4 = 192.0.2.1\nstamp_secret = " SECRET
          "\n[relay S]\nipv4 = 192.0.2.1\nstamp_secret = " SECRET,
          "f:4: [relay S]: stamp_secret: another relay has the same"},
+        {"[site A]\nid = " ID_1 "\n[site B]\nid = " ID_1,
+         "f:3: [site B]: id: that of line 1 is the same"},
+        {RESOURCE "id = " ID_1 "\ntype = ip\naddress = ::1\nsite = A\n[resource S]\nid = " ID_2
+                  "\n[resource T]\nid = " ID_1,
+         "f:9: [resource T]: id: that of line 2 is the same"},
+        {"[policy P]\nid = " ID_1 "\n[policy Q]\nid = " ID_1,
+         "f:3: [policy Q]: id: that of line 1 is the same"},
         {"[client-token \xff]", "f:1: the name of a token is not UTF-8"},
         {"[client-token a]\nactor = \xff", "f:2: actor: not UTF-8, or longer than 1024 bytes"},
     };
@@ -190,6 +199,7 @@ static void test_good(void **state)
         RESOURCE "type = dynamic_device_pool\naddress = *.x\nmembers = a,\n  b\n\n  c ; d\n",
         RESOURCE "type = ip\naddress = ::1\nsite = A\nfilters =\n",
         "# nothing\n; at all",
+        "[site A]\nid = " ID_1 "\n[policy P]\nid = " ID_1 "\ngroups = *\nresources = *\n",
     };
     (void)state;
 

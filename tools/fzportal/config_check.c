@@ -98,6 +98,66 @@ static bool collect(struct checker *k)
            names_sort(k, &k->relays, "relay");
 }
 
+/* ---- ids ---- */
+
+struct stated_id {
+    struct uuid id;
+    const char *name;
+    unsigned line;
+};
+
+struct stated_ids {
+    struct stated_id *at;
+    size_t n;
+};
+
+static int by_id_and_line(const void *a, const void *b)
+{
+    const struct stated_id *x = a, *y = b;
+    int order = memcmp(&x->id, &y->id, sizeof x->id);
+    if (order != 0)
+        return order;
+    return x->line < y->line ? -1 : x->line > y->line;
+}
+
+/* Frees them. */
+static bool ids_differ(struct checker *k, struct stated_ids *ids, const char *what)
+{
+    bool good = true;
+    qsort(ids->at, ids->n, sizeof *ids->at, by_id_and_line);
+    for (size_t i = 1; i < ids->n && good; i++) {
+        if (memcmp(&ids->at[i - 1].id, &ids->at[i].id, sizeof ids->at[i].id) == 0)
+            good = wrong(k, ids->at[i].line, "[%s %.60s]: id: that of line %u is the same", what,
+                         ids->at[i].name, ids->at[i - 1].line);
+    }
+    free(ids->at);
+    return good;
+}
+
+#define IDS_COLLECT(ids, array, count)                                                             \
+    do {                                                                                           \
+        static const struct uuid unsaid;                                                           \
+        (ids)->at = mem_zalloc(count, sizeof *(ids)->at);                                          \
+        (ids)->n = 0;                                                                              \
+        for (size_t id_i = 0; id_i < (count); id_i++) {                                            \
+            if (memcmp(&(array)[id_i].id, &unsaid, sizeof unsaid) != 0)                            \
+                (ids)->at[(ids)->n++] =                                                            \
+                    (struct stated_id){(array)[id_i].id, (array)[id_i].name, (array)[id_i].line};  \
+        }                                                                                          \
+    } while (0)
+
+static bool check_ids(struct checker *k)
+{
+    const struct portal_config *c = k->c;
+    struct stated_ids sites, resources, policies;
+    IDS_COLLECT(&sites, c->sites, c->sites_n);
+    IDS_COLLECT(&resources, c->resources, c->resources_n);
+    IDS_COLLECT(&policies, c->policies, c->policies_n);
+    bool good = ids_differ(k, &sites, "site");
+    good = ids_differ(k, &resources, "resource") && good;
+    return ids_differ(k, &policies, "policy") && good;
+}
+
 /* ---- resources ---- */
 
 static bool is_pattern(const char *address)
@@ -299,8 +359,8 @@ static bool check_once(struct checker *k)
 bool portal_config_check(const struct portal_config *c, unsigned *line, char *why, size_t why_size)
 {
     struct checker k = {.c = c, .line = line, .why = why, .why_size = why_size};
-    bool good = collect(&k) && check_once(&k) && check_tokens(&k) && check_resources(&k) &&
-                check_policies(&k) && check_relays(&k);
+    bool good = collect(&k) && check_ids(&k) && check_once(&k) && check_tokens(&k) &&
+                check_resources(&k) && check_policies(&k) && check_relays(&k);
     free(k.tokens.at);
     free(k.sites.at);
     free(k.resources.at);

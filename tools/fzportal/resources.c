@@ -59,7 +59,7 @@ static void find_policies(struct portal *p, struct resource *r)
     for (size_t i = 0; i < p->policies_n; i++) {
         const struct portal_config_policy *c = p->policies[i].config;
         for (size_t j = 0; c && j < c->resources.n; j++) {
-            if (strcmp(c->resources.at[j], r->c.name) == 0)
+            if (strcmp(c->resources.at[j], "*") != 0 && strcmp(c->resources.at[j], r->c.name) == 0)
                 append_policy(&r->policies, &p->policies[i]);
         }
     }
@@ -146,10 +146,10 @@ static void init_policies(struct portal *p)
         policy->id = portal_named_id(p, &c->id, "policy", c->name);
         for (size_t j = 0; j < c->resources.n; j++) {
             struct resource *r = portal_resource_by_name(p, c->resources.at[j]);
-            if (r)
+            if (strcmp(c->resources.at[j], "*") == 0)
+                append_policy(&p->for_all, policy);
+            else if (r)
                 append_policy(&r->policies, policy);
-            else
-                append_policy(&p->for_all, policy); /* "*" */
         }
     }
 }
@@ -166,7 +166,7 @@ void portal_resources_init(struct portal *p)
     }
     for (size_t i = 0; i < c->resources_n; i++) {
         portal_config_resource_copy(&copy, &c->resources[i]);
-        add(p, &copy);
+        ASSERT(add(p, &copy));
     }
     init_policies(p);
 }
