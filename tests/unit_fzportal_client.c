@@ -224,6 +224,7 @@ static void test_resource_changes(void **state)
         rig_client_as(&rig, "/client/websocket", "b", ".laptop", "X/1 headless-client/1.5.4");
     struct portal_session *blind = rig_client(&rig, "c", ".camera");
     json_decref(rig_join(&rig, old, "client"));
+    rig_wait_ms(&rig, 200);
     json_decref(rig_expect(s, "resource_created_or_updated")); /* the pool with the camera */
     id[0] = '"';
     rig_id(&rig, "resources", "Lab", id + 1);

@@ -22,7 +22,8 @@ enum {
     PORTAL_REFUSALS_MAX = 16,
     PORTAL_QUEUE_FRAMES_MAX = 65536,
     PORTAL_QUEUE_BYTES_MAX = 64 << 20, /* an init of 10,000 resources has 3 MiB */
-    PORTAL_PENDINGS_MAX = 16384        /* of one client */
+    PORTAL_PENDINGS_MAX = 16384,       /* of one client */
+    PORTAL_POOLS_DELAY_MS = 200
 };
 
 /* Of the credentials that gateways get for relays: 2038-01-01, so that they stay the same. */
@@ -70,6 +71,7 @@ struct resource {
     struct policies policies; /* those that name it; those of all resources come on top */
     json_t
         *views[2]; /* what clients get, with `gateway_groups` and with `sites`; NULL: to be made */
+    bool untold;   /* a pool whose devices are others now */
 };
 
 TAILQ_HEAD(grants, grant);
@@ -209,6 +211,7 @@ struct portal {
     struct relays relays;
     size_t relays_n;
     time_ns presence_at; /* TIME_NEVER: nothing to tell */
+    time_ns pools_at;    /* the same of pools */
 
     struct sessions sessions, idle, idle_relays, ready;
     struct grants grants;

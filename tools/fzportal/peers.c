@@ -202,19 +202,43 @@ enum session_result portal_pool_resolve(struct portal_session *s, const json_t *
 
 /* ---- changes ---- */
 
+static void changed(struct portal *p, struct resource *pool)
+{
+    portal_resource_forget_views(pool);
+    pool->untold = true;
+    p->pools_at = time_min(p->pools_at, p->t.now + PORTAL_POOLS_DELAY_MS * NS_PER_MS);
+}
+
 void portal_pools_changed_by(struct portal *p, const struct device *d)
 {
-    struct portal_session *s;
     struct resource *r;
     for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order)) {
-        if (r->c.kind != PORTAL_STATIC_POOL || !portal_device_is_member(d, &r->c.members))
-            continue;
-        for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
-            if (s->role == PORTAL_CLIENT && s->state == SESSION_JOINED &&
-                portal_resource_is_visible(p, s, r))
-                portal_session_push(s, "resource_created_or_updated",
-                                    portal_resource_view(p, s, r));
-        }
+        if (r->c.kind == PORTAL_STATIC_POOL && portal_device_is_member(d, &r->c.members))
+            changed(p, r);
+    }
+}
+
+static void tell(struct portal *p, struct resource *pool)
+{
+    struct portal_session *s;
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
+        if (s->role == PORTAL_CLIENT && s->state == SESSION_JOINED &&
+            portal_resource_is_visible(p, s, pool))
+            portal_session_push(s, "resource_created_or_updated", portal_resource_view(p, s, pool));
+    }
+}
+
+void portal_pools_tell(struct portal *p)
+{
+    struct resource *r;
+
+    if (p->pools_at > p->t.now)
+        return;
+    p->pools_at = TIME_NEVER;
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order)) {
+        if (r->untold)
+            tell(p, r);
+        r->untold = false;
     }
 }
 

@@ -10,6 +10,7 @@
 #include "tools/fzportal/devices.h"
 #include "tools/fzportal/flows.h"
 #include "tools/fzportal/grants.h"
+#include "tools/fzportal/peers.h"
 #include "tools/fzportal/relays.h"
 #include "tools/fzportal/resources.h"
 #include "tools/fzportal/session.h"
@@ -27,6 +28,7 @@ enum err portal_new(struct portal **out, const struct portal_config *config, con
     p->t = t;
     p->listening = true;
     p->presence_at = TIME_NEVER;
+    p->pools_at = TIME_NEVER;
     p->prune_at = t.now + PRUNE_NS;
     TAILQ_INIT(&p->resources);
     TAILQ_INIT(&p->devices);
@@ -114,7 +116,7 @@ time_ns portal_poll_timeout(const struct portal *p)
 {
     const struct portal_session *s = TAILQ_FIRST(&p->idle), *r = TAILQ_FIRST(&p->idle_relays);
     const struct pending *q = TAILQ_FIRST(&p->pendings);
-    time_ns at = time_min(p->presence_at, in_seconds(p, p->expiry_next));
+    time_ns at = time_min(time_min(p->presence_at, p->pools_at), in_seconds(p, p->expiry_next));
 
     if (s)
         at = time_min(at, s->idle_at);
@@ -135,6 +137,7 @@ void portal_handle_timeout(struct portal *p, struct portal_time t)
     if (t.unix_seconds >= p->expiry_next)
         portal_tokens_expire(p);
     portal_relays_tell(p);
+    portal_pools_tell(p);
     if (t.now >= p->prune_at) {
         p->prune_at = t.now + PRUNE_NS;
         portal_grants_prune(p);

@@ -74,7 +74,7 @@ static void find_site(struct portal *p, struct resource *r)
     }
 }
 
-static void forget_views(struct resource *r)
+void portal_resource_forget_views(struct resource *r)
 {
     for (size_t i = 0; i < ARRAY_LEN(r->views); i++) {
         json_decref(r->views[i]);
@@ -114,7 +114,8 @@ void portal_resource_replace(struct portal *p, struct resource *r, struct portal
     r->c = *c;
     table_add(&p->resources_by_name, &r->by_name, table_hash_text(TABLE_HASH, r->c.name));
     find_site(p, r);
-    forget_views(r);
+    portal_resource_forget_views(r);
+    r->untold = false; /* who sees it is told now */
 }
 
 void portal_resource_free(struct portal *p, struct resource *r)
@@ -122,7 +123,7 @@ void portal_resource_free(struct portal *p, struct resource *r)
     table_remove(&p->resources_by_id, &r->by_id);
     table_remove(&p->resources_by_name, &r->by_name);
     TAILQ_REMOVE(&p->resources, r, order);
-    forget_views(r);
+    portal_resource_forget_views(r);
     portal_config_resource_fini(&r->c);
     free((void *)r->policies.at);
     free(r);
@@ -350,8 +351,6 @@ json_t *portal_resource_view(struct portal *p, const struct portal_session *s, s
     bool sites = agent_has(&s->agent, AGENT_SITES, false);
     json_t **view = &r->views[sites];
 
-    if (r->c.kind == PORTAL_STATIC_POOL) /* its devices come and go */
-        return make_view(p, r, sites);
     if (!*view)
         *view = make_view(p, r, sites);
     json_incref(*view);

@@ -21,6 +21,8 @@ struct resource *portal_resource_add(struct portal *p, struct portal_config_reso
 void portal_resource_replace(struct portal *p, struct resource *r,
                              struct portal_config_resource *c);
 void portal_resource_free(struct portal *p, struct resource *r);
+/* What clients get of it is not what it was. */
+void portal_resource_forget_views(struct resource *r);
 bool portal_resource_is_pool(const struct resource *r);
 
 /* The policy by which the token's owner may reach it; NULL: none. If *violated, it is only shown. */
