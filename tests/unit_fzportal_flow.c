@@ -263,6 +263,42 @@ static void test_repeated(void **state)
     rig_stop(&rig);
 }
 
+/* Of requests that were asked again only so many are remembered, the last ones. */
+static void test_repeated_often(void **state)
+{
+    enum {
+        N = 10000,
+        KEPT = 4096
+    };
+    struct rig rig;
+    char first[64] = "", last_but_one[64] = "", last[64] = "";
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *c = rig_client(&rig, "a", ".laptop"), *g = rig_gateway(&rig, "g");
+    for (int i = 0; i < N; i++) {
+        flow_ask(&rig, c, "request_authorization", "Lab", "[]");
+        json_t *order = rig_expect(g, "create_authorization");
+        snprintf(last_but_one, sizeof last_but_one, "%s", last);
+        snprintf(last, sizeof last, "%s", rig_text(order, "ref"));
+        if (i == 0)
+            snprintf(first, sizeof first, "%s", last);
+        json_decref(order);
+    }
+    json_t *answer = rig_control(&rig, "{\"command\":\"state\",\"part\":\"pending\"}");
+    assert_int_equal(json_array_size(json_object_get(answer, "pending")), KEPT + 1);
+    json_decref(answer);
+    flow_agree(&rig, g, "authorization_created", first);
+    flow_expect_reply(g, "error", "invalid_ref");
+    flow_agree(&rig, g, "authorization_created", last_but_one);
+    flow_expect_reply(g, "ok", NULL);
+    rig_expect_nothing(c);
+    flow_agree(&rig, g, "authorization_created", last);
+    flow_expect_reply(g, "ok", NULL);
+    json_decref(rig_expect(c, "authorization_created"));
+    rig_stop(&rig);
+}
+
 static void test_wrong_refs(void **state)
 {
     struct rig rig;
@@ -443,12 +479,12 @@ static void test_own_reader(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_authorize),        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_null_ref),         cmocka_unit_test(test_choice),
-        cmocka_unit_test(test_timeout),          cmocka_unit_test(test_repeated),
-        cmocka_unit_test(test_wrong_refs),       cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_older_generation), cmocka_unit_test(test_iceless),
-        cmocka_unit_test(test_own_reader),
+        cmocka_unit_test(test_authorize),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_null_ref),       cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_timeout),        cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_repeated_often), cmocka_unit_test(test_wrong_refs),
+        cmocka_unit_test(test_candidates),     cmocka_unit_test(test_older_generation),
+        cmocka_unit_test(test_iceless),        cmocka_unit_test(test_own_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

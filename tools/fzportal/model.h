@@ -23,6 +23,8 @@ enum {
     PORTAL_QUEUE_FRAMES_MAX = 65536,
     PORTAL_QUEUE_BYTES_MAX = 64 << 20, /* an init of 10,000 resources has 3 MiB */
     PORTAL_PENDINGS_MAX = 16384,       /* of one client */
+    PORTAL_PENDINGS_ALL_MAX = 65536,
+    PORTAL_STUBS_MAX = 4096,
     PORTAL_POOLS_DELAY_MS = 200
 };
 
@@ -117,17 +119,17 @@ struct grant {
     int64_t expires_at;
 };
 
-/* A request that a gateway has not answered yet. */
+/* A request that a gateway has not answered yet. What is left of one that nobody waits for any more is a stub, without answer. */
 struct pending {
     struct table_link by_ref;
-    TAILQ_ENTRY(pending) order, mine; /* by deadline; of the client's session */
+    TAILQ_ENTRY(pending) order, mine; /* by deadline; of the client's session, or of the stubs */
     char ref[PORTAL_REF_MAX + 1];
     struct portal_session *client; /* NULL: gone, or asked again */
     struct device *from, *gateway;
     struct portal_id resource;
     time_ns deadline;
     int64_t expires_at;
-    json_t *answer; /* what the client gets when the gateway agrees */
+    json_t *answer; /* what the client gets when the gateway agrees; NULL: a stub */
 };
 
 struct frame {
@@ -216,7 +218,8 @@ struct portal {
     struct sessions sessions, idle, idle_relays, ready;
     struct grants grants;
     struct table grants_by_key;
-    struct pendings pendings;
+    struct pendings pendings, stubs;
+    size_t stubs_n;
     struct table pendings_by_ref;
 
     struct table buckets; /* of the connect limit */

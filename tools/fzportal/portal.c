@@ -39,6 +39,7 @@ enum err portal_new(struct portal **out, const struct portal_config *config, con
     TAILQ_INIT(&p->ready);
     TAILQ_INIT(&p->grants);
     TAILQ_INIT(&p->pendings);
+    TAILQ_INIT(&p->stubs);
     p->account_id = portal_named_id(p, &config->account_id, "account", config->account);
     portal_config_dns_copy(&p->dns, &config->dns);
     portal_resources_init(p);
