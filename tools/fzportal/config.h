@@ -144,7 +144,7 @@ struct portal_config {
     uint32_t idle_s;           /* clients and gateways without data are dropped after */
     uint32_t idle_relay_s;
     uint32_t answer_s;    /* how long a gateway may take to answer */
-    uint32_t presence_ms; /* how long changes of relays are collected */
+    uint32_t presence_ms; /* without a change of relays, before peers are told */
     /* [account NAME] */
     char *account; /* its slug */
     unsigned account_line;
