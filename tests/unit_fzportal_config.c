@@ -67,6 +67,7 @@ static void test_defaults(void **state)
     assert_int_equal(c.idle_s, 37);
     assert_int_equal(c.idle_relay_s, 41);
     assert_int_equal(c.answer_s, 15);
+    assert_null(c.seed);
     assert_string_equal(c.account, "development");
     assert_false(c.iceless);
     portal_config_fini(&c);
@@ -199,6 +200,7 @@ static void test_good(void **state)
         RESOURCE "type = dynamic_device_pool\naddress = *.x\nmembers = a,\n  b\n\n  c ; d\n",
         RESOURCE "type = ip\naddress = ::1\nsite = A\nfilters =\n",
         "# nothing\n; at all",
+        "[portal]\nseed = some text",
         "[site A]\nid = " ID_1 "\n[policy P]\nid = " ID_1 "\ngroups = *\nresources = *\n",
     };
     (void)state;
@@ -213,6 +215,8 @@ static void test_good(void **state)
             assert_string_equal(c.sites[0].name, "B C");
         if (i == 2)
             assert_int_equal(c.resources[0].members.n, 3);
+        if (i == 5)
+            assert_string_equal(c.seed, "some text");
         portal_config_fini(&c);
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What becomes of authorisations of the development portal: repeated, changed and revoked. */
 #include "tests/portal_flow.h"
+#include "tools/fzportal/derive.h"
 
 /* The client is gone before the gateway agrees, or the gateway before it does. */
 static void test_gone(void **state)
@@ -252,6 +253,40 @@ static void test_filters(void **state)
     rig_stop(&rig);
 }
 
+static void ids_of_a_run(struct rig *rig, char device[37], char resource[37], char grant[37])
+{
+    struct portal_session *c = rig_client(rig, "a", ".laptop"), *g = rig_gateway(rig, "g");
+    json_decref(flow_authorize(rig, c, g, "Lab"));
+    rig_id(rig, "devices", "a", device);
+    rig_id(rig, "resources", "Lab", resource);
+    json_t *answer = rig_control(rig, "{\"command\":\"state\",\"part\":\"authorizations\"}");
+    snprintf(grant, 37, "%s",
+             rig_text(json_array_get(json_object_get(answer, "authorizations"), 0), "id"));
+    json_decref(answer);
+}
+
+/* With the same seed what has a name keeps its ids after a restart, and what has none gets others. */
+static void test_restart(void **state)
+{
+    struct rig rig;
+    char device[2][37], resource[2][37], grant[2][37];
+    uint8_t seed[32];
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG "[client-token made]\n");
+    for (int i = 0; i < 2; i++) {
+        portal_free(rig.p);
+        derive_seed(seed, "some text");
+        rig.t.unix_seconds++;
+        assert_int_equal(portal_new(&rig.p, &rig.config, seed, rig.t), ERR_OK);
+        ids_of_a_run(&rig, device[i], resource[i], grant[i]);
+    }
+    assert_string_equal(device[0], device[1]);
+    assert_string_equal(resource[0], resource[1]);
+    assert_string_not_equal(grant[0], grant[1]);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_revoked_meanwhile),
         cmocka_unit_test(test_replay_unanswered),
         cmocka_unit_test(test_filters),
+        cmocka_unit_test(test_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

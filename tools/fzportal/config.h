@@ -138,8 +138,9 @@ struct portal_config {
     char *control;           /* path of the control socket; NULL: none */
     char *certificate, *key; /* PEM files; NULL, both: plain ws:// */
     /* [portal], behaviour */
-    bool connect_limit;        /* at all */
-    uint32_t connect_refill;   /* permits per second and (address, token) */
+    char *seed;              /* text that ids and secrets are made of; NULL: others at each start */
+    bool connect_limit;      /* at all */
+    uint32_t connect_refill; /* permits per second and (address, token) */
     uint32_t connect_capacity; /* permits in stock */
     uint32_t idle_s;           /* clients and gateways without data are dropped after */
     uint32_t idle_relay_s;

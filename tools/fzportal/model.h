@@ -192,7 +192,8 @@ struct portal {
     const struct portal_config *config;
     uint8_t seed[32];
     struct portal_time t; /* of the call that is under way */
-    uint64_t drawn;       /* how often something was made from the seed */
+    int64_t started_at;
+    uint64_t drawn; /* how often something was made from the seed and the start */
     uint64_t session_numbers;
     struct portal_id account_id;
     bool listening;

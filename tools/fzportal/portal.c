@@ -26,6 +26,7 @@ enum err portal_new(struct portal **out, const struct portal_config *config, con
     p->config = config;
     memcpy(p->seed, seed, sizeof p->seed);
     p->t = t;
+    p->started_at = t.unix_seconds;
     p->listening = true;
     p->presence_at = TIME_NEVER;
     p->pools_at = TIME_NEVER;

@@ -64,7 +64,10 @@ struct portal_token_info {
     bool generated;
 };
 
-/* config: borrowed until portal_free. seed: 32 random bytes, of which all ids and secrets are made, so that tests can repeat a run. */
+/*
+ * config: borrowed until portal_free. seed: 32 random bytes, of which all ids and secrets are made: with the same seed what has a
+ * name, and so outlives a run, has the same ones, and at the same time all else, so that tests can repeat a run.
+ */
 enum err portal_new(struct portal **out, const struct portal_config *config, const uint8_t seed[32],
                     struct portal_time t) MUST_USE;
 void portal_free(struct portal *p);
