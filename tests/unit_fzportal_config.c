@@ -18,6 +18,8 @@
 #define SECRET   "4c98bf59c99b3e467ecd7cf9d6b3e5279645fca59be67bc5bb4af3cf653761ab"
 #define ID_1     "11111111-1111-4111-8111-111111111111"
 #define ID_2     "22222222-2222-4222-8222-222222222222"
+#define LABEL_63 "123456789012345678901234567890123456789012345678901234567890123"
+#define LABEL_64 LABEL_63 "4"
 #define RESOURCE SITE "[resource R]\n"
 
 static void test_example(void **state)
@@ -122,6 +124,21 @@ static void test_bad(void **state)
          "f: [dns]: servers: more than 8"},
         {"[dns]\nmode = secure", "f: [dns]: url: mode secure needs one"},
         {"[dns]\nurl = http://x", "f: [dns]: url: it has to begin with https://"},
+        {"[dns]\nurl = https://", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https:///dns-query", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://:443/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://a b/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://user@a/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://[::1/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://[1.2.3.4]/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://a:/", "f: [dns]: url: there is something behind the host"},
+        {"[dns]\nurl = https://a:65536", "f: [dns]: url: there is something behind the host"},
+        {"[dns]\nurl = https://[::1]x/", "f: [dns]: url: there is something behind the host"},
+        {"[dns]\nurl = https://a/dns query", "f: [dns]: url: a URL is printable ASCII"},
+        {"[dns]\nurl = https://a/dns-query?x", "f: [dns]: url: a query or fragment has no place"},
+        {"[dns]\nurl = https://a?x", "f: [dns]: url: a query or fragment has no place"},
+        {"[dns]\nurl = https://a/#x", "f: [dns]: url: a query or fragment has no place"},
+        {"[dns]\nsearch_domain = x." LABEL_64, "f: [dns]: search_domain: not a name"},
         {"[dns]\nsearch_domain = *.x", "f: [dns]: search_domain: not a name"},
         {"[client-token a]\n[relay-token a]", "f:2: there is a token called \"a\" already"},
         {"[client-token a]\ntoken = x y", "f:2: token: a token is printable ASCII without spaces"},
@@ -201,6 +218,9 @@ static void test_good(void **state)
         RESOURCE "type = ip\naddress = ::1\nsite = A\nfilters =\n",
         "# nothing\n; at all",
         "[portal]\nseed = some text",
+        "[dns]\nurl = https://dns.example\nsearch_domain = a." LABEL_63 "\n",
+        "[dns]\nurl = https://192.0.2.1:8443/a/b\n",
+        "[dns]\nurl = https://[2001:db8::1]:443/dns-query\n",
         "[site A]\nid = " ID_1 "\n[policy P]\nid = " ID_1 "\ngroups = *\nresources = *\n",
     };
     (void)state;

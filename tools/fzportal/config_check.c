@@ -253,6 +253,56 @@ static bool check_resources(struct checker *k)
 
 /* ---- the rest ---- */
 
+/* A name whose labels DNS can carry. */
+static bool is_name(const char *name)
+{
+    if (!is_pattern(name) || strpbrk(name, "*?"))
+        return false;
+    for (const char *label = name; *label; label += *label == '.') {
+        size_t len = strcspn(label, ".");
+        if (len > 63)
+            return false;
+        label += len;
+    }
+    return true;
+}
+
+/* The length of a port with its colon; 0: none, or not a port. */
+static size_t port_length(const char *text)
+{
+    size_t digits = *text == ':' ? strspn(text + 1, "0123456789") : 0;
+    unsigned long port = digits > 0 && digits <= 5 ? strtoul(text + 1, NULL, 10) : 0;
+    return port > 0 && port <= UINT16_MAX ? digits + 1 : 0;
+}
+
+/* NULL: a URL that a resolver for DNS over HTTPS can have: https, a host, perhaps a port and a path. */
+static const char *url_fault(const char *url)
+{
+    char host[256];
+    struct ip_addr ip;
+
+    if (strncmp(url, "https://", 8) != 0)
+        return "it has to begin with https://";
+    bool literal = url[8] == '[';
+    url += 8 + literal;
+    size_t len = strcspn(url, literal ? "]/?#" : ":/?#");
+    snprintf(host, sizeof host, "%.*s", (int)size_min(len, sizeof host - 1), url);
+    url += len;
+    if (literal ? *url != ']' || ip_addr_parse(&ip, host) != ERR_OK || ip.family != ADDR_V6
+                : len >= sizeof host || !is_name(host))
+        return "there is no host in it";
+    url += literal;
+    url += port_length(url);
+    for (const char *at = url; *at; at++) {
+        if (*at <= ' ' || *at > '~')
+            return "a URL is printable ASCII without spaces";
+    }
+    if (*url && *url != '/')
+        return *url == '?' || *url == '#' ? "a query or fragment has no place in it"
+                                          : "there is something behind the host";
+    return strpbrk(url, "?#") ? "a query or fragment has no place in it" : NULL;
+}
+
 enum err portal_config_dns_check(const struct portal_config_dns *d, char *why, unsigned why_size)
 {
     struct ip_addr ip;
@@ -266,9 +316,9 @@ enum err portal_config_dns_check(const struct portal_config_dns *d, char *why, u
         return key_wrong(why, why_size, "servers", "mode custom needs some");
     if (d->mode == PORTAL_DNS_SECURE && !d->url)
         return key_wrong(why, why_size, "url", "mode secure needs one");
-    if (d->url && strncmp(d->url, "https://", 8) != 0)
-        return key_wrong(why, why_size, "url", "it has to begin with https://");
-    if (d->search_domain && (!is_pattern(d->search_domain) || strpbrk(d->search_domain, "*?")))
+    if (d->url && url_fault(d->url))
+        return key_wrong(why, why_size, "url", url_fault(d->url));
+    if (d->search_domain && !is_name(d->search_domain))
         return key_wrong(why, why_size, "search_domain", "not a name");
     return ERR_OK;
 }
