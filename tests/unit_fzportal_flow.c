@@ -371,6 +371,39 @@ static void test_candidates(void **state)
     rig_stop(&rig);
 }
 
+/* Whoever is listed several times gets it once, and there is an end to the list. */
+static void test_many_receivers(void **state)
+{
+    static const struct {
+        size_t before, times, sent;
+    } cases[] = {{0, 64, 1}, {63, 1, 1}, {64, 1, 0}};
+    struct rig rig;
+    char ids[2][37], text[4096];
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *c = rig_client(&rig, "a", ".laptop"), *g = rig_gateway(&rig, "g");
+    rig_id(&rig, "devices", "a", ids[0]);
+    rig_id(&rig, "devices", "g", ids[1]);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+        bool client = i % 2 == 0;
+        size_t len = (size_t)snprintf(text, sizeof text, "{\"candidates\":[],\"%s\":[7",
+                                      client ? "gateway_ids" : "client_ids");
+        for (size_t j = 1; j < cases[i / 2].before; j++)
+            len += (size_t)snprintf(text + len, sizeof text - len, ",7");
+        for (size_t j = cases[i / 2].before == 0; j < cases[i / 2].times; j++)
+            len += (size_t)snprintf(text + len, sizeof text - len, ",\"%s\"", ids[client]);
+        snprintf(text + len, sizeof text - len, "]}");
+        rig_say(&rig, client ? c : g, client ? "client" : "gateway", "broadcast_ice_candidates",
+                text, 1);
+        if (cases[i / 2].sent > 0)
+            json_decref(rig_expect(client ? g : c, "ice_candidates"));
+        rig_expect_nothing(c);
+        rig_expect_nothing(g);
+    }
+    rig_stop(&rig);
+}
+
 /* The unversioned paths speak of flows; either kind of peer goes with either. */
 static void test_older_generation(void **state)
 {
@@ -485,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_repeated_often), cmocka_unit_test(test_wrong_refs),
         cmocka_unit_test(test_candidates),     cmocka_unit_test(test_older_generation),
         cmocka_unit_test(test_iceless),        cmocka_unit_test(test_own_reader),
+        cmocka_unit_test(test_many_receivers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -163,6 +163,21 @@ struct device *portal_device_find(const struct portal *p, const char *id_text)
     return NULL;
 }
 
+size_t portal_devices_listed(const struct portal *p, const json_t *ids, enum portal_role role,
+                             struct device *out[PORTAL_RECEIVERS_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < size_min(json_array_size(ids), PORTAL_RECEIVERS_MAX); i++) {
+        struct device *d = portal_device_find(p, json_string_value(json_array_get(ids, i)));
+        size_t j = 0;
+        while (j < n && out[j] != d)
+            j++;
+        if (d && d->role == role && j == n)
+            out[n++] = d;
+    }
+    return n;
+}
+
 bool portal_device_is_member(const struct device *d, const struct portal_list *members)
 {
     if (d->role != PORTAL_CLIENT)

@@ -13,6 +13,12 @@
 struct device *portal_device_get(struct portal *p, struct token *token, const char *external_id,
                                  bool *created);
 struct device *portal_device_find(const struct portal *p, const char *id_text);
+/*
+ * Those of a list of ids that are devices of this role, each once; of more than PORTAL_RECEIVERS_MAX ids the rest does not
+ * count. Returns how many.
+ */
+size_t portal_devices_listed(const struct portal *p, const json_t *ids, enum portal_role role,
+                             struct device *out[PORTAL_RECEIVERS_MAX]);
 struct device *portal_device_by_ip(const struct portal *p, const struct ip_addr *ip);
 /* False: not in the range that devices get theirs from, or another device has it. */
 bool portal_device_set_ip(struct portal *p, struct device *d, const struct ip_addr *ip);

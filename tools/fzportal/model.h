@@ -25,6 +25,7 @@ enum {
     PORTAL_PENDINGS_MAX = 16384,       /* of one client */
     PORTAL_PENDINGS_ALL_MAX = 65536,
     PORTAL_STUBS_MAX = 4096,
+    PORTAL_RECEIVERS_MAX = 64, /* of one message */
     PORTAL_POOLS_DELAY_MS = 200
 };
 
