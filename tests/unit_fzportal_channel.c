@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The development portal's end of a Phoenix socket: frames, joins, heartbeats, ends. */
 #include "tests/portal_rig.h"
+#include "tools/fzportal/model.h"
 
 #define UNMATCHED "{\"status\":\"error\",\"response\":{\"reason\":\"unmatched topic\"}}"
 #define UNKNOWN   "{\"status\":\"error\",\"response\":{\"reason\":\"unknown_message\"}}"
@@ -307,6 +308,43 @@ static void test_bounded_queue(void **state)
     rig_stop(&rig);
 }
 
+/* If all queues together are too long, those with the longest ones pay, even if they are over but for what is to be sent. */
+static void test_bounded_queues(void **state)
+{
+    struct rig rig;
+    struct portal_session *s[3];
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    for (int i = 0; i < 3; i++) {
+        s[i] = open_client(&rig);
+        for (int n = 0; n < 100 * (i + 1); n++)
+            rig_say(&rig, s[i], "phoenix", "heartbeat", "{}", n);
+    }
+    rig_order(&rig, "{\"command\":\"kick\",\"session\":2}");
+    while (portal_poll_ready(rig.p))
+        ;
+    rig_expect_over(s[1], 1012);
+    rig.p->queued_bytes_max = rig.p->queued_bytes;
+    assert_null(portal_poll_ready(rig.p));
+    rig_say(&rig, s[0], "phoenix", "heartbeat", "{}", 0);
+    assert_ptr_equal(portal_poll_ready(rig.p), s[0]);
+    rig_expect_over(s[2], 0);
+    rig_expect_nothing(s[2]);
+    assert_ptr_equal(portal_poll_ready(rig.p), s[2]);
+    assert_null(portal_poll_ready(rig.p));
+    rig.p->queued_bytes_max = rig.p->queued_bytes - 1;
+    assert_ptr_equal(portal_poll_ready(rig.p), s[1]);
+    rig_expect_over(s[1], 0);
+    rig_expect_nothing(s[1]);
+    assert_null(portal_poll_ready(rig.p));
+    rig_expect_alive(s[0]);
+    for (int n = 0; n < 101; n++)
+        json_decref(rig_frame(s[0]));
+    assert_int_equal(rig.p->queued_bytes, 0);
+    rig_stop(&rig);
+}
+
 static void test_version_that_is_none(void **state)
 {
     struct rig rig;
@@ -338,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_drop),
         cmocka_unit_test(test_bounded_queue),
         cmocka_unit_test(test_version_that_is_none),
+        cmocka_unit_test(test_bounded_queues),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

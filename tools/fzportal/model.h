@@ -25,7 +25,8 @@ enum {
     PORTAL_PENDINGS_MAX = 16384,       /* of one client */
     PORTAL_PENDINGS_ALL_MAX = 65536,
     PORTAL_STUBS_MAX = 4096,
-    PORTAL_RECEIVERS_MAX = 64, /* of one message */
+    PORTAL_RECEIVERS_MAX = 64,           /* of one message */
+    PORTAL_QUEUED_BYTES_MAX = 256 << 20, /* of all sessions */
     PORTAL_POOLS_DELAY_MS = 200
 };
 
@@ -218,6 +219,7 @@ struct portal {
     time_ns pools_at;    /* the same of pools */
 
     struct sessions sessions, idle, idle_relays, ready;
+    size_t queued_bytes, queued_bytes_max;
     struct grants grants;
     struct table grants_by_key;
     struct pendings pendings, stubs;

@@ -28,6 +28,7 @@ enum err portal_new(struct portal **out, const struct portal_config *config, con
     p->t = t;
     p->started_at = t.unix_seconds;
     p->listening = true;
+    p->queued_bytes_max = PORTAL_QUEUED_BYTES_MAX;
     p->presence_at = TIME_NEVER;
     p->pools_at = TIME_NEVER;
     p->prune_at = t.now + PRUNE_NS;
@@ -151,6 +152,7 @@ void portal_handle_timeout(struct portal *p, struct portal_time t)
 
 struct portal_session *portal_poll_ready(struct portal *p)
 {
+    portal_sessions_bound(p);
     struct portal_session *s = TAILQ_FIRST(&p->ready);
     if (s) {
         TAILQ_REMOVE(&p->ready, s, ready);

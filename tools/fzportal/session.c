@@ -40,6 +40,7 @@ static void empty_queue(struct portal_session *s)
         STAILQ_REMOVE_HEAD(&s->queue, next);
         frame_free(f);
     }
+    s->portal->queued_bytes -= s->queue_bytes;
     s->queue_bytes = s->queue_frames = 0;
 }
 
@@ -93,10 +94,14 @@ static void make_ready(struct portal_session *s)
 
 void portal_session_end(struct portal_session *s, unsigned close_code)
 {
-    if (s->state == SESSION_OVER)
+    bool over = s->state == SESSION_OVER;
+
+    if (over && (close_code != SESSION_CLOSE_NONE || s->close_code == SESSION_CLOSE_NONE))
         return;
-    portal_session_left(s, SESSION_OVER);
-    TAILQ_REMOVE(idle_list(s), s, idle);
+    if (!over) {
+        portal_session_left(s, SESSION_OVER);
+        TAILQ_REMOVE(idle_list(s), s, idle);
+    }
     s->close_code = close_code;
     if (close_code == SESSION_CLOSE_NONE)
         empty_queue(s);
@@ -104,6 +109,11 @@ void portal_session_end(struct portal_session *s, unsigned close_code)
 }
 
 /* ---- out ---- */
+
+static size_t cost(const struct frame *f)
+{
+    return f->len + sizeof *f;
+}
 
 static void enqueue(struct portal_session *s, const char *topic, const char *event, json_t *payload,
                     json_t *ref)
@@ -116,7 +126,8 @@ static void enqueue(struct portal_session *s, const char *topic, const char *eve
     struct frame *f = mem_zalloc(1, sizeof *f);
     f->text = text;
     f->len = strlen(text);
-    s->queue_bytes += f->len;
+    s->queue_bytes += cost(f);
+    s->portal->queued_bytes += cost(f);
     s->queue_frames++;
     STAILQ_INSERT_TAIL(&s->queue, f, next);
     make_ready(s);
@@ -168,11 +179,24 @@ bool portal_poll_transmit(struct portal_session *s, const char **text, size_t *l
     if (!s->sent)
         return false;
     STAILQ_REMOVE_HEAD(&s->queue, next);
-    s->queue_bytes -= s->sent->len;
+    s->queue_bytes -= cost(s->sent);
+    s->portal->queued_bytes -= cost(s->sent);
     s->queue_frames--;
     *text = s->sent->text;
     *len = s->sent->len;
     return true;
+}
+
+void portal_sessions_bound(struct portal *p)
+{
+    while (p->queued_bytes > p->queued_bytes_max) {
+        struct portal_session *s, *longest = TAILQ_FIRST(&p->sessions);
+        for (s = longest; s; s = TAILQ_NEXT(s, order)) {
+            if (s->queue_bytes > longest->queue_bytes)
+                longest = s;
+        }
+        portal_session_end(longest, SESSION_CLOSE_NONE);
+    }
 }
 
 /* ---- ends ---- */
