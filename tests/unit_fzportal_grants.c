@@ -287,6 +287,61 @@ static void test_restart(void **state)
     rig_stop(&rig);
 }
 
+/* Of several policies the one by which access lasts longest counts; of refusals, all reasons. */
+static void test_several_policies(void **state)
+{
+    static const struct {
+        const char *policies;
+        int lifetime_s; /* 0: refused */
+    } cases[] = {
+        {"[policy p]\ngroups = *\nresources = R\nlifetime = 10m\n"
+         "[policy q]\ngroups = *\nresources = *\nlifetime = 20m\n",
+         1200},
+        {"[policy p]\ngroups = *\nresources = R\nlifetime = 20m\n"
+         "[policy q]\ngroups = *\nresources = R\nlifetime = 10m\n",
+         1200},
+        {"[policy p]\ngroups = *\nresources = R\nlifetime = 20m\n"
+         "[policy q]\ngroups = *\nresources = R\n",
+         30 * 86400},
+        {"[policy p]\ngroups = *\nresources = R\nviolates = remote_ip\n"
+         "[policy q]\ngroups = *\nresources = *\nlifetime = 10m\n"
+         "[policy r]\ngroups = x\nresources = *\n",
+         600},
+        {"[policy p]\ngroups = *\nresources = R\nviolates = remote_ip, client_verified\n"
+         "[policy q]\ngroups = *\nresources = *\nviolates = auth_provider_id, remote_ip\n"
+         "[policy r]\ngroups = x\nresources = *\nviolates = current_utc_datetime\n",
+         0},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct rig rig;
+        char config[1024];
+        snprintf(config, sizeof config,
+                 "[portal]\nconnect_limit = no\n[client-token a]\ntoken = .laptop\n"
+                 "[gateway-token gw]\ntoken = .gw\nsite = A\n[site A]\n"
+                 "[resource R]\ntype = ip\naddress = 10.0.0.1\nsite = A\n%s",
+                 cases[i].policies);
+        rig_start(&rig, config);
+        struct portal_session *c = rig_client(&rig, "a", ".laptop"), *g = rig_gateway(&rig, "g");
+        flow_ask(&rig, c, "request_authorization", "R", "[]");
+        if (cases[i].lifetime_s > 0) {
+            json_t *order = rig_expect(g, "create_authorization");
+            assert_int_equal(json_integer_value(json_object_get(order, "expires_at")),
+                             RIG_UNIX + cases[i].lifetime_s);
+            json_decref(order);
+        } else {
+            json_t *failed = rig_expect(c, "authorization_creation_failed");
+            json_t *wanted =
+                json_pack("[s, s, s]", "remote_ip", "client_verified", "auth_provider_id");
+            assert_true(json_equal(json_object_get(failed, "violated_properties"), wanted));
+            json_decref(wanted);
+            json_decref(failed);
+        }
+        rig_stop(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_replay_unanswered),
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_several_policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,15 +83,6 @@ void portal_client_left(struct portal_session *s)
 
 /* ---- what it says ---- */
 
-static json_t *violated_of(const struct policy *policy)
-{
-    const struct portal_list *l = &policy->config->violates;
-    json_t *list = json_array();
-    for (size_t i = 0; i < l->n; i++)
-        json_array_append_new(list, json_string(l->at[i]));
-    return list;
-}
-
 static enum session_result request(struct portal_session *s, const json_t *payload,
                                    const json_t *ref)
 {
@@ -115,7 +106,7 @@ static enum session_result request(struct portal_session *s, const json_t *paylo
     }
     const struct policy *policy = portal_policy_for(p, s->token, r, &violated);
     if (violated)
-        portal_flow_refuse(s, text, "forbidden", violated_of(policy));
+        portal_flow_refuse(s, text, "forbidden", portal_policies_violated(p, s->token, r));
     else if (portal_resource_is_pool(r))
         portal_peer_request(s, r, policy, payload);
     else if (!portal_flow_request(s, r, policy, connected, ref && !json_is_null(ref)))

@@ -196,29 +196,65 @@ static bool applies(const struct policy *policy, const struct token *t)
     return !c;
 }
 
-static const struct policy *best(const struct policies *list, const struct token *t,
-                                 const struct policy **shown)
+static bool conforms(const struct policy *policy)
+{
+    return !policy->config || policy->config->violates.n == 0;
+}
+
+/* Does an authorisation by `a` last longer than by `b`? Without a lifetime it does as long as the token. */
+static bool outlasts(const struct policy *a, const struct policy *b)
+{
+    uint32_t x = a->config ? a->config->lifetime_s : 0, y = b->config ? b->config->lifetime_s : 0;
+    return y > 0 && (x == 0 || x > y);
+}
+
+/* The better one of *best (NULL: none) and those of the list: one that is not violated, of these the one that lasts longest. */
+static void find_best(const struct policy **best, const struct policies *list,
+                      const struct token *t)
 {
     for (size_t i = 0; i < list->n; i++) {
         const struct policy *policy = list->at[i];
         if (!applies(policy, t))
             continue;
-        if (!policy->config || policy->config->violates.n == 0)
-            return policy;
-        if (!*shown)
-            *shown = policy;
+        if (!*best || (conforms(policy) && (!conforms(*best) || outlasts(policy, *best))))
+            *best = policy;
     }
-    return NULL;
 }
 
 const struct policy *portal_policy_for(const struct portal *p, const struct token *t,
                                        const struct resource *r, bool *violated)
 {
-    const struct policy *shown = NULL, *policy = best(&r->policies, t, &shown);
-    if (!policy)
-        policy = best(&p->for_all, t, &shown);
-    *violated = !policy && shown;
-    return policy ? policy : shown;
+    const struct policy *policy = NULL;
+    find_best(&policy, &r->policies, t);
+    find_best(&policy, &p->for_all, t);
+    *violated = policy && !conforms(policy);
+    return policy;
+}
+
+static void append_once(json_t *list, const char *text)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (strcmp(json_string_value(json_array_get(list, i)), text) == 0)
+            return;
+    }
+    json_array_append_new(list, json_string(text));
+}
+
+json_t *portal_policies_violated(const struct portal *p, const struct token *t,
+                                 const struct resource *r)
+{
+    const struct policies *const lists[] = {&r->policies, &p->for_all};
+    json_t *violated = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        for (size_t j = 0; j < lists[i]->n; j++) {
+            const struct policy *policy = lists[i]->at[j];
+            if (conforms(policy) || !applies(policy, t))
+                continue;
+            for (size_t k = 0; k < policy->config->violates.n; k++)
+                append_once(violated, policy->config->violates.at[k]);
+        }
+    }
+    return violated;
 }
 
 /* Does its version know such a resource? */

@@ -25,9 +25,12 @@ void portal_resource_free(struct portal *p, struct resource *r);
 void portal_resource_forget_views(struct resource *r);
 bool portal_resource_is_pool(const struct resource *r);
 
-/* The policy by which the token's owner may reach it; NULL: none. If *violated, it is only shown. */
+/* The policy by which the token's owner may reach it for longest; NULL: none. If *violated, it is only shown. */
 const struct policy *portal_policy_for(const struct portal *p, const struct token *t,
                                        const struct resource *r, bool *violated);
+/* What its policies violate, each once; a new reference. */
+json_t *portal_policies_violated(const struct portal *p, const struct token *t,
+                                 const struct resource *r);
 /* Does this client get to know of it? */
 bool portal_resource_is_visible(const struct portal *p, const struct portal_session *s,
                                 const struct resource *r);
