@@ -275,6 +275,26 @@ static void test_resolve(void **state)
     rig_stop(&rig);
 }
 
+/* A pool that the client sees but may not use resolves nothing either. */
+static void test_resolve_violated(void **state)
+{
+    struct rig rig;
+    char pool[37], payload[256], wanted[256];
+    (void)state;
+
+    rig_start(&rig, "[portal]\nconnect_limit = no\n[client-token a]\ntoken = .a\n"
+                    "[resource P]\ntype = dynamic_device_pool\naddress = *.p.example\nmembers = a\n"
+                    "[policy p]\ngroups = *\nresources = P\nviolates = remote_ip\n");
+    struct portal_session *c = rig_client(&rig, "a", ".a");
+    rig_id(&rig, "resources", "P", pool);
+    snprintf(payload, sizeof payload, "{\"resource_id\":\"%s\",\"domain\":\"a.p.example\"}", pool);
+    rig_say(&rig, c, "client", "resolve_device_pool_domain", payload, 1);
+    snprintf(wanted, sizeof wanted,
+             "{\"resource_id\":\"%s\",\"domain\":\"a.p.example\",\"reason\":\"not_found\"}", pool);
+    rig_expect_payload(c, "device_pool_domain_resolution_failed", wanted);
+    rig_stop(&rig);
+}
+
 static void test_switched_off(void **state)
 {
     struct rig rig;
@@ -297,7 +317,7 @@ int main(void)
         cmocka_unit_test(test_pool),         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_authorized),   cmocka_unit_test(test_denied),
         cmocka_unit_test(test_candidates),   cmocka_unit_test(test_resolve),
-        cmocka_unit_test(test_switched_off),
+        cmocka_unit_test(test_switched_off), cmocka_unit_test(test_resolve_violated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

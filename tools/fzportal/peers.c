@@ -171,7 +171,7 @@ enum session_result portal_pool_resolve(struct portal_session *s, const json_t *
     struct portal *p = s->portal;
     const json_t *id = json_object_get(payload, "resource_id");
     const json_t *name = json_object_get(payload, "domain");
-    const char *domain = json_string_value(name), *reason = "not_found";
+    const char *domain = json_string_value(name);
     const struct device *d = NULL;
     struct uuid uuid;
     bool violated = false;
@@ -184,9 +184,7 @@ enum session_result portal_pool_resolve(struct portal_session *s, const json_t *
     const struct resource *r = portal_resource_find(p, json_string_value(id));
     if (r && portal_resource_is_visible(p, s, r) && r->c.kind == PORTAL_DYNAMIC_POOL) {
         portal_policy_for(p, s->token, r, &violated);
-        if (violated)
-            reason = "forbidden";
-        else if (matches(r->c.address, domain, &len))
+        if (!violated && matches(r->c.address, domain, &len))
             d = member_called(p, r, domain, len);
     }
     json_t *answer =
@@ -194,7 +192,7 @@ enum session_result portal_pool_resolve(struct portal_session *s, const json_t *
     if (d)
         json_object_update_new(answer, portal_device_addresses(d));
     else
-        json_object_set_new(answer, "reason", json_string(reason));
+        json_object_set_new(answer, "reason", json_string("not_found"));
     portal_session_push(
         s, d ? "device_pool_domain_resolved" : "device_pool_domain_resolution_failed", answer);
     return SESSION_DONE;
