@@ -173,6 +173,8 @@ static void test_denied(void **state)
         {",\"ipv6\":7", "invalid_address"},
         {",\"ipv4\":\"100.64.1.39\"", "not_found"},
         {",\"ipv4\":\"100.64.2.2\"", "not_found"}, /* itself */
+        {",\"ipv4\":\"100.64.2.3\"", "forbidden"}, /* of another token */
+        {",\"ipv4\":\"100.64.2.4\"", "not_found"}, /* a gateway */
     };
     struct rig rig;
     char id[37], wanted[256], pool[37];
@@ -181,6 +183,10 @@ static void test_denied(void **state)
     rig_start(&rig, RIG_CONFIG);
     struct portal_session *c = rig_client(&rig, "a", ".laptop"), *t = camera(&rig);
     rig_order(&rig, "{\"command\":\"address\",\"device\":\"a\",\"ipv4\":\"100.64.2.2\"}");
+    rig_client(&rig, "b", ".laptop");
+    rig_order(&rig, "{\"command\":\"address\",\"device\":\"b\",\"ipv4\":\"100.64.2.3\"}");
+    rig_gateway(&rig, "g");
+    rig_order(&rig, "{\"command\":\"address\",\"device\":\"g\",\"ipv4\":\"100.64.2.4\"}");
     drain(c);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         ask(&rig, c, "Cameras", cases[i].rest);

@@ -44,10 +44,11 @@ static struct device *target_of(const struct portal_session *s, const struct res
     if (*reason)
         return NULL;
     struct device *d = portal_device_by_ip(s->portal, &ip);
-    if (d && d != s->device && portal_device_is_member(d, &pool->c.members))
-        return d;
-    *reason = "not_found";
-    return NULL;
+    if (!d || d == s->device || d->role != PORTAL_CLIENT)
+        *reason = "not_found";
+    else if (!portal_device_is_member(d, &pool->c.members))
+        *reason = "forbidden";
+    return *reason ? NULL : d;
 }
 
 static bool fit(const struct portal_session *a, const struct portal_session *b)
