@@ -342,6 +342,33 @@ static void test_several_policies(void **state)
     }
 }
 
+/* An authorisation ends with the token it was asked for with, which a device may have changed since for another of its actor. */
+static void test_changed_token(void **state)
+{
+    static const char *const tokens[] = {"one", "two"};
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
+        struct rig rig;
+        char command[64];
+        rig_start(&rig, "[portal]\nconnect_limit = no\n"
+                        "[client-token one]\ntoken = .one\nactor = Ada\n"
+                        "[client-token two]\ntoken = .two\nactor = Ada\n"
+                        "[gateway-token gw]\ntoken = .gw\nsite = A\n[site A]\n"
+                        "[resource R]\ntype = ip\naddress = 10.0.0.1\nsite = A\n");
+        struct portal_session *c = rig_client(&rig, "a", ".one"), *g = rig_gateway(&rig, "g");
+        json_decref(flow_authorize(&rig, c, g, "R"));
+        rig_close(&rig, c);
+        rig_client(&rig, "a", ".two");
+        snprintf(command, sizeof command, "{\"command\":\"expire\",\"token\":\"%s\"}", tokens[i]);
+        rig_order(&rig, command);
+        if (i == 0)
+            json_decref(rig_expect(g, "reject_access"));
+        rig_expect_nothing(g);
+        rig_stop(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_filters),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_several_policies),
+        cmocka_unit_test(test_changed_token),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

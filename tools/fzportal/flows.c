@@ -251,7 +251,7 @@ static void ask(struct portal_session *client, struct portal_session *g, struct 
     TAILQ_INSERT_TAIL(&p->pendings, q, order);
     TAILQ_INSERT_TAIL(&client->pendings, q, mine);
     /* From here on the gateway may let the client in, whatever becomes of its answer. */
-    portal_grant_put(p, q->from, q->gateway, &q->resource, policy, q->expires_at);
+    portal_grant_put(client, q->gateway, &q->resource, policy, q->expires_at);
     portal_session_push(g, g->v2 ? "create_authorization" : "authorize_flow",
                         mem_check(to_gateway(client, q, &o)));
     secure_wipe(&o, sizeof o);

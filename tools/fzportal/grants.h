@@ -9,8 +9,8 @@
 
 #include "tools/fzportal/model.h"
 
-/* New, or the one there is with another expiry. */
-struct grant *portal_grant_put(struct portal *p, struct device *client, struct device *peer,
+/* New, or the one there is with another expiry. s: of the client. */
+struct grant *portal_grant_put(struct portal_session *s, struct device *peer,
                                const struct portal_id *resource, const struct policy *policy,
                                int64_t expires_at);
 /* NULL: there is none. */

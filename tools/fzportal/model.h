@@ -117,6 +117,8 @@ struct grant {
     TAILQ_ENTRY(grant) order, out, in;
     struct portal_id id, resource;
     struct device *client, *peer;
+    const struct token
+        *token; /* of the client when it asked; the device may have come with another since */
     const struct policy *policy;
     int64_t expires_at;
 };

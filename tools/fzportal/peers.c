@@ -101,7 +101,7 @@ static void connect_peers(struct portal_session *s, struct portal_session *t, st
     json_object_set_new(copy, "expires_at", json_integer((json_int_t)expires_at));
     portal_session_push(t, "client_device_access_authorized", copy);
     portal_session_push(s, "client_device_access_authorized", introduce(&g, s, t, true));
-    portal_grant_put(p, s->device, t->device, &pool->id, policy, expires_at);
+    portal_grant_put(s, t->device, &pool->id, policy, expires_at);
     secure_wipe(&g, sizeof g);
 }
 
