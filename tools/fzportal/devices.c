@@ -56,21 +56,25 @@ struct device *portal_device_by_ip(const struct portal *p, const struct ip_addr 
     return NULL;
 }
 
-bool portal_device_set_ip(struct portal *p, struct device *d, const struct ip_addr *ip)
+bool portal_device_may_have(const struct portal *p, const struct device *d,
+                            const struct ip_addr *ip)
+{
+    const struct device *other = portal_device_by_ip(p, ip);
+    return other ? other == d : in_range(ip);
+}
+
+void portal_device_set_ip(struct portal *p, struct device *d, const struct ip_addr *ip)
 {
     bool v4 = ip->family == ADDR_V4;
     struct ip_addr *own = v4 ? &d->v4 : &d->v6;
     struct table *t = v4 ? &p->devices_by_v4 : &p->devices_by_v6;
     struct table_link *link = v4 ? &d->by_v4 : &d->by_v6;
-    const struct device *other = portal_device_by_ip(p, ip);
 
-    if (other || !in_range(ip))
-        return other == d;
+    ASSERT(portal_device_may_have(p, d, ip));
     if (own->family != ADDR_NONE)
         table_remove(t, link);
     *own = *ip;
     table_add(t, link, hash_ip(ip));
-    return true;
 }
 
 /* The addresses that the seed gives, or the next ones that are free; neither the first nor the last of the range. */
@@ -83,7 +87,8 @@ static void assign(struct portal *p, struct device *d, const char *name)
     for (;;) {
         struct ip_addr v4 = make_v4(host), v6 = make_v6(host);
         if (!portal_device_by_ip(p, &v4) && !portal_device_by_ip(p, &v6)) {
-            ASSERT(portal_device_set_ip(p, d, &v4) && portal_device_set_ip(p, d, &v6));
+            portal_device_set_ip(p, d, &v4);
+            portal_device_set_ip(p, d, &v6);
             return;
         }
         host = host == last ? first : host + 1;

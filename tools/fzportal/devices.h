@@ -21,7 +21,10 @@ size_t portal_devices_listed(const struct portal *p, const json_t *ids, enum por
                              struct device *out[PORTAL_RECEIVERS_MAX]);
 struct device *portal_device_by_ip(const struct portal *p, const struct ip_addr *ip);
 /* False: not in the range that devices get theirs from, or another device has it. */
-bool portal_device_set_ip(struct portal *p, struct device *d, const struct ip_addr *ip);
+bool portal_device_may_have(const struct portal *p, const struct device *d,
+                            const struct ip_addr *ip);
+/* Which it may have. */
+void portal_device_set_ip(struct portal *p, struct device *d, const struct ip_addr *ip);
 /* Is it one of a pool's members? */
 bool portal_device_is_member(const struct device *d, const struct portal_list *members);
 void portal_devices_fini(struct portal *p);
