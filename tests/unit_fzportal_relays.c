@@ -198,6 +198,7 @@ static void test_static(void **state)
     rig_stop(&rig);
 }
 
+/* It learns nothing but that the socket closes. */
 static void test_token_expires(void **state)
 {
     struct rig rig;
@@ -206,8 +207,7 @@ static void test_token_expires(void **state)
     rig_start(&rig, RIG_CONFIG);
     struct portal_session *r = rig_relay(&rig, "ipv4=192.0.2.1", RIG_SECRET);
     rig_order(&rig, "{\"command\":\"expire\",\"token\":\"relay\"}");
-    rig_expect_payload(r, "disconnect", "{\"reason\":\"token_expired\"}");
-    rig_expect_payload(r, "phx_close", "{}");
+    rig_expect_nothing(r);
     rig_expect_over(r, 1001);
     rig_order(&rig, "{\"command\":\"expire\",\"token\":\"relay\",\"in\":60}");
     rig_close(&rig, r);
@@ -222,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_presence),  cmocka_unit_test(test_burst),
         cmocka_unit_test(test_no_relays), cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_static),    cmocka_unit_test(test_token_expires),
+
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

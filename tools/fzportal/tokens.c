@@ -173,7 +173,11 @@ void portal_tokens_expire(struct portal *p)
 {
     struct portal_session *s;
     for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
-        if (!portal_token_is_valid(p, s->token))
+        if (portal_token_is_valid(p, s->token))
+            continue;
+        if (s->role == PORTAL_RELAY)
+            portal_session_end(s, SESSION_CLOSE_AWAY);
+        else
             portal_session_disconnect(s, "token_expired");
     }
     for (size_t i = 0; i < p->config->tokens_n; i++) {
