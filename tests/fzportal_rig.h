@@ -156,9 +156,11 @@ struct portal_session *portal_upgrade(struct portal *p, struct portal_time t,
     }
     struct portal_session *s = mem_zalloc(1, sizeof *s);
     s->user = user;
-    s->request = fake_format("%s|%s|%s|%s|%s", r->path, r->query, r->token ? r->token : "none",
+    s->request = fake_format("%s|%s|%s|%s|%s%s%s", r->path, r->query, r->token ? r->token : "none",
                              r->user_agent ? r->user_agent : "none",
-                             ip_addr_format(&r->from, from, sizeof from));
+                             ip_addr_format(&r->from, from, sizeof from), r->origin ? "|" : "",
+                             r->origin ? r->origin : "");
+    assert_string_equal(r->host, "portal.test");
     s->next = p->sessions;
     p->sessions = s;
     p->upgrades++;

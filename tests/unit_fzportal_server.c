@@ -23,6 +23,8 @@ static void client_requests(struct rig *rig)
     check_request(rig, "/relay/websocket?",
                   "X-Authorization: Bearer .SFMyNTY.g2gDaA-_x  \r\nUser-Agent: a/1 (b; c)\r\n",
                   "/relay/websocket||.SFMyNTY.g2gDaA-_x|a/1 (b; c)|127.0.0.1");
+    check_request(rig, "/client/v2/websocket", "Origin: http://portal.test\r\n",
+                  "/client/v2/websocket||none|none|127.0.0.1|http://portal.test");
     /* Not a bearer's, and not the right header. */
     check_request(rig, "/client/v2/websocket",
                   "X-Authorization: bearer a\r\nAuthorization: Bearer b\r\n",

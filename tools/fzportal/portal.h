@@ -46,6 +46,9 @@ struct portal_request {
     const char *query;      /* behind the '?', still encoded; "" if there is none */
     const char *token;      /* X-Authorization without "Bearer "; NULL: no such header */
     const char *user_agent; /* NULL: no such header */
+    const char *origin;     /* the same */
+    const char *host;       /* the Host header; NULL: there is none */
+    bool secure;            /* by TLS */
     struct ip_addr from;
 };
 
