@@ -108,7 +108,7 @@ struct portal_session {
 struct portal {
     struct portal_session *sessions;
     bool stopped;
-    unsigned upgrades, closed;
+    unsigned upgrades, closed, heard;
 };
 
 __attribute__((format(printf, 1, 2))) static inline char *fake_format(const char *fmt, ...)
@@ -170,6 +170,13 @@ struct portal_session *portal_upgrade(struct portal *p, struct portal_time t,
 void *portal_session_user(const struct portal_session *s)
 {
     return s->user;
+}
+
+void portal_heard(struct portal *p, struct portal_time t, struct portal_session *s)
+{
+    (void)t;
+    (void)s;
+    p->heard++;
 }
 
 void portal_handle_input(struct portal *p, struct portal_time t, struct portal_session *s,
@@ -285,8 +292,8 @@ json_t *portal_control(struct portal *p, struct portal_time t, const json_t *com
         if (strcmp(name, "end") == 0)
             s->over = s->ready = true;
     }
-    return json_pack("{s:b, s:i, s:i, s:i}", "ok", 1, "sessions", n, "upgrades", p->upgrades,
-                     "closed", p->closed);
+    return json_pack("{s:b, s:i, s:i, s:i, s:i}", "ok", 1, "sessions", n, "upgrades", p->upgrades,
+                     "closed", p->closed, "heard", p->heard);
 }
 
 bool portal_session_meant(const struct portal_session *s, const json_t *command)

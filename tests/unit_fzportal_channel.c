@@ -275,6 +275,25 @@ static void test_ready(void **state)
     rig_stop(&rig); /* with one that is ready */
 }
 
+/* Data that is no whole message counts as well. */
+static void test_heard(void **state)
+{
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *s = open_client(&rig);
+    rig_wait_ms(&rig, 36999);
+    portal_heard(rig.p, rig.t, s);
+    rig_wait_ms(&rig, 36999);
+    rig_expect_alive(s);
+    rig_wait_ms(&rig, 1);
+    rig_expect_over(s, 0);
+    portal_heard(rig.p, rig.t, s);
+    rig_expect_over(s, 0);
+    rig_stop(&rig);
+}
+
 /* Without a closing frame nothing is left to be sent. */
 static void test_drop(void **state)
 {
@@ -377,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_bounded_queue),
         cmocka_unit_test(test_version_that_is_none),
         cmocka_unit_test(test_bounded_queues),
+        cmocka_unit_test(test_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

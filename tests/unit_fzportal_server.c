@@ -197,6 +197,40 @@ static void test_messages(void **state)
     rig_test(client_messages);
 }
 
+static void await_heard(const struct rig *rig, int n)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        if (rig_command(rig, "{\"command\":\"count\"}", "heard") >= n)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    fail_msg("not heard %d times", n);
+}
+
+/* Whatever comes shows that somebody is there. */
+static void client_heard(struct rig *rig)
+{
+    struct peer p;
+
+    peer_open(&p, rig);
+    peer_frame(&p, 0x01, "echo ", 5); /* goes on */
+    await_heard(rig, 1);
+    peer_frame(&p, 0x8a, "pong", 4);
+    await_heard(rig, 2);
+    peer_frame(&p, 0x80, "x", 1);
+    peer_expect(&p, 0x81, "x");
+    await_heard(rig, 3);
+    peer_frame(&p, 0x82, "\x01", 1); /* binary */
+    await_heard(rig, 4);
+    peer_close(&p);
+}
+
+static void test_heard(void **state)
+{
+    (void)state;
+    rig_test(client_heard);
+}
+
 /* A reader that takes its time. */
 static void client_big(struct rig *rig)
 {
@@ -418,16 +452,19 @@ static void test_ipv6(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_requests),
-                                       cmocka_unit_test(test_refused),
-                                       cmocka_unit_test(test_plain),
-                                       cmocka_unit_test(test_messages),
-                                       cmocka_unit_test(test_big),
-                                       cmocka_unit_test(test_ends),
-                                       cmocka_unit_test(test_never_reads),
-                                       cmocka_unit_test(test_link),
-                                       cmocka_unit_test(test_leave),
-                                       cmocka_unit_test(test_ipv6),
-                                       cmocka_unit_test(test_refuses_to_start)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_big),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_never_reads),
+        cmocka_unit_test(test_link),
+        cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_ipv6),
+        cmocka_unit_test(test_refuses_to_start),
+        cmocka_unit_test(test_heard),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

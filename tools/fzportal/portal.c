@@ -92,6 +92,12 @@ void *portal_session_user(const struct portal_session *s)
     return s->user;
 }
 
+void portal_heard(struct portal *p, struct portal_time t, struct portal_session *s)
+{
+    p->t = t;
+    portal_session_touch(s);
+}
+
 void portal_handle_input(struct portal *p, struct portal_time t, struct portal_session *s,
                          const char *text, size_t len)
 {

@@ -6,6 +6,7 @@
  *
  *   upgrade request:  portal_upgrade; NULL: answer with `answer`, else 101
  *   text frame:       portal_handle_input
+ *   other data:       portal_heard
  *   socket gone:      portal_closed
  *   time:             portal_handle_timeout when portal_poll_timeout says so
  *   after each of them, and after portal_control: portal_poll_ready until NULL, and for each session portal_poll_transmit until
@@ -83,6 +84,8 @@ struct portal_session *portal_upgrade(struct portal *p, struct portal_time t,
                                       const struct portal_request *r, void *user,
                                       struct portal_answer *answer);
 void *portal_session_user(const struct portal_session *s);
+/* Something has come that is no whole text message: fragments, binary messages, pongs. It is not idle. */
+void portal_heard(struct portal *p, struct portal_time t, struct portal_session *s);
 /* A WebSocket message; text: valid UTF-8 or not. binary ones are not reported. */
 void portal_handle_input(struct portal *p, struct portal_time t, struct portal_session *s,
                          const char *text, size_t len);

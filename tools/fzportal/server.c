@@ -221,6 +221,7 @@ static int on_receive(struct conn *c, const void *bytes, size_t len)
 {
     if (!c->session || c->killed)
         return 0;
+    portal_heard(c->server->portal, now(), c->session);
     if (!append(c, bytes, len)) {
         log_info("server", "a message of more than %d bytes: connection closed",
                  SERVER_MESSAGE_MAX);
@@ -347,6 +348,10 @@ static int on_conn(struct conn *c, enum lws_callback_reasons reason, void *in, s
         return 0;
     case LWS_CALLBACK_RECEIVE:
         return on_receive(c, in, len);
+    case LWS_CALLBACK_RECEIVE_PONG: /* libwebsockets keeps empty ones, and pings, to itself */
+        if (c->session)
+            portal_heard(s->portal, now(), c->session);
+        return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return on_writable(c);
     case LWS_CALLBACK_CLOSED:

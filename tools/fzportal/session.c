@@ -221,9 +221,11 @@ void portal_session_close_channel(struct portal_session *s)
         portal_session_left(s, SESSION_EXPECT_JOIN);
 }
 
-static void touch(struct portal_session *s)
+void portal_session_touch(struct portal_session *s)
 {
     const struct portal_config *c = s->portal->config;
+    if (s->state == SESSION_OVER)
+        return;
     s->idle_at =
         s->portal->t.now + (s->role == PORTAL_RELAY ? c->idle_relay_s : c->idle_s) * NS_PER_SEC;
     TAILQ_REMOVE(idle_list(s), s, idle);
@@ -326,7 +328,7 @@ void portal_session_input(struct portal_session *s, const char *text, size_t len
 {
     if (s->state == SESSION_OVER)
         return;
-    touch(s);
+    portal_session_touch(s);
     json_t *frame = json_loadb(text, len, JSON_DECODE_ANY, NULL);
     const char *topic = json_string_value(json_object_get(frame, "topic"));
     const char *event = json_string_value(json_object_get(frame, "event"));
