@@ -301,6 +301,73 @@ static void test_resolve_violated(void **state)
     rig_stop(&rig);
 }
 
+static struct portal_session *named(struct rig *rig, const char *name, const char *token)
+{
+    char query[256];
+    snprintf(query, sizeof query, "external_id=x&name=%s&public_key=%s", name, RIG_KEY_A);
+    struct portal_session *s = rig_upgrade(rig, "/client/v2/websocket", query, token, RIG_CLIENT);
+    json_decref(rig_join(rig, s, "client"));
+    return s;
+}
+
+static void expect_pool(struct rig *rig, struct portal_session *s, size_t n)
+{
+    rig_wait_ms(rig, 200);
+    json_t *view = rig_expect(s, "resource_created_or_updated");
+    assert_int_equal(json_array_size(json_object_get(view, "devices")), n);
+    json_decref(view);
+    rig_expect_nothing(s);
+}
+
+/* A device that comes with another name, or another token of its actor, may belong to another pool. */
+static void test_moved(void **state)
+{
+    static const struct {
+        const char *name, *token;
+    } inside[] = {{"cam", ".one"}, {"other", ".two"}};
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(inside); i++) {
+        struct rig rig;
+        rig_start(
+            &rig,
+            "[portal]\nconnect_limit = no\n[client-token a]\ntoken = .a\ngroups = g\n"
+            "[client-token one]\ntoken = .one\nactor = Ada\n"
+            "[client-token two]\ntoken = .two\nactor = Ada\n"
+            "[resource P]\ntype = static_device_pool\nmembers = cam, two\n"
+            "[resource Q]\ntype = dynamic_device_pool\naddress = *.q.example\nmembers = cam, two\n"
+            "[policy p]\ngroups = g\nresources = P, Q\n");
+        struct portal_session *c = rig_client(&rig, "a", ".a"), *t = named(&rig, "other", ".one");
+        rig_wait_ms(&rig, 200);
+        rig_expect_nothing(c);
+        t = named(&rig, inside[i].name, inside[i].token);
+        rig_order(&rig, "{\"command\":\"address\",\"device\":\"x\",\"ipv4\":\"100.64.1.38\"}");
+        expect_pool(&rig, c, 1);
+        json_decref(rig_expect(t, "init"));
+        t = named(&rig, inside[i].name, inside[i].token);
+        rig_wait_ms(&rig, 200);
+        rig_expect_nothing(c);
+        static const char *const pools[] = {"P", "Q"};
+        for (size_t j = 0; j < ARRAY_LEN(pools); j++) {
+            ask(&rig, c, pools[j], ",\"ipv4\":\"100.64.1.38\"");
+            json_decref(rig_expect(c, "client_device_access_authorized"));
+            json_decref(rig_expect(t, "client_device_access_authorized"));
+        }
+        struct portal_session *out =
+            rig_upgrade(&rig, "/client/v2/websocket",
+                        "external_id=x&name=other&public_key=" RIG_KEY_A, ".one", RIG_CLIENT);
+        for (size_t j = 0; j < ARRAY_LEN(pools); j++) {
+            expect_denied(c, "forbidden");
+            json_decref(rig_expect(t, "reject_access"));
+        }
+        json_t *init = rig_join(&rig, out, "client");
+        assert_int_equal(json_array_size(json_object_get(init, "authorizations")), 0);
+        json_decref(init);
+        expect_pool(&rig, c, 0);
+        rig_stop(&rig);
+    }
+}
+
 static void test_switched_off(void **state)
 {
     struct rig rig;
@@ -324,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_authorized),   cmocka_unit_test(test_denied),
         cmocka_unit_test(test_candidates),   cmocka_unit_test(test_resolve),
         cmocka_unit_test(test_switched_off), cmocka_unit_test(test_resolve_violated),
+        cmocka_unit_test(test_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -253,6 +253,8 @@ static void keep_name(struct device *d, const char *name)
 static void keep_device(struct visit *v, struct portal_session *s)
 {
     struct device *d = v->device;
+    portal_pools_before(v->p, d, v->created);
+    d->token = v->token;
     keep_name(d, query_get(&v->query, "name"));
     keep(&d->serial, query_get(&v->query, "device_serial"));
     keep(&d->uuid, query_get(&v->query, "device_uuid"));
@@ -260,8 +262,7 @@ static void keep_device(struct visit *v, struct portal_session *s)
     keep(&d->firebase_id, query_get(&v->query, "firebase_installation_id"));
     memcpy(s->key, query_get(&v->query, "public_key"), KEY_BASE64_LEN);
     s->device = d;
-    if (v->created)
-        portal_pools_changed_by(v->p, d);
+    portal_pools_after(v->p, d);
 }
 
 /* ---- parameters of relays ---- */

@@ -129,10 +129,8 @@ struct device *portal_device_get(struct portal *p, struct token *token, const ch
     struct device *d = find_key(p, token, external_id, hash);
 
     *created = !d;
-    if (d) {
-        d->token = token;
+    if (d)
         return d;
-    }
     if (p->devices_by_key.n >= PORTAL_DEVICES_MAX)
         return NULL;
     size_t size = strlen(owner(token)) + strlen(external_id) + 32;

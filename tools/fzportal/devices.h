@@ -9,7 +9,7 @@
 
 #include "tools/fzportal/model.h"
 
-/* NULL: it is new, and there are too many already. *created: it is new. */
+/* NULL: it is new, and there are too many already. *created: it is new, and `token` its token; another one keeps its own. */
 struct device *portal_device_get(struct portal *p, struct token *token, const char *external_id,
                                  bool *created);
 struct device *portal_device_find(const struct portal *p, const char *id_text);

@@ -76,6 +76,7 @@ struct resource {
     json_t
         *views[2]; /* what clients get, with `gateway_groups` and with `sites`; NULL: to be made */
     bool untold;   /* a pool whose devices are others now */
+    bool had;      /* during a change: the pool, the device, before it */
 };
 
 TAILQ_HEAD(grants, grant);

@@ -217,6 +217,26 @@ void portal_pools_changed_by(struct portal *p, const struct device *d)
     }
 }
 
+void portal_pools_before(struct portal *p, const struct device *d, bool created)
+{
+    struct resource *r;
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order))
+        r->had =
+            portal_resource_is_pool(r) && !created && portal_device_is_member(d, &r->c.members);
+}
+
+void portal_pools_after(struct portal *p, const struct device *d)
+{
+    struct resource *r;
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order)) {
+        bool has = portal_resource_is_pool(r) && portal_device_is_member(d, &r->c.members);
+        if (has != r->had && r->c.kind == PORTAL_STATIC_POOL)
+            changed(p, r);
+        if (!has && r->had)
+            portal_pool_check(p, r, false);
+    }
+}
+
 static void tell(struct portal *p, struct resource *pool)
 {
     struct portal_session *s;
