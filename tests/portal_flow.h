@@ -64,4 +64,42 @@ static inline void flow_expect_refused(struct rig *rig, struct portal_session *c
     json_decref(failed);
 }
 
+/* What the ingest token of a message claims: the middle part of a JWT; the caller releases it. */
+static inline json_t *flow_claims(const json_t *message)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const char *token = rig_text(message, "flow_logs_ingest_token");
+    const char *dot = strchr(token, '.'), *end = dot ? strchr(dot + 1, '.') : NULL;
+    if (!end) {
+        fail_msg("no token: %s", token);
+        return NULL;
+    }
+    assert_true(strlen(end + 1) == 43 && !strpbrk(token, "=+/"));
+    char *json = calloc(1, (size_t)(end - dot));
+    size_t n = 0;
+    unsigned bits = 0, got = 0;
+    for (const char *c = dot + 1; c < end; c++) {
+        got = got << 6 | (unsigned)(strchr(digits, *c) - digits);
+        bits += 6;
+        if (bits >= 8)
+            json[n++] = (char)(got >> (bits -= 8));
+    }
+    json_t *claims = json_loadb(json, n, 0, NULL);
+    free(json);
+    assert_non_null(claims);
+    return claims;
+}
+
+/* Its claim of an authorisation is the one that the portal shows last. */
+static inline void flow_expect_shown(struct rig *rig, const json_t *message)
+{
+    json_t *answer = rig_control(rig, "{\"command\":\"state\",\"part\":\"authorizations\"}");
+    const json_t *list = json_object_get(answer, "authorizations");
+    json_t *claims = flow_claims(message);
+    assert_string_equal(rig_text(claims, "policy_authorization_id"),
+                        rig_text(json_array_get(list, json_array_size(list) - 1), "id"));
+    json_decref(claims);
+    json_decref(answer);
+}
+
 #endif

@@ -369,6 +369,46 @@ static void test_changed_token(void **state)
     }
 }
 
+/* The ingest tokens of an authorisation name it; asked for again, it is another one. */
+static void test_named_in_tokens(void **state)
+{
+    struct rig rig;
+    char seen[2][37];
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *c = rig_client(&rig, "a", ".laptop"), *g = rig_gateway(&rig, "g");
+    for (int i = 0; i < 2; i++) {
+        flow_ask(&rig, c, "request_authorization", "Lab", "[]");
+        json_t *order = rig_expect(g, "create_authorization");
+        flow_expect_shown(&rig, order);
+        flow_agree(&rig, g, "authorization_created", rig_text(order, "ref"));
+        flow_expect_reply(g, "ok", NULL);
+        json_t *answer = rig_expect(c, "authorization_created"), *claims = flow_claims(answer);
+        flow_expect_shown(&rig, answer);
+        snprintf(seen[i], sizeof seen[i], "%s", rig_text(claims, "policy_authorization_id"));
+        json_decref(claims);
+        json_decref(answer);
+        json_decref(order);
+    }
+    assert_string_not_equal(seen[0], seen[1]);
+
+    struct portal_session *t = rig_client(&rig, "cam", ".camera");
+    rig_order(&rig, "{\"command\":\"address\",\"device\":\"cam\",\"ipv4\":\"100.64.1.38\"}");
+    json_decref(rig_expect(t, "init"));
+    char pool[37], payload[256];
+    rig_id(&rig, "resources", "Cameras", pool);
+    snprintf(payload, sizeof payload, "{\"resource_id\":\"%s\",\"ipv4\":\"100.64.1.38\"}", pool);
+    rig_say(&rig, c, "client", "request_authorization", payload, 1);
+    json_t *mine = rig_expect(c, "client_device_access_authorized");
+    json_t *theirs = rig_expect(t, "client_device_access_authorized");
+    flow_expect_shown(&rig, mine);
+    flow_expect_shown(&rig, theirs);
+    json_decref(mine);
+    json_decref(theirs);
+    rig_stop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -384,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_several_policies),
         cmocka_unit_test(test_changed_token),
+        cmocka_unit_test(test_named_in_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,14 +244,13 @@ static void ask(struct portal_session *client, struct portal_session *g, struct 
     q->expires_at = portal_flow_expiry(p, client->token, policy);
     derive_psk_gateway(o.psk, &c, &e);
     derive_ice(&o.client_ice, &o.gateway_ice, &c, &e);
-    o.ingest =
-        (struct ingest){client->device, g->device, r, policy, portal_draw_id(p), q->expires_at};
+    /* From here on the gateway may let the client in, whatever becomes of its answer. */
+    const struct grant *grant = portal_grant_put(client, g->device, &r->id, policy, q->expires_at);
+    o.ingest = (struct ingest){client->device, g->device, r, policy, grant->id, q->expires_at};
     q->answer = mem_check(to_client(client, g, &o));
     table_add(&p->pendings_by_ref, &q->by_ref, table_hash_text(TABLE_HASH, q->ref));
     TAILQ_INSERT_TAIL(&p->pendings, q, order);
     TAILQ_INSERT_TAIL(&client->pendings, q, mine);
-    /* From here on the gateway may let the client in, whatever becomes of its answer. */
-    portal_grant_put(client, q->gateway, &q->resource, policy, q->expires_at);
     portal_session_push(g, g->v2 ? "create_authorization" : "authorize_flow",
                         mem_check(to_gateway(client, q, &o)));
     secure_wipe(&o, sizeof o);

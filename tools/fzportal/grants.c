@@ -38,7 +38,6 @@ struct grant *portal_grant_put(struct portal_session *s, struct device *peer,
     struct grant *g = portal_grant_find(p, client, peer, resource);
     if (!g) {
         g = mem_zalloc(1, sizeof *g);
-        g->id = portal_draw_id(p);
         g->client = client;
         g->peer = peer;
         g->resource = *resource;
@@ -47,6 +46,7 @@ struct grant *portal_grant_put(struct portal_session *s, struct device *peer,
         TAILQ_INSERT_TAIL(&client->out, g, out);
         TAILQ_INSERT_TAIL(&peer->in, g, in);
     }
+    g->id = portal_draw_id(p);
     g->token = s->token;
     g->policy = policy;
     g->expires_at = expires_at;

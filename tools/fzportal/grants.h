@@ -9,7 +9,7 @@
 
 #include "tools/fzportal/model.h"
 
-/* New, or the one there is with another expiry. s: of the client. */
+/* New, or in place of the one there is, with another id. s: of the client. */
 struct grant *portal_grant_put(struct portal_session *s, struct device *peer,
                                const struct portal_id *resource, const struct policy *policy,
                                int64_t expires_at);

@@ -94,14 +94,14 @@ static void connect_peers(struct portal_session *s, struct portal_session *t, st
 
     derive_psk_client(g.psk, &i, &r);
     derive_ice(&g.initiator_ice, &g.target_ice, &i, &r);
-    g.ingest = (struct ingest){s->device, t->device, pool, policy, portal_draw_id(p), expires_at};
+    const struct grant *grant = portal_grant_put(s, t->device, &pool->id, policy, expires_at);
+    g.ingest = (struct ingest){s->device, t->device, pool, policy, grant->id, expires_at};
     json_t *copy = introduce(&g, t, s, false);
     json_object_set_new(copy, "resource", portal_resource_view(p, t, pool));
     json_object_set_new(copy, "subject", portal_flow_subject(s));
     json_object_set_new(copy, "expires_at", json_integer((json_int_t)expires_at));
     portal_session_push(t, "client_device_access_authorized", copy);
     portal_session_push(s, "client_device_access_authorized", introduce(&g, s, t, true));
-    portal_grant_put(s, t->device, &pool->id, policy, expires_at);
     secure_wipe(&g, sizeof g);
 }
 
