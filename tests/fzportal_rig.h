@@ -108,7 +108,7 @@ struct portal_session {
 struct portal {
     struct portal_session *sessions;
     bool stopped;
-    unsigned upgrades, closed;
+    unsigned upgrades, closed, heard;
 };
 
 __attribute__((format(printf, 1, 2))) static inline char *fake_format(const char *fmt, ...)
@@ -156,9 +156,11 @@ struct portal_session *portal_upgrade(struct portal *p, struct portal_time t,
     }
     struct portal_session *s = mem_zalloc(1, sizeof *s);
     s->user = user;
-    s->request = fake_format("%s|%s|%s|%s|%s", r->path, r->query, r->token ? r->token : "none",
+    s->request = fake_format("%s|%s|%s|%s|%s%s%s", r->path, r->query, r->token ? r->token : "none",
                              r->user_agent ? r->user_agent : "none",
-                             ip_addr_format(&r->from, from, sizeof from));
+                             ip_addr_format(&r->from, from, sizeof from), r->origin ? "|" : "",
+                             r->origin ? r->origin : "");
+    assert_string_equal(r->host, "portal.test");
     s->next = p->sessions;
     p->sessions = s;
     p->upgrades++;
@@ -168,6 +170,13 @@ struct portal_session *portal_upgrade(struct portal *p, struct portal_time t,
 void *portal_session_user(const struct portal_session *s)
 {
     return s->user;
+}
+
+void portal_heard(struct portal *p, struct portal_time t, struct portal_session *s)
+{
+    (void)t;
+    (void)s;
+    p->heard++;
 }
 
 void portal_handle_input(struct portal *p, struct portal_time t, struct portal_session *s,
@@ -283,8 +292,8 @@ json_t *portal_control(struct portal *p, struct portal_time t, const json_t *com
         if (strcmp(name, "end") == 0)
             s->over = s->ready = true;
     }
-    return json_pack("{s:b, s:i, s:i, s:i}", "ok", 1, "sessions", n, "upgrades", p->upgrades,
-                     "closed", p->closed);
+    return json_pack("{s:b, s:i, s:i, s:i, s:i}", "ok", 1, "sessions", n, "upgrades", p->upgrades,
+                     "closed", p->closed, "heard", p->heard);
 }
 
 bool portal_session_meant(const struct portal_session *s, const json_t *command)

@@ -47,6 +47,58 @@ static void test_good(void **state)
     rig_stop(&rig);
 }
 
+/* Of a browser: only pages of the portal itself may connect. */
+static void test_origin(void **state)
+{
+    static const struct {
+        const char *origin, *host;
+        bool secure, good;
+    } cases[] = {
+        {"http://portal.test", "portal.test", false, true},
+        {"HTTP://Portal.TEST", "portal.test", false, true},
+        {"http://portal.test:80", "portal.test", false, true},
+        {"http://portal.test:8081", "portal.test:8081", false, true},
+        {"https://portal.test", "portal.test", true, true},
+        {"https://portal.test", "portal.test:443", true, true},
+        {"http://[::1]:8081", "[::1]:8081", false, true},
+        {"http://[::1]", "[::1]", false, true},
+        {"https://portal.test", "portal.test", false, false},
+        {"http://portal.test", "portal.test", true, false},
+        {"http://portal.test", "portal.test:8081", false, false},
+        {"http://portal.test:8081", "portal.test", false, false},
+        {"http://portal.test:x", "portal.test", false, false},
+        {"http://portal.test:80/", "portal.test", false, false},
+        {"http://portal.test.other", "portal.test", false, false},
+        {"http://portal", "portal.test", false, false},
+        {"http://", "portal.test", false, false},
+        {"http://[::1]", "[::1]:81", false, false},
+        {"http://[::1", "[::1", false, false},
+        {"portal.test", "portal.test", false, false},
+        {"null", "portal.test", false, false},
+        {"", "portal.test", false, false},
+        {"http://portal.test", NULL, false, false},
+    };
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct portal_request r = {.path = CLIENT_V2,
+                                   .query = GOOD,
+                                   .token = ".laptop",
+                                   .user_agent = RIG_CLIENT,
+                                   .origin = cases[i].origin,
+                                   .host = cases[i].host,
+                                   .secure = cases[i].secure};
+        const struct portal_session *s = portal_upgrade(rig.p, rig.t, &r, &rig, &rig.answer);
+        if ((s != NULL) != cases[i].good)
+            fail_msg("%zu: %s", i, s ? "let in" : "refused");
+        if (!s)
+            expect_answer(&rig, 403, "", "");
+    }
+    rig_stop(&rig);
+}
+
 static void test_refused(void **state)
 {
 #define LONG16 "0123456789abcdef"
@@ -229,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_token_expires),
         cmocka_unit_test(test_gateway_already_connected),
         cmocka_unit_test(test_generated_tokens),
+        cmocka_unit_test(test_origin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

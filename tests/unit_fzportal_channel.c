@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The development portal's end of a Phoenix socket: frames, joins, heartbeats, ends. */
 #include "tests/portal_rig.h"
+#include "tools/fzportal/model.h"
 
 #define UNMATCHED "{\"status\":\"error\",\"response\":{\"reason\":\"unmatched topic\"}}"
 #define UNKNOWN   "{\"status\":\"error\",\"response\":{\"reason\":\"unknown_message\"}}"
@@ -274,6 +275,40 @@ static void test_ready(void **state)
     rig_stop(&rig); /* with one that is ready */
 }
 
+/* Data that is no whole message counts as well. */
+static void test_heard(void **state)
+{
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *s = open_client(&rig);
+    rig_wait_ms(&rig, 36999);
+    portal_heard(rig.p, rig.t, s);
+    rig_wait_ms(&rig, 36999);
+    rig_expect_alive(s);
+    rig_wait_ms(&rig, 1);
+    rig_expect_over(s, 0);
+    portal_heard(rig.p, rig.t, s);
+    rig_expect_over(s, 0);
+    rig_stop(&rig);
+}
+
+/* Without a closing frame nothing is left to be sent. */
+static void test_drop(void **state)
+{
+    struct rig rig;
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    struct portal_session *s = open_client(&rig);
+    rig_say(&rig, s, "phoenix", "heartbeat", "{}", 1);
+    rig_order(&rig, "{\"command\":\"kick\",\"all\":true,\"how\":\"drop\"}");
+    rig_expect_over(s, 0);
+    rig_expect_nothing(s);
+    rig_stop(&rig);
+}
+
 static void test_bounded_queue(void **state)
 {
     struct rig rig;
@@ -289,6 +324,43 @@ static void test_bounded_queue(void **state)
     }
     assert_int_equal(n, 65537);
     rig_expect_over(s, 0);
+    rig_stop(&rig);
+}
+
+/* If all queues together are too long, those with the longest ones pay, even if they are over but for what is to be sent. */
+static void test_bounded_queues(void **state)
+{
+    struct rig rig;
+    struct portal_session *s[3];
+    (void)state;
+
+    rig_start(&rig, RIG_CONFIG);
+    for (int i = 0; i < 3; i++) {
+        s[i] = open_client(&rig);
+        for (int n = 0; n < 100 * (i + 1); n++)
+            rig_say(&rig, s[i], "phoenix", "heartbeat", "{}", n);
+    }
+    rig_order(&rig, "{\"command\":\"kick\",\"session\":2}");
+    while (portal_poll_ready(rig.p))
+        ;
+    rig_expect_over(s[1], 1012);
+    rig.p->queued_bytes_max = rig.p->queued_bytes;
+    assert_null(portal_poll_ready(rig.p));
+    rig_say(&rig, s[0], "phoenix", "heartbeat", "{}", 0);
+    assert_ptr_equal(portal_poll_ready(rig.p), s[0]);
+    rig_expect_over(s[2], 0);
+    rig_expect_nothing(s[2]);
+    assert_ptr_equal(portal_poll_ready(rig.p), s[2]);
+    assert_null(portal_poll_ready(rig.p));
+    rig.p->queued_bytes_max = rig.p->queued_bytes - 1;
+    assert_ptr_equal(portal_poll_ready(rig.p), s[1]);
+    rig_expect_over(s[1], 0);
+    rig_expect_nothing(s[1]);
+    assert_null(portal_poll_ready(rig.p));
+    rig_expect_alive(s[0]);
+    for (int n = 0; n < 101; n++)
+        json_decref(rig_frame(s[0]));
+    assert_int_equal(rig.p->queued_bytes, 0);
     rig_stop(&rig);
 }
 
@@ -310,12 +382,21 @@ static void test_version_that_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join),          cmocka_unit_test(test_topics),
-        cmocka_unit_test(test_refs),          cmocka_unit_test(test_frames_that_are_none),
-        cmocka_unit_test(test_crash),         cmocka_unit_test(test_unknown),
-        cmocka_unit_test(test_not_answered),  cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_eviction),      cmocka_unit_test(test_ready),
-        cmocka_unit_test(test_bounded_queue), cmocka_unit_test(test_version_that_is_none),
+        cmocka_unit_test(test_join),
+        cmocka_unit_test(test_topics),
+        cmocka_unit_test(test_refs),
+        cmocka_unit_test(test_frames_that_are_none),
+        cmocka_unit_test(test_crash),
+        cmocka_unit_test(test_unknown),
+        cmocka_unit_test(test_not_answered),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_eviction),
+        cmocka_unit_test(test_ready),
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_bounded_queue),
+        cmocka_unit_test(test_version_that_is_none),
+        cmocka_unit_test(test_bounded_queues),
+        cmocka_unit_test(test_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

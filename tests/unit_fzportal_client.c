@@ -224,6 +224,7 @@ static void test_resource_changes(void **state)
         rig_client_as(&rig, "/client/websocket", "b", ".laptop", "X/1 headless-client/1.5.4");
     struct portal_session *blind = rig_client(&rig, "c", ".camera");
     json_decref(rig_join(&rig, old, "client"));
+    rig_wait_ms(&rig, 200);
     json_decref(rig_expect(s, "resource_created_or_updated")); /* the pool with the camera */
     id[0] = '"';
     rig_id(&rig, "resources", "Lab", id + 1);
@@ -298,6 +299,16 @@ static void test_address(void **state)
     assert_string_equal(rig_text(answer, "error"), "ipv4: not a free address of 100.64.0.0/11");
     json_decref(answer);
     rig_expect_nothing(g);
+    /* Both or neither. */
+    answer = rig_control(&rig, "{\"command\":\"address\",\"device\":\"a\",\"ipv4\":\"100.64.8.8\","
+                               "\"ipv6\":\"fd00:2021:1111::77\"}");
+    assert_string_equal(rig_text(answer, "error"),
+                        "ipv6: not a free address of fd00:2021:1111::/107");
+    json_decref(answer);
+    rig_order(&rig, "{\"command\":\"init\",\"device\":\"a\"}");
+    init = rig_expect(s, "init");
+    assert_string_equal(rig_text(json_object_get(init, "interface"), "ipv4"), "100.64.7.7");
+    json_decref(init);
     rig_stop(&rig);
 }
 

@@ -16,6 +16,10 @@
 
 #define SITE     "[site A]\n"
 #define SECRET   "4c98bf59c99b3e467ecd7cf9d6b3e5279645fca59be67bc5bb4af3cf653761ab"
+#define ID_1     "11111111-1111-4111-8111-111111111111"
+#define ID_2     "22222222-2222-4222-8222-222222222222"
+#define LABEL_63 "123456789012345678901234567890123456789012345678901234567890123"
+#define LABEL_64 LABEL_63 "4"
 #define RESOURCE SITE "[resource R]\n"
 
 static void test_example(void **state)
@@ -65,6 +69,7 @@ static void test_defaults(void **state)
     assert_int_equal(c.idle_s, 37);
     assert_int_equal(c.idle_relay_s, 41);
     assert_int_equal(c.answer_s, 15);
+    assert_null(c.seed);
     assert_string_equal(c.account, "development");
     assert_false(c.iceless);
     portal_config_fini(&c);
@@ -119,6 +124,21 @@ static void test_bad(void **state)
          "f: [dns]: servers: more than 8"},
         {"[dns]\nmode = secure", "f: [dns]: url: mode secure needs one"},
         {"[dns]\nurl = http://x", "f: [dns]: url: it has to begin with https://"},
+        {"[dns]\nurl = https://", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https:///dns-query", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://:443/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://a b/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://user@a/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://[::1/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://[1.2.3.4]/", "f: [dns]: url: there is no host in it"},
+        {"[dns]\nurl = https://a:/", "f: [dns]: url: there is something behind the host"},
+        {"[dns]\nurl = https://a:65536", "f: [dns]: url: there is something behind the host"},
+        {"[dns]\nurl = https://[::1]x/", "f: [dns]: url: there is something behind the host"},
+        {"[dns]\nurl = https://a/dns query", "f: [dns]: url: a URL is printable ASCII"},
+        {"[dns]\nurl = https://a/dns-query?x", "f: [dns]: url: a query or fragment has no place"},
+        {"[dns]\nurl = https://a?x", "f: [dns]: url: a query or fragment has no place"},
+        {"[dns]\nurl = https://a/#x", "f: [dns]: url: a query or fragment has no place"},
+        {"[dns]\nsearch_domain = x." LABEL_64, "f: [dns]: search_domain: not a name"},
         {"[dns]\nsearch_domain = *.x", "f: [dns]: search_domain: not a name"},
         {"[client-token a]\n[relay-token a]", "f:2: there is a token called \"a\" already"},
         {"[client-token a]\ntoken = x y", "f:2: token: a token is printable ASCII without spaces"},
@@ -167,6 +187,13 @@ static void test_bad(void **state)
         {"[relay R]\nipv4 = 192.0.2.1\nstamp_secret = " SECRET
          "\n[relay S]\nipv4 = 192.0.2.1\nstamp_secret = " SECRET,
          "f:4: [relay S]: stamp_secret: another relay has the same"},
+        {"[site A]\nid = " ID_1 "\n[site B]\nid = " ID_1,
+         "f:3: [site B]: id: that of line 1 is the same"},
+        {RESOURCE "id = " ID_1 "\ntype = ip\naddress = ::1\nsite = A\n[resource S]\nid = " ID_2
+                  "\n[resource T]\nid = " ID_1,
+         "f:9: [resource T]: id: that of line 2 is the same"},
+        {"[policy P]\nid = " ID_1 "\n[policy Q]\nid = " ID_1,
+         "f:3: [policy Q]: id: that of line 1 is the same"},
         {"[client-token \xff]", "f:1: the name of a token is not UTF-8"},
         {"[client-token a]\nactor = \xff", "f:2: actor: not UTF-8, or longer than 1024 bytes"},
     };
@@ -190,6 +217,11 @@ static void test_good(void **state)
         RESOURCE "type = dynamic_device_pool\naddress = *.x\nmembers = a,\n  b\n\n  c ; d\n",
         RESOURCE "type = ip\naddress = ::1\nsite = A\nfilters =\n",
         "# nothing\n; at all",
+        "[portal]\nseed = some text",
+        "[dns]\nurl = https://dns.example\nsearch_domain = a." LABEL_63 "\n",
+        "[dns]\nurl = https://192.0.2.1:8443/a/b\n",
+        "[dns]\nurl = https://[2001:db8::1]:443/dns-query\n",
+        "[site A]\nid = " ID_1 "\n[policy P]\nid = " ID_1 "\ngroups = *\nresources = *\n",
     };
     (void)state;
 
@@ -203,6 +235,8 @@ static void test_good(void **state)
             assert_string_equal(c.sites[0].name, "B C");
         if (i == 2)
             assert_int_equal(c.resources[0].members.n, 3);
+        if (i == 5)
+            assert_string_equal(c.seed, "some text");
         portal_config_fini(&c);
     }
 }

@@ -80,6 +80,19 @@ static void test_relays(void **state)
     assert_string_equal(c.password, "00hqldgk5xLeKKOB+xls9mHMVtgqzie9DulfgQwMv68");
 }
 
+/* SHA-256 of "abc", FIPS 180-4. */
+static void test_seed(void **state)
+{
+    uint8_t seed[32];
+    (void)state;
+
+    derive_seed(seed, "abc");
+    assert_memory_equal(seed,
+                        "\xba\x78\x16\xbf\x8f\x01\xcf\xea\x41\x41\x40\xde\x5d\xae\x22\x23"
+                        "\xb0\x03\x61\xa3\x96\x17\x7a\x9c\xb4\x10\xff\x61\xf2\x00\x15\xad",
+                        sizeof seed);
+}
+
 static void test_seeded(void **state)
 {
     static const uint8_t seed[32] = {1}, other[32] = {2};
@@ -120,7 +133,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_preshared_keys), cmocka_unit_test(test_ice),
         cmocka_unit_test(test_relays),         cmocka_unit_test(test_seeded),
-        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_base64),         cmocka_unit_test(test_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

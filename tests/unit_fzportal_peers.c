@@ -41,10 +41,10 @@ static void test_pool(void **state)
     struct portal_session *c = rig_client(&rig, "a", ".laptop");
     camera(&rig);
     rig_id(&rig, "devices", "cam", id);
+    rig_wait_ms(&rig, 199);
+    rig_expect_nothing(c);
+    rig_wait_ms(&rig, 1);
     json_t *view = rig_expect(c, "resource_created_or_updated");
-    assert_int_equal(json_array_size(json_object_get(view, "devices")), 1);
-    json_decref(view);
-    view = rig_expect(c, "resource_created_or_updated");
     json_t *wanted = json_pack("[{s:s, s:s, s:s}]", "client_id", id, "ipv4", "100.64.1.38/32",
                                "ipv6", "fd00:2021:1111::126/128");
     assert_string_equal(rig_text(view, "type"), "static_device_pool");
@@ -52,6 +52,41 @@ static void test_pool(void **state)
     json_decref(wanted);
     json_decref(view);
     rig_expect_nothing(c);
+    rig_order(&rig, "{\"command\":\"address\",\"device\":\"cam\",\"ipv4\":\"100.64.1.39\"}");
+    rig_wait_ms(&rig, 200);
+    view = rig_expect(c, "resource_created_or_updated");
+    assert_string_equal(rig_text(json_array_get(json_object_get(view, "devices"), 0), "ipv4"),
+                        "100.64.1.39/32");
+    json_decref(view);
+    rig_wait_ms(&rig, 1000);
+    rig_expect_nothing(c);
+    rig_stop(&rig);
+}
+
+/* Many devices of a pool that all of them see: minutes would tell that something is cubic. */
+static void test_crowd(void **state)
+{
+    enum {
+        N = 600
+    };
+    struct rig rig;
+    struct portal_session *s[N];
+    (void)state;
+
+    rig_start(&rig, "[portal]\nconnect_limit = no\n[client-token a]\ntoken = .a\n"
+                    "[resource P]\ntype = static_device_pool\nmembers = a\n");
+    for (int i = 0; i < N; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "%d", i);
+        s[i] = rig_client(&rig, id, ".a");
+    }
+    rig_wait_ms(&rig, 200);
+    for (int i = 0; i < N; i++) {
+        json_t *view = rig_expect(s[i], "resource_created_or_updated");
+        assert_int_equal(json_array_size(json_object_get(view, "devices")), N);
+        json_decref(view);
+        rig_expect_nothing(s[i]);
+    }
     rig_stop(&rig);
 }
 
@@ -138,6 +173,8 @@ static void test_denied(void **state)
         {",\"ipv6\":7", "invalid_address"},
         {",\"ipv4\":\"100.64.1.39\"", "not_found"},
         {",\"ipv4\":\"100.64.2.2\"", "not_found"}, /* itself */
+        {",\"ipv4\":\"100.64.2.3\"", "forbidden"}, /* of another token */
+        {",\"ipv4\":\"100.64.2.4\"", "not_found"}, /* a gateway */
     };
     struct rig rig;
     char id[37], wanted[256], pool[37];
@@ -146,6 +183,10 @@ static void test_denied(void **state)
     rig_start(&rig, RIG_CONFIG);
     struct portal_session *c = rig_client(&rig, "a", ".laptop"), *t = camera(&rig);
     rig_order(&rig, "{\"command\":\"address\",\"device\":\"a\",\"ipv4\":\"100.64.2.2\"}");
+    rig_client(&rig, "b", ".laptop");
+    rig_order(&rig, "{\"command\":\"address\",\"device\":\"b\",\"ipv4\":\"100.64.2.3\"}");
+    rig_gateway(&rig, "g");
+    rig_order(&rig, "{\"command\":\"address\",\"device\":\"g\",\"ipv4\":\"100.64.2.4\"}");
     drain(c);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         ask(&rig, c, "Cameras", cases[i].rest);
@@ -240,6 +281,93 @@ static void test_resolve(void **state)
     rig_stop(&rig);
 }
 
+/* A pool that the client sees but may not use resolves nothing either. */
+static void test_resolve_violated(void **state)
+{
+    struct rig rig;
+    char pool[37], payload[256], wanted[256];
+    (void)state;
+
+    rig_start(&rig, "[portal]\nconnect_limit = no\n[client-token a]\ntoken = .a\n"
+                    "[resource P]\ntype = dynamic_device_pool\naddress = *.p.example\nmembers = a\n"
+                    "[policy p]\ngroups = *\nresources = P\nviolates = remote_ip\n");
+    struct portal_session *c = rig_client(&rig, "a", ".a");
+    rig_id(&rig, "resources", "P", pool);
+    snprintf(payload, sizeof payload, "{\"resource_id\":\"%s\",\"domain\":\"a.p.example\"}", pool);
+    rig_say(&rig, c, "client", "resolve_device_pool_domain", payload, 1);
+    snprintf(wanted, sizeof wanted,
+             "{\"resource_id\":\"%s\",\"domain\":\"a.p.example\",\"reason\":\"not_found\"}", pool);
+    rig_expect_payload(c, "device_pool_domain_resolution_failed", wanted);
+    rig_stop(&rig);
+}
+
+static struct portal_session *named(struct rig *rig, const char *name, const char *token)
+{
+    char query[256];
+    snprintf(query, sizeof query, "external_id=x&name=%s&public_key=%s", name, RIG_KEY_A);
+    struct portal_session *s = rig_upgrade(rig, "/client/v2/websocket", query, token, RIG_CLIENT);
+    json_decref(rig_join(rig, s, "client"));
+    return s;
+}
+
+static void expect_pool(struct rig *rig, struct portal_session *s, size_t n)
+{
+    rig_wait_ms(rig, 200);
+    json_t *view = rig_expect(s, "resource_created_or_updated");
+    assert_int_equal(json_array_size(json_object_get(view, "devices")), n);
+    json_decref(view);
+    rig_expect_nothing(s);
+}
+
+/* A device that comes with another name, or another token of its actor, may belong to another pool. */
+static void test_moved(void **state)
+{
+    static const struct {
+        const char *name, *token;
+    } inside[] = {{"cam", ".one"}, {"other", ".two"}};
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(inside); i++) {
+        struct rig rig;
+        rig_start(
+            &rig,
+            "[portal]\nconnect_limit = no\n[client-token a]\ntoken = .a\ngroups = g\n"
+            "[client-token one]\ntoken = .one\nactor = Ada\n"
+            "[client-token two]\ntoken = .two\nactor = Ada\n"
+            "[resource P]\ntype = static_device_pool\nmembers = cam, two\n"
+            "[resource Q]\ntype = dynamic_device_pool\naddress = *.q.example\nmembers = cam, two\n"
+            "[policy p]\ngroups = g\nresources = P, Q\n");
+        struct portal_session *c = rig_client(&rig, "a", ".a"), *t = named(&rig, "other", ".one");
+        rig_wait_ms(&rig, 200);
+        rig_expect_nothing(c);
+        t = named(&rig, inside[i].name, inside[i].token);
+        rig_order(&rig, "{\"command\":\"address\",\"device\":\"x\",\"ipv4\":\"100.64.1.38\"}");
+        expect_pool(&rig, c, 1);
+        json_decref(rig_expect(t, "init"));
+        t = named(&rig, inside[i].name, inside[i].token);
+        rig_wait_ms(&rig, 200);
+        rig_expect_nothing(c);
+        static const char *const pools[] = {"P", "Q"};
+        for (size_t j = 0; j < ARRAY_LEN(pools); j++) {
+            ask(&rig, c, pools[j], ",\"ipv4\":\"100.64.1.38\"");
+            json_decref(rig_expect(c, "client_device_access_authorized"));
+            json_decref(rig_expect(t, "client_device_access_authorized"));
+        }
+        struct portal_session *out =
+            rig_upgrade(&rig, "/client/v2/websocket",
+                        "external_id=x&name=other&public_key=" RIG_KEY_A, ".one", RIG_CLIENT);
+        for (size_t j = 0; j < ARRAY_LEN(pools); j++) {
+            expect_denied(c, "forbidden");
+            json_decref(rig_expect(t, "reject_access"));
+        }
+        json_t *init = rig_join(&rig, out, "client");
+        assert_int_equal(json_array_size(json_object_get(init, "authorizations")), 0);
+        json_decref(init);
+        expect_pool(&rig, c, 0);
+        rig_stop(&rig);
+    }
+}
+
 static void test_switched_off(void **state)
 {
     struct rig rig;
@@ -259,9 +387,11 @@ static void test_switched_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pool),    cmocka_unit_test(test_authorized),
-        cmocka_unit_test(test_denied),  cmocka_unit_test(test_candidates),
-        cmocka_unit_test(test_resolve), cmocka_unit_test(test_switched_off),
+        cmocka_unit_test(test_pool),         cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_authorized),   cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_candidates),   cmocka_unit_test(test_resolve),
+        cmocka_unit_test(test_switched_off), cmocka_unit_test(test_resolve_violated),
+        cmocka_unit_test(test_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

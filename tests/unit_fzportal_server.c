@@ -23,6 +23,8 @@ static void client_requests(struct rig *rig)
     check_request(rig, "/relay/websocket?",
                   "X-Authorization: Bearer .SFMyNTY.g2gDaA-_x  \r\nUser-Agent: a/1 (b; c)\r\n",
                   "/relay/websocket||.SFMyNTY.g2gDaA-_x|a/1 (b; c)|127.0.0.1");
+    check_request(rig, "/client/v2/websocket", "Origin: http://portal.test\r\n",
+                  "/client/v2/websocket||none|none|127.0.0.1|http://portal.test");
     /* Not a bearer's, and not the right header. */
     check_request(rig, "/client/v2/websocket",
                   "X-Authorization: bearer a\r\nAuthorization: Bearer b\r\n",
@@ -195,6 +197,40 @@ static void test_messages(void **state)
     rig_test(client_messages);
 }
 
+static void await_heard(const struct rig *rig, int n)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        if (rig_command(rig, "{\"command\":\"count\"}", "heard") >= n)
+            return;
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    }
+    fail_msg("not heard %d times", n);
+}
+
+/* Whatever comes shows that somebody is there. */
+static void client_heard(struct rig *rig)
+{
+    struct peer p;
+
+    peer_open(&p, rig);
+    peer_frame(&p, 0x01, "echo ", 5); /* goes on */
+    await_heard(rig, 1);
+    peer_frame(&p, 0x8a, "pong", 4);
+    await_heard(rig, 2);
+    peer_frame(&p, 0x80, "x", 1);
+    peer_expect(&p, 0x81, "x");
+    await_heard(rig, 3);
+    peer_frame(&p, 0x82, "\x01", 1); /* binary */
+    await_heard(rig, 4);
+    peer_close(&p);
+}
+
+static void test_heard(void **state)
+{
+    (void)state;
+    rig_test(client_heard);
+}
+
 /* A reader that takes its time. */
 static void client_big(struct rig *rig)
 {
@@ -260,11 +296,9 @@ static void client_ends(struct rig *rig)
         assert_int_equal(peer_end(&p, 10000), PEER_EOF);
         peer_close(&p);
     }
-    /* Without a closing frame, but with all that was said before. */
+    /* Without a closing frame, at once. */
     peer_open(&p, rig);
-    peer_text(&p, "big 3000000");
     peer_text(&p, "close 0");
-    assert_true(peer_read(&p, NULL, 10 + 3000000));
     assert_int_equal(peer_end(&p, 10000), PEER_EOF);
     peer_close(&p);
     /* By the client, in both ways. */
@@ -287,6 +321,35 @@ static void test_ends(void **state)
 {
     (void)state;
     rig_test(client_ends);
+}
+
+/* Who reads no more keeps no session that has ended. */
+static void client_never_reads(struct rig *rig)
+{
+    struct peer p, q;
+    struct timespec start, end;
+
+    peer_open(&p, rig);
+    peer_text(&p, "big 50000000");
+    peer_text(&p, "big 50000000");
+    peer_text(&p, "close 0");
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    rig_await_sessions(rig, 0);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true(end.tv_sec - start.tv_sec < 3);
+    peer_open(&q, rig);
+    peer_text(&q, "big 50000000");
+    peer_text(&q, "big 50000000");
+    peer_text(&q, "close 1012");
+    rig_await_sessions(rig, 0);
+    peer_close(&p);
+    peer_close(&q);
+}
+
+static void test_never_reads(void **state)
+{
+    (void)state;
+    rig_test(client_never_reads);
 }
 
 static void client_link(struct rig *rig)
@@ -390,10 +453,18 @@ static void test_ipv6(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_plain),    cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_big),      cmocka_unit_test(test_ends),
-        cmocka_unit_test(test_link),     cmocka_unit_test(test_leave),
-        cmocka_unit_test(test_ipv6),     cmocka_unit_test(test_refuses_to_start)};
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_big),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_never_reads),
+        cmocka_unit_test(test_link),
+        cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_ipv6),
+        cmocka_unit_test(test_refuses_to_start),
+        cmocka_unit_test(test_heard),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

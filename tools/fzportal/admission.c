@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "platform/base/mem.h"
 #include "tools/fzportal/devices.h"
@@ -81,6 +82,45 @@ static bool check_orders(struct visit *v)
         return false;
     }
     return true;
+}
+
+static bool read_port(const char *text, uint16_t *out)
+{
+    char *end;
+    unsigned long n = text && *text ? strtoul(text, &end, 10) : RELAY_PORT;
+    if (text && *text && (*text < '0' || *text > '9' || *end || n == 0 || n > UINT16_MAX))
+        return false;
+    *out = (uint16_t)n;
+    return true;
+}
+
+/* Splits "host:port" or "[host]:port"; without a port *port stays. False: neither. */
+static bool read_authority(const char *text, size_t *host_len, uint16_t *port)
+{
+    size_t len = text[0] == '[' ? strcspn(text, "]") + 1 : strcspn(text, ":");
+    if (len == 0 || len > strlen(text))
+        return false;
+    *host_len = len;
+    return !text[len] || (text[len] == ':' && text[len + 1] && read_port(text + len + 1, port));
+}
+
+/* An origin, which only a browser sends, has to be of the same scheme, host and port as the request. */
+static bool check_origin(struct visit *v)
+{
+    const struct portal_request *r = v->r;
+    const char *scheme = r->secure ? "https://" : "http://";
+    uint16_t port = r->secure ? 443 : 80, origin_port = port;
+    size_t len, origin_len;
+
+    if (!r->origin)
+        return true;
+    if (!r->host || strncasecmp(r->origin, scheme, strlen(scheme)) != 0)
+        return refuse(v, 403, "", "");
+    const char *origin = r->origin + strlen(scheme);
+    bool same = read_authority(r->host, &len, &port) &&
+                read_authority(origin, &origin_len, &origin_port) && len == origin_len &&
+                strncasecmp(origin, r->host, len) == 0 && port == origin_port;
+    return same || refuse(v, 403, "", "");
 }
 
 static bool check_query(struct visit *v)
@@ -213,6 +253,8 @@ static void keep_name(struct device *d, const char *name)
 static void keep_device(struct visit *v, struct portal_session *s)
 {
     struct device *d = v->device;
+    portal_pools_before(v->p, d, v->created);
+    d->token = v->token;
     keep_name(d, query_get(&v->query, "name"));
     keep(&d->serial, query_get(&v->query, "device_serial"));
     keep(&d->uuid, query_get(&v->query, "device_uuid"));
@@ -220,8 +262,7 @@ static void keep_device(struct visit *v, struct portal_session *s)
     keep(&d->firebase_id, query_get(&v->query, "firebase_installation_id"));
     memcpy(s->key, query_get(&v->query, "public_key"), KEY_BASE64_LEN);
     s->device = d;
-    if (v->created)
-        portal_pools_changed_by(v->p, d);
+    portal_pools_after(v->p, d);
 }
 
 /* ---- parameters of relays ---- */
@@ -231,16 +272,6 @@ static bool read_ip(const char *text, enum addr_family family, struct ip_addr *o
     if (!text || !*text)
         return true;
     return ip_addr_parse(out, text) == ERR_OK && out->family == family;
-}
-
-static bool read_port(const char *text, uint16_t *out)
-{
-    char *end;
-    unsigned long n = text && *text ? strtoul(text, &end, 10) : RELAY_PORT;
-    if (text && *text && (*text < '0' || *text > '9' || *end || n == 0 || n > UINT16_MAX))
-        return false;
-    *out = (uint16_t)n;
-    return true;
 }
 
 static bool check_relay(struct visit *v)
@@ -282,8 +313,8 @@ struct portal_session *portal_admit(struct portal *p, const struct portal_reques
     struct visit v = {.p = p, .r = r, .answer = answer};
     struct portal_session *s = NULL;
 
-    if (check_path(&v) && check_orders(&v) && check_query(&v) && check_token(&v) &&
-        (v.endpoint->role == PORTAL_RELAY ? check_relay(&v) : check_device(&v)))
+    if (check_path(&v) && check_orders(&v) && check_origin(&v) && check_query(&v) &&
+        check_token(&v) && (v.endpoint->role == PORTAL_RELAY ? check_relay(&v) : check_device(&v)))
         s = enter(&v, user);
     query_fini(&v.query);
     return s;

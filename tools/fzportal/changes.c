@@ -75,19 +75,28 @@ static bool same_filters(const struct portal_filters *a, const struct portal_fil
     return true;
 }
 
-/* Those that enforce what there was go on with other filters. */
-static void push_filters(struct portal *p, const struct resource *r)
+/* May a client reach this one by the pool? */
+static bool is_reached(const struct device *d, const struct resource *pool)
 {
     const struct grant *g;
-    const struct device *told = NULL;
-    for (g = TAILQ_FIRST(&p->grants); g; g = TAILQ_NEXT(g, order)) {
-        struct portal_session *s = g->peer->session;
-        if (strcmp(g->resource.text, r->id.text) != 0 || !s || g->peer == told)
+    for (g = TAILQ_FIRST(&d->in); g; g = TAILQ_NEXT(g, in)) {
+        if (strcmp(g->resource.text, pool->id.text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* All gateways learn of other filters; of a pool's, the clients that are reached by it. */
+static void push_filters(struct portal *p, const struct resource *r)
+{
+    bool pool = portal_resource_is_pool(r);
+    struct portal_session *s;
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
+        if (s->state != SESSION_JOINED)
             continue;
-        told = g->peer;
-        if (g->peer->role == PORTAL_GATEWAY)
+        if (!pool && s->role == PORTAL_GATEWAY)
             portal_session_push(s, "resource_updated", portal_resource_gateway_view(r));
-        else
+        else if (pool && s->role == PORTAL_CLIENT && is_reached(s->device, r))
             portal_session_push(
                 s, "resource_filters_updated",
                 json_pack("{s:s, s:o}", "id", r->id.text, "filters", portal_resource_filters(r)));

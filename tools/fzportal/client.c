@@ -83,15 +83,6 @@ void portal_client_left(struct portal_session *s)
 
 /* ---- what it says ---- */
 
-static json_t *violated_of(const struct policy *policy)
-{
-    const struct portal_list *l = &policy->config->violates;
-    json_t *list = json_array();
-    for (size_t i = 0; i < l->n; i++)
-        json_array_append_new(list, json_string(l->at[i]));
-    return list;
-}
-
 static enum session_result request(struct portal_session *s, const json_t *payload,
                                    const json_t *ref)
 {
@@ -115,7 +106,7 @@ static enum session_result request(struct portal_session *s, const json_t *paylo
     }
     const struct policy *policy = portal_policy_for(p, s->token, r, &violated);
     if (violated)
-        portal_flow_refuse(s, text, "forbidden", violated_of(policy));
+        portal_flow_refuse(s, text, "forbidden", portal_policies_violated(p, s->token, r));
     else if (portal_resource_is_pool(r))
         portal_peer_request(s, r, policy, payload);
     else if (!portal_flow_request(s, r, policy, connected, ref && !json_is_null(ref)))
@@ -123,12 +114,11 @@ static enum session_result request(struct portal_session *s, const json_t *paylo
     return SESSION_DONE;
 }
 
-/* To the device of that id, if it is online and of that role: the payload with the sender's id in place of the receiver's. */
-static void forward(struct portal_session *s, const char *to, enum portal_role role,
-                    const char *event, const json_t *candidates)
+/* To a device that is online: the payload with the sender's id in place of the receiver's. */
+static void forward(struct portal_session *s, const struct device *d, const char *event,
+                    const json_t *candidates)
 {
-    struct device *d = portal_device_find(s->portal, to);
-    if (d && d->role == role && d->session)
+    if (d->session)
         portal_session_push(
             d->session, event,
             json_pack("{s:s, s:O}", "client_id", s->device->id.text, "candidates", candidates));
@@ -162,20 +152,21 @@ static void tell_offline(struct portal_session *s, const char *event, const char
 
 static enum session_result candidates(struct portal_session *s, size_t route, const json_t *payload)
 {
-    const json_t *to = json_object_get(payload, routes[route].to);
+    json_t *to = json_object_get(payload, routes[route].to);
     const json_t *list = json_object_get(payload, "candidates");
+    struct device *receivers[PORTAL_RECEIVERS_MAX];
 
     if (!to || !list)
         return SESSION_UNKNOWN;
     if (!json_is_array(list) || (routes[route].list ? !json_is_array(to) : !json_is_string(to)))
         return SESSION_CRASH;
-    if (!routes[route].list) {
-        forward(s, json_string_value(to), routes[route].role, routes[route].forwarded, list);
+    json_t *ids = routes[route].list ? json_incref(to) : json_pack("[O]", to);
+    size_t n = portal_devices_listed(s->portal, ids, routes[route].role, receivers);
+    json_decref(ids);
+    for (size_t i = 0; i < n; i++)
+        forward(s, receivers[i], routes[route].forwarded, list);
+    if (!routes[route].list)
         tell_offline(s, routes[route].event, json_string_value(to));
-    }
-    for (size_t i = 0; routes[route].list && i < json_array_size(to); i++)
-        forward(s, json_string_value(json_array_get(to, i)), routes[route].role,
-                routes[route].forwarded, list);
     return SESSION_DONE;
 }
 

@@ -32,6 +32,7 @@ static const struct value_rule portal_rules[] = {
     {"control", VALUE_TEXT, AT(portal_config, control), 0, 0, NULL},
     {"certificate", VALUE_TEXT, AT(portal_config, certificate), 0, 0, NULL},
     {"key", VALUE_TEXT, AT(portal_config, key), 0, 0, NULL},
+    {"seed", VALUE_TEXT, AT(portal_config, seed), 0, 0, NULL},
     {"connect_limit", VALUE_BOOL, AT(portal_config, connect_limit), 0, 0, NULL},
     {"connect_refill", VALUE_NUMBER, AT(portal_config, connect_refill), 1, 1000000, NULL},
     {"connect_capacity", VALUE_NUMBER, AT(portal_config, connect_capacity), 1, 1000000, NULL},

@@ -138,13 +138,14 @@ struct portal_config {
     char *control;           /* path of the control socket; NULL: none */
     char *certificate, *key; /* PEM files; NULL, both: plain ws:// */
     /* [portal], behaviour */
-    bool connect_limit;        /* at all */
-    uint32_t connect_refill;   /* permits per second and (address, token) */
+    char *seed;              /* text that ids and secrets are made of; NULL: others at each start */
+    bool connect_limit;      /* at all */
+    uint32_t connect_refill; /* permits per second and (address, token) */
     uint32_t connect_capacity; /* permits in stock */
     uint32_t idle_s;           /* clients and gateways without data are dropped after */
     uint32_t idle_relay_s;
     uint32_t answer_s;    /* how long a gateway may take to answer */
-    uint32_t presence_ms; /* how long changes of relays are collected */
+    uint32_t presence_ms; /* without a change of relays, before peers are told */
     /* [account NAME] */
     char *account; /* its slug */
     unsigned account_line;

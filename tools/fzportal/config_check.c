@@ -98,6 +98,66 @@ static bool collect(struct checker *k)
            names_sort(k, &k->relays, "relay");
 }
 
+/* ---- ids ---- */
+
+struct stated_id {
+    struct uuid id;
+    const char *name;
+    unsigned line;
+};
+
+struct stated_ids {
+    struct stated_id *at;
+    size_t n;
+};
+
+static int by_id_and_line(const void *a, const void *b)
+{
+    const struct stated_id *x = a, *y = b;
+    int order = memcmp(&x->id, &y->id, sizeof x->id);
+    if (order != 0)
+        return order;
+    return x->line < y->line ? -1 : x->line > y->line;
+}
+
+/* Frees them. */
+static bool ids_differ(struct checker *k, struct stated_ids *ids, const char *what)
+{
+    bool good = true;
+    qsort(ids->at, ids->n, sizeof *ids->at, by_id_and_line);
+    for (size_t i = 1; i < ids->n && good; i++) {
+        if (memcmp(&ids->at[i - 1].id, &ids->at[i].id, sizeof ids->at[i].id) == 0)
+            good = wrong(k, ids->at[i].line, "[%s %.60s]: id: that of line %u is the same", what,
+                         ids->at[i].name, ids->at[i - 1].line);
+    }
+    free(ids->at);
+    return good;
+}
+
+#define IDS_COLLECT(ids, array, count)                                                             \
+    do {                                                                                           \
+        static const struct uuid unsaid;                                                           \
+        (ids)->at = mem_zalloc(count, sizeof *(ids)->at);                                          \
+        (ids)->n = 0;                                                                              \
+        for (size_t id_i = 0; id_i < (count); id_i++) {                                            \
+            if (memcmp(&(array)[id_i].id, &unsaid, sizeof unsaid) != 0)                            \
+                (ids)->at[(ids)->n++] =                                                            \
+                    (struct stated_id){(array)[id_i].id, (array)[id_i].name, (array)[id_i].line};  \
+        }                                                                                          \
+    } while (0)
+
+static bool check_ids(struct checker *k)
+{
+    const struct portal_config *c = k->c;
+    struct stated_ids sites, resources, policies;
+    IDS_COLLECT(&sites, c->sites, c->sites_n);
+    IDS_COLLECT(&resources, c->resources, c->resources_n);
+    IDS_COLLECT(&policies, c->policies, c->policies_n);
+    bool good = ids_differ(k, &sites, "site");
+    good = ids_differ(k, &resources, "resource") && good;
+    return ids_differ(k, &policies, "policy") && good;
+}
+
 /* ---- resources ---- */
 
 static bool is_pattern(const char *address)
@@ -193,6 +253,56 @@ static bool check_resources(struct checker *k)
 
 /* ---- the rest ---- */
 
+/* A name whose labels DNS can carry. */
+static bool is_name(const char *name)
+{
+    if (!is_pattern(name) || strpbrk(name, "*?"))
+        return false;
+    for (const char *label = name; *label; label += *label == '.') {
+        size_t len = strcspn(label, ".");
+        if (len > 63)
+            return false;
+        label += len;
+    }
+    return true;
+}
+
+/* The length of a port with its colon; 0: none, or not a port. */
+static size_t port_length(const char *text)
+{
+    size_t digits = *text == ':' ? strspn(text + 1, "0123456789") : 0;
+    unsigned long port = digits > 0 && digits <= 5 ? strtoul(text + 1, NULL, 10) : 0;
+    return port > 0 && port <= UINT16_MAX ? digits + 1 : 0;
+}
+
+/* NULL: a URL that a resolver for DNS over HTTPS can have: https, a host, perhaps a port and a path. */
+static const char *url_fault(const char *url)
+{
+    char host[256];
+    struct ip_addr ip;
+
+    if (strncmp(url, "https://", 8) != 0)
+        return "it has to begin with https://";
+    bool literal = url[8] == '[';
+    url += 8 + literal;
+    size_t len = strcspn(url, literal ? "]/?#" : ":/?#");
+    snprintf(host, sizeof host, "%.*s", (int)size_min(len, sizeof host - 1), url);
+    url += len;
+    if (literal ? *url != ']' || ip_addr_parse(&ip, host) != ERR_OK || ip.family != ADDR_V6
+                : len >= sizeof host || !is_name(host))
+        return "there is no host in it";
+    url += literal;
+    url += port_length(url);
+    for (const char *at = url; *at; at++) {
+        if (*at <= ' ' || *at > '~')
+            return "a URL is printable ASCII without spaces";
+    }
+    if (*url && *url != '/')
+        return *url == '?' || *url == '#' ? "a query or fragment has no place in it"
+                                          : "there is something behind the host";
+    return strpbrk(url, "?#") ? "a query or fragment has no place in it" : NULL;
+}
+
 enum err portal_config_dns_check(const struct portal_config_dns *d, char *why, unsigned why_size)
 {
     struct ip_addr ip;
@@ -206,9 +316,9 @@ enum err portal_config_dns_check(const struct portal_config_dns *d, char *why, u
         return key_wrong(why, why_size, "servers", "mode custom needs some");
     if (d->mode == PORTAL_DNS_SECURE && !d->url)
         return key_wrong(why, why_size, "url", "mode secure needs one");
-    if (d->url && strncmp(d->url, "https://", 8) != 0)
-        return key_wrong(why, why_size, "url", "it has to begin with https://");
-    if (d->search_domain && (!is_pattern(d->search_domain) || strpbrk(d->search_domain, "*?")))
+    if (d->url && url_fault(d->url))
+        return key_wrong(why, why_size, "url", url_fault(d->url));
+    if (d->search_domain && !is_name(d->search_domain))
         return key_wrong(why, why_size, "search_domain", "not a name");
     return ERR_OK;
 }
@@ -299,8 +409,8 @@ static bool check_once(struct checker *k)
 bool portal_config_check(const struct portal_config *c, unsigned *line, char *why, size_t why_size)
 {
     struct checker k = {.c = c, .line = line, .why = why, .why_size = why_size};
-    bool good = collect(&k) && check_once(&k) && check_tokens(&k) && check_resources(&k) &&
-                check_policies(&k) && check_relays(&k);
+    bool good = collect(&k) && check_ids(&k) && check_once(&k) && check_tokens(&k) &&
+                check_resources(&k) && check_policies(&k) && check_relays(&k);
     free(k.tokens.at);
     free(k.sites.at);
     free(k.resources.at);

@@ -180,15 +180,16 @@ json_t *portal_order_dns(const struct order *o)
 
 /* ---- devices, tokens, authorisations ---- */
 
-static bool set_address(const struct order *o, struct device *d, const char *key,
-                        enum addr_family family)
+/* Without the key *ip stays. False: not one that the device may have. */
+static bool read_address(const struct order *o, const struct device *d, const char *key,
+                         struct ip_addr *ip)
 {
     const json_t *value = json_object_get(o->command, key);
-    struct ip_addr ip;
+    enum addr_family family = ip->family;
     if (!value)
         return true;
-    return json_is_string(value) && ip_addr_parse(&ip, json_string_value(value)) == ERR_OK &&
-           ip.family == family && portal_device_set_ip(o->p, d, &ip);
+    return json_is_string(value) && ip_addr_parse(ip, json_string_value(value)) == ERR_OK &&
+           ip->family == family && portal_device_may_have(o->p, d, ip);
 }
 
 json_t *portal_order_address(const struct order *o)
@@ -197,10 +198,13 @@ json_t *portal_order_address(const struct order *o)
 
     if (!d)
         return portal_order_failed("device: none, or several, have this id, external id or name");
-    if (!set_address(o, d, "ipv4", ADDR_V4))
+    struct ip_addr v4 = d->v4, v6 = d->v6;
+    if (!read_address(o, d, "ipv4", &v4))
         return portal_order_failed("ipv4: not a free address of 100.64.0.0/11");
-    if (!set_address(o, d, "ipv6", ADDR_V6))
+    if (!read_address(o, d, "ipv6", &v6))
         return portal_order_failed("ipv6: not a free address of fd00:2021:1111::/107");
+    portal_device_set_ip(o->p, d, &v4);
+    portal_device_set_ip(o->p, d, &v6);
     portal_change_addresses(o->p, d);
     return portal_order_done();
 }

@@ -151,6 +151,11 @@ struct uuid derive_relay_id(const char *stamp_secret)
 
 /* ---- from the seed ---- */
 
+void derive_seed(uint8_t out[32], const char *text)
+{
+    SHA256((const uint8_t *)text, strlen(text), out);
+}
+
 void derive_seeded(void *out, size_t len, const uint8_t seed[32], const char *what,
                    const char *name)
 {

@@ -52,6 +52,8 @@ void derive_relay_password(char *out, int64_t expiry, const char *stamp_secret, 
 /* 10.4 */
 struct uuid derive_relay_id(const char *stamp_secret);
 
+/* The seed that a text stands for. */
+void derive_seed(uint8_t out[32], const char *text);
 /* Bytes that depend on the seed and on what they are for; len: at most 32. */
 void derive_seeded(void *out, size_t len, const uint8_t seed[32], const char *what,
                    const char *name);

@@ -56,21 +56,25 @@ struct device *portal_device_by_ip(const struct portal *p, const struct ip_addr 
     return NULL;
 }
 
-bool portal_device_set_ip(struct portal *p, struct device *d, const struct ip_addr *ip)
+bool portal_device_may_have(const struct portal *p, const struct device *d,
+                            const struct ip_addr *ip)
+{
+    const struct device *other = portal_device_by_ip(p, ip);
+    return other ? other == d : in_range(ip);
+}
+
+void portal_device_set_ip(struct portal *p, struct device *d, const struct ip_addr *ip)
 {
     bool v4 = ip->family == ADDR_V4;
     struct ip_addr *own = v4 ? &d->v4 : &d->v6;
     struct table *t = v4 ? &p->devices_by_v4 : &p->devices_by_v6;
     struct table_link *link = v4 ? &d->by_v4 : &d->by_v6;
-    const struct device *other = portal_device_by_ip(p, ip);
 
-    if (other || !in_range(ip))
-        return other == d;
+    ASSERT(portal_device_may_have(p, d, ip));
     if (own->family != ADDR_NONE)
         table_remove(t, link);
     *own = *ip;
     table_add(t, link, hash_ip(ip));
-    return true;
 }
 
 /* The addresses that the seed gives, or the next ones that are free; neither the first nor the last of the range. */
@@ -83,7 +87,8 @@ static void assign(struct portal *p, struct device *d, const char *name)
     for (;;) {
         struct ip_addr v4 = make_v4(host), v6 = make_v6(host);
         if (!portal_device_by_ip(p, &v4) && !portal_device_by_ip(p, &v6)) {
-            ASSERT(portal_device_set_ip(p, d, &v4) && portal_device_set_ip(p, d, &v6));
+            portal_device_set_ip(p, d, &v4);
+            portal_device_set_ip(p, d, &v6);
             return;
         }
         host = host == last ? first : host + 1;
@@ -124,10 +129,8 @@ struct device *portal_device_get(struct portal *p, struct token *token, const ch
     struct device *d = find_key(p, token, external_id, hash);
 
     *created = !d;
-    if (d) {
-        d->token = token;
+    if (d)
         return d;
-    }
     if (p->devices_by_key.n >= PORTAL_DEVICES_MAX)
         return NULL;
     size_t size = strlen(owner(token)) + strlen(external_id) + 32;
@@ -161,6 +164,21 @@ struct device *portal_device_find(const struct portal *p, const char *id_text)
             return d;
     }
     return NULL;
+}
+
+size_t portal_devices_listed(const struct portal *p, const json_t *ids, enum portal_role role,
+                             struct device *out[PORTAL_RECEIVERS_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < size_min(json_array_size(ids), PORTAL_RECEIVERS_MAX); i++) {
+        struct device *d = portal_device_find(p, json_string_value(json_array_get(ids, i)));
+        size_t j = 0;
+        while (j < n && out[j] != d)
+            j++;
+        if (d && d->role == role && j == n)
+            out[n++] = d;
+    }
+    return n;
 }
 
 bool portal_device_is_member(const struct device *d, const struct portal_list *members)

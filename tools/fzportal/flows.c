@@ -160,20 +160,46 @@ void portal_flow_refuse(struct portal_session *client, const char *resource_id, 
 
 /* ---- requests that wait ---- */
 
-static void detach(struct pending *q)
+/* Nobody waits for it any more; that the gateway was asked is remembered for its answer's sake. */
+static void detach(struct portal *p, struct pending *q)
 {
-    if (q->client)
-        TAILQ_REMOVE(&q->client->pendings, q, mine);
+    if (!q->client)
+        return;
+    TAILQ_REMOVE(&q->client->pendings, q, mine);
     q->client = NULL;
+    json_decref(q->answer);
+    q->answer = NULL;
+    TAILQ_INSERT_TAIL(&p->stubs, q, mine);
+    p->stubs_n++;
 }
 
 static void drop(struct portal *p, struct pending *q)
 {
-    detach(q);
+    detach(p, q);
+    TAILQ_REMOVE(&p->stubs, q, mine);
+    p->stubs_n--;
     table_remove(&p->pendings_by_ref, &q->by_ref);
     TAILQ_REMOVE(&p->pendings, q, order);
-    json_decref(q->answer);
     free(q);
+}
+
+/* The gateway has not answered, or there is no room to wait for it. */
+static void give_up(struct portal *p, struct pending *q)
+{
+    struct portal_session *client = q->client;
+    struct portal_id resource = q->resource;
+    drop(p, q);
+    if (client)
+        portal_flow_refuse(client, resource.text, "offline", NULL);
+}
+
+/* Room for one more. */
+static void bound(struct portal *p)
+{
+    while (p->stubs_n > PORTAL_STUBS_MAX)
+        drop(p, TAILQ_FIRST(&p->stubs));
+    while (p->pendings_by_ref.n >= PORTAL_PENDINGS_ALL_MAX)
+        give_up(p, TAILQ_FIRST(&p->pendings));
 }
 
 /* A new request for the same resource takes the place of the one before. */
@@ -184,12 +210,12 @@ static void replace(struct portal_session *client, const struct resource *r)
     for (q = TAILQ_FIRST(&client->pendings); q; q = next) {
         next = TAILQ_NEXT(q, mine);
         if (strcmp(q->resource.text, r->id.text) == 0)
-            detach(q);
+            detach(client->portal, q);
         else
             n++;
     }
     while (n-- >= PORTAL_PENDINGS_MAX)
-        detach(TAILQ_FIRST(&client->pendings));
+        detach(client->portal, TAILQ_FIRST(&client->pendings));
 }
 
 static void make_ref(struct portal *p, char out[PORTAL_REF_MAX + 1])
@@ -214,13 +240,13 @@ static void ask(struct portal_session *client, struct portal_session *g, struct 
     q->from = client->device;
     q->gateway = g->device;
     q->resource = r->id;
-    q->policy = policy;
     q->deadline = p->t.now + p->config->answer_s * NS_PER_SEC;
     q->expires_at = portal_flow_expiry(p, client->token, policy);
     derive_psk_gateway(o.psk, &c, &e);
     derive_ice(&o.client_ice, &o.gateway_ice, &c, &e);
-    o.ingest =
-        (struct ingest){client->device, g->device, r, policy, portal_draw_id(p), q->expires_at};
+    /* From here on the gateway may let the client in, whatever becomes of its answer. */
+    const struct grant *grant = portal_grant_put(client, g->device, &r->id, policy, q->expires_at);
+    o.ingest = (struct ingest){client->device, g->device, r, policy, grant->id, q->expires_at};
     q->answer = mem_check(to_client(client, g, &o));
     table_add(&p->pendings_by_ref, &q->by_ref, table_hash_text(TABLE_HASH, q->ref));
     TAILQ_INSERT_TAIL(&p->pendings, q, order);
@@ -236,6 +262,9 @@ bool portal_flow_request(struct portal_session *client, struct resource *r,
     struct choice c = choose(client, r, connected);
 
     replace(client, r);
+    bound(client->portal);
+    if (client->state != SESSION_JOINED) /* its queue was full */
+        return true;
     if (!c.gateway)
         portal_flow_refuse(client, r->id.text, c.online ? "version_mismatch" : "offline", NULL);
     else if (!has_ref)
@@ -256,6 +285,13 @@ static struct pending *find(const struct portal *p, const char *ref)
     return NULL;
 }
 
+/* Not revoked since, nor over. */
+static bool is_granted(const struct portal *p, const struct pending *q)
+{
+    const struct grant *g = portal_grant_find(p, q->from, q->gateway, &q->resource);
+    return g && g->expires_at > p->t.unix_seconds;
+}
+
 bool portal_flow_agree(struct portal_session *gateway, const char *ref)
 {
     struct portal *p = gateway->portal;
@@ -264,12 +300,10 @@ bool portal_flow_agree(struct portal_session *gateway, const char *ref)
     if (!q || q->gateway != gateway->device)
         return false;
     struct portal_session *client = q->client;
-    if (client && q->expires_at > p->t.unix_seconds) {
-        portal_grant_put(p, q->from, q->gateway, &q->resource, q->policy, q->expires_at);
-        portal_session_push(client, client->v2 ? "authorization_created" : "flow_created",
-                            json_incref(q->answer));
-    }
+    json_t *answer = client && is_granted(p, q) ? json_incref(q->answer) : NULL;
     drop(p, q);
+    if (answer)
+        portal_session_push(client, client->v2 ? "authorization_created" : "flow_created", answer);
     return true;
 }
 
@@ -277,7 +311,7 @@ void portal_flows_forget(struct portal_session *client)
 {
     struct pending *q;
     while ((q = TAILQ_FIRST(&client->pendings)))
-        detach(q);
+        detach(client->portal, q);
 }
 
 void portal_flows_cancel(struct portal *p, const struct resource *r)
@@ -285,19 +319,15 @@ void portal_flows_cancel(struct portal *p, const struct resource *r)
     struct pending *q;
     for (q = TAILQ_FIRST(&p->pendings); q; q = TAILQ_NEXT(q, order)) {
         if (strcmp(q->resource.text, r->id.text) == 0)
-            detach(q);
+            detach(p, q);
     }
 }
 
 void portal_flows_expire(struct portal *p)
 {
     struct pending *q;
-    while ((q = TAILQ_FIRST(&p->pendings)) && q->deadline <= p->t.now) {
-        if (q->client)
-            portal_flow_refuse(q->client, q->resource.text, "offline", NULL);
-        /* The queue of the client may have been full, which ends it. */
-        drop(p, q);
-    }
+    while ((q = TAILQ_FIRST(&p->pendings)) && q->deadline <= p->t.now)
+        give_up(p, q);
 }
 
 void portal_flows_fini(struct portal *p)

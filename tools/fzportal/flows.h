@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A client's request for a resource behind a gateway: which gateway, what it is asked, and what the client gets when it has
- * agreed, or has not in time. Source: spec/portal.md 7.1, 8 and 12.
+ * agreed, or has not in time. The authorisation is there from the moment the gateway is asked, so that it can be revoked
+ * whatever comes in between. Source: spec/portal.md 7.1, 8 and 12.
  */
 #ifndef FZ_TOOLS_FZPORTAL_FLOWS_H
 #define FZ_TOOLS_FZPORTAL_FLOWS_H

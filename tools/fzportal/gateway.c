@@ -44,11 +44,10 @@ void portal_gateway_left(struct portal_session *s)
     s->iceless = false;
 }
 
-static void forward(struct portal_session *s, const char *to, const char *event,
+static void forward(struct portal_session *s, const struct device *d, const char *event,
                     const json_t *candidates)
 {
-    struct device *d = portal_device_find(s->portal, to);
-    if (d && d->role == PORTAL_CLIENT && d->session)
+    if (d->session)
         portal_session_push(
             d->session, event,
             json_pack("{s:s, s:O}", "gateway_id", s->device->id.text, "candidates", candidates));
@@ -59,13 +58,15 @@ static enum session_result candidates(struct portal_session *s, const char *even
 {
     const json_t *to = json_object_get(payload, "client_ids");
     const json_t *list = json_object_get(payload, "candidates");
+    struct device *receivers[PORTAL_RECEIVERS_MAX];
 
     if (!to || !list)
         return SESSION_UNKNOWN;
     if (!json_is_array(to) || !json_is_array(list))
         return SESSION_CRASH;
-    for (size_t i = 0; i < json_array_size(to); i++)
-        forward(s, json_string_value(json_array_get(to, i)), event, list);
+    size_t n = portal_devices_listed(s->portal, to, PORTAL_CLIENT, receivers);
+    for (size_t i = 0; i < n; i++)
+        forward(s, receivers[i], event, list);
     return SESSION_DONE;
 }
 

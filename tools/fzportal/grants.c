@@ -29,14 +29,15 @@ struct grant *portal_grant_find(const struct portal *p, const struct device *cli
     return NULL;
 }
 
-struct grant *portal_grant_put(struct portal *p, struct device *client, struct device *peer,
+struct grant *portal_grant_put(struct portal_session *s, struct device *peer,
                                const struct portal_id *resource, const struct policy *policy,
                                int64_t expires_at)
 {
+    struct portal *p = s->portal;
+    struct device *client = s->device;
     struct grant *g = portal_grant_find(p, client, peer, resource);
     if (!g) {
         g = mem_zalloc(1, sizeof *g);
-        g->id = portal_draw_id(p);
         g->client = client;
         g->peer = peer;
         g->resource = *resource;
@@ -45,6 +46,8 @@ struct grant *portal_grant_put(struct portal *p, struct device *client, struct d
         TAILQ_INSERT_TAIL(&client->out, g, out);
         TAILQ_INSERT_TAIL(&peer->in, g, in);
     }
+    g->id = portal_draw_id(p);
+    g->token = s->token;
     g->policy = policy;
     g->expires_at = expires_at;
     return g;
@@ -74,7 +77,7 @@ void portal_grants_revoke(struct portal *p, const char *resource_id, const struc
     for (struct grant *g = TAILQ_FIRST(&p->grants); g; g = next) {
         next = TAILQ_NEXT(g, order);
         if ((!resource_id || strcmp(g->resource.text, resource_id) == 0) &&
-            (!token || g->client->token == token))
+            (!token || g->token == token))
             portal_grant_revoke(p, g);
     }
 }

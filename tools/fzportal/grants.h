@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Authorisations: which client may reach which resource by which gateway or other client, and until when. Kept after the
- * sockets are gone, and repeated when the one that enforces them comes back. Source: spec/portal.md 6, 8.1.
+ * Authorisations: which client may reach which resource by which gateway or other client, and until when. They begin when
+ * that is asked, are kept after the sockets are gone, and repeated when the one that enforces them comes back.
+ * Source: spec/portal.md 6, 8.1.
  */
 #ifndef FZ_TOOLS_FZPORTAL_GRANTS_H
 #define FZ_TOOLS_FZPORTAL_GRANTS_H
 
 #include "tools/fzportal/model.h"
 
-/* New, or the one there is with another expiry. */
-struct grant *portal_grant_put(struct portal *p, struct device *client, struct device *peer,
+/* New, or in place of the one there is, with another id. s: of the client. */
+struct grant *portal_grant_put(struct portal_session *s, struct device *peer,
                                const struct portal_id *resource, const struct policy *policy,
                                int64_t expires_at);
 /* NULL: there is none. */

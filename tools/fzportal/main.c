@@ -22,6 +22,7 @@
 #include "tools/fzportal/ctl.h"
 #include "tools/fzportal/ctl_client.h"
 #include "tools/fzportal/ctl_server.h"
+#include "tools/fzportal/derive.h"
 #include "tools/fzportal/faults.h"
 #include "tools/fzportal/portal.h"
 #include "tools/fzportal/server.h"
@@ -239,7 +240,10 @@ static enum err start_portal(struct app *app, const struct portal_config *config
 
     clock_wall(&seconds, &nanoseconds);
     t.unix_seconds = (int64_t)seconds;
-    random_bytes(seed, sizeof seed);
+    if (config->seed)
+        derive_seed(seed, config->seed);
+    else
+        random_bytes(seed, sizeof seed);
     enum err err = portal_new(&app->portal, config, seed, t);
     secure_wipe(seed, sizeof seed);
     if (err != ERR_OK)

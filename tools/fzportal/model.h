@@ -22,7 +22,12 @@ enum {
     PORTAL_REFUSALS_MAX = 16,
     PORTAL_QUEUE_FRAMES_MAX = 65536,
     PORTAL_QUEUE_BYTES_MAX = 64 << 20, /* an init of 10,000 resources has 3 MiB */
-    PORTAL_PENDINGS_MAX = 16384        /* of one client */
+    PORTAL_PENDINGS_MAX = 16384,       /* of one client */
+    PORTAL_PENDINGS_ALL_MAX = 65536,
+    PORTAL_STUBS_MAX = 4096,
+    PORTAL_RECEIVERS_MAX = 64,           /* of one message */
+    PORTAL_QUEUED_BYTES_MAX = 256 << 20, /* of all sessions */
+    PORTAL_POOLS_DELAY_MS = 200
 };
 
 /* Of the credentials that gateways get for relays: 2038-01-01, so that they stay the same. */
@@ -70,6 +75,8 @@ struct resource {
     struct policies policies; /* those that name it; those of all resources come on top */
     json_t
         *views[2]; /* what clients get, with `gateway_groups` and with `sites`; NULL: to be made */
+    bool untold;   /* a pool whose devices are others now */
+    bool had;      /* during a change: the pool, the device, before it */
 };
 
 TAILQ_HEAD(grants, grant);
@@ -105,28 +112,29 @@ struct relay {
     struct portal_session *session; /* NULL: static */
 };
 
-/* Client `client` may reach `resource` by `peer`, a gateway or a client. */
+/* Client `client` may reach `resource` by `peer`, a gateway or a client, which may not have agreed yet. */
 struct grant {
     struct table_link link;
     TAILQ_ENTRY(grant) order, out, in;
     struct portal_id id, resource;
     struct device *client, *peer;
+    const struct token
+        *token; /* of the client when it asked; the device may have come with another since */
     const struct policy *policy;
     int64_t expires_at;
 };
 
-/* A request that a gateway has not answered yet. */
+/* A request that a gateway has not answered yet. What is left of one that nobody waits for any more is a stub, without answer. */
 struct pending {
     struct table_link by_ref;
-    TAILQ_ENTRY(pending) order, mine; /* by deadline; of the client's session */
+    TAILQ_ENTRY(pending) order, mine; /* by deadline; of the client's session, or of the stubs */
     char ref[PORTAL_REF_MAX + 1];
     struct portal_session *client; /* NULL: gone, or asked again */
     struct device *from, *gateway;
     struct portal_id resource;
-    const struct policy *policy;
     time_ns deadline;
     int64_t expires_at;
-    json_t *answer; /* what the client gets when the gateway agrees */
+    json_t *answer; /* what the client gets when the gateway agrees; NULL: a stub */
 };
 
 struct frame {
@@ -189,7 +197,8 @@ struct portal {
     const struct portal_config *config;
     uint8_t seed[32];
     struct portal_time t; /* of the call that is under way */
-    uint64_t drawn;       /* how often something was made from the seed */
+    int64_t started_at;
+    uint64_t drawn; /* how often something was made from the seed and the start */
     uint64_t session_numbers;
     struct portal_id account_id;
     bool listening;
@@ -210,11 +219,14 @@ struct portal {
     struct relays relays;
     size_t relays_n;
     time_ns presence_at; /* TIME_NEVER: nothing to tell */
+    time_ns pools_at;    /* the same of pools */
 
     struct sessions sessions, idle, idle_relays, ready;
+    size_t queued_bytes, queued_bytes_max;
     struct grants grants;
     struct table grants_by_key;
-    struct pendings pendings;
+    struct pendings pendings, stubs;
+    size_t stubs_n;
     struct table pendings_by_ref;
 
     struct table buckets; /* of the connect limit */

@@ -44,10 +44,11 @@ static struct device *target_of(const struct portal_session *s, const struct res
     if (*reason)
         return NULL;
     struct device *d = portal_device_by_ip(s->portal, &ip);
-    if (d && d != s->device && portal_device_is_member(d, &pool->c.members))
-        return d;
-    *reason = "not_found";
-    return NULL;
+    if (!d || d == s->device || d->role != PORTAL_CLIENT)
+        *reason = "not_found";
+    else if (!portal_device_is_member(d, &pool->c.members))
+        *reason = "forbidden";
+    return *reason ? NULL : d;
 }
 
 static bool fit(const struct portal_session *a, const struct portal_session *b)
@@ -93,14 +94,14 @@ static void connect_peers(struct portal_session *s, struct portal_session *t, st
 
     derive_psk_client(g.psk, &i, &r);
     derive_ice(&g.initiator_ice, &g.target_ice, &i, &r);
-    g.ingest = (struct ingest){s->device, t->device, pool, policy, portal_draw_id(p), expires_at};
+    const struct grant *grant = portal_grant_put(s, t->device, &pool->id, policy, expires_at);
+    g.ingest = (struct ingest){s->device, t->device, pool, policy, grant->id, expires_at};
     json_t *copy = introduce(&g, t, s, false);
     json_object_set_new(copy, "resource", portal_resource_view(p, t, pool));
     json_object_set_new(copy, "subject", portal_flow_subject(s));
     json_object_set_new(copy, "expires_at", json_integer((json_int_t)expires_at));
     portal_session_push(t, "client_device_access_authorized", copy);
     portal_session_push(s, "client_device_access_authorized", introduce(&g, s, t, true));
-    portal_grant_put(p, s->device, t->device, &pool->id, policy, expires_at);
     secure_wipe(&g, sizeof g);
 }
 
@@ -171,7 +172,7 @@ enum session_result portal_pool_resolve(struct portal_session *s, const json_t *
     struct portal *p = s->portal;
     const json_t *id = json_object_get(payload, "resource_id");
     const json_t *name = json_object_get(payload, "domain");
-    const char *domain = json_string_value(name), *reason = "not_found";
+    const char *domain = json_string_value(name);
     const struct device *d = NULL;
     struct uuid uuid;
     bool violated = false;
@@ -184,9 +185,7 @@ enum session_result portal_pool_resolve(struct portal_session *s, const json_t *
     const struct resource *r = portal_resource_find(p, json_string_value(id));
     if (r && portal_resource_is_visible(p, s, r) && r->c.kind == PORTAL_DYNAMIC_POOL) {
         portal_policy_for(p, s->token, r, &violated);
-        if (violated)
-            reason = "forbidden";
-        else if (matches(r->c.address, domain, &len))
+        if (!violated && matches(r->c.address, domain, &len))
             d = member_called(p, r, domain, len);
     }
     json_t *answer =
@@ -194,7 +193,7 @@ enum session_result portal_pool_resolve(struct portal_session *s, const json_t *
     if (d)
         json_object_update_new(answer, portal_device_addresses(d));
     else
-        json_object_set_new(answer, "reason", json_string(reason));
+        json_object_set_new(answer, "reason", json_string("not_found"));
     portal_session_push(
         s, d ? "device_pool_domain_resolved" : "device_pool_domain_resolution_failed", answer);
     return SESSION_DONE;
@@ -202,19 +201,63 @@ enum session_result portal_pool_resolve(struct portal_session *s, const json_t *
 
 /* ---- changes ---- */
 
+static void changed(struct portal *p, struct resource *pool)
+{
+    portal_resource_forget_views(pool);
+    pool->untold = true;
+    p->pools_at = time_min(p->pools_at, p->t.now + PORTAL_POOLS_DELAY_MS * NS_PER_MS);
+}
+
 void portal_pools_changed_by(struct portal *p, const struct device *d)
 {
-    struct portal_session *s;
     struct resource *r;
     for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order)) {
-        if (r->c.kind != PORTAL_STATIC_POOL || !portal_device_is_member(d, &r->c.members))
-            continue;
-        for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
-            if (s->role == PORTAL_CLIENT && s->state == SESSION_JOINED &&
-                portal_resource_is_visible(p, s, r))
-                portal_session_push(s, "resource_created_or_updated",
-                                    portal_resource_view(p, s, r));
-        }
+        if (r->c.kind == PORTAL_STATIC_POOL && portal_device_is_member(d, &r->c.members))
+            changed(p, r);
+    }
+}
+
+void portal_pools_before(struct portal *p, const struct device *d, bool created)
+{
+    struct resource *r;
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order))
+        r->had =
+            portal_resource_is_pool(r) && !created && portal_device_is_member(d, &r->c.members);
+}
+
+void portal_pools_after(struct portal *p, const struct device *d)
+{
+    struct resource *r;
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order)) {
+        bool has = portal_resource_is_pool(r) && portal_device_is_member(d, &r->c.members);
+        if (has != r->had && r->c.kind == PORTAL_STATIC_POOL)
+            changed(p, r);
+        if (!has && r->had)
+            portal_pool_check(p, r, false);
+    }
+}
+
+static void tell(struct portal *p, struct resource *pool)
+{
+    struct portal_session *s;
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
+        if (s->role == PORTAL_CLIENT && s->state == SESSION_JOINED &&
+            portal_resource_is_visible(p, s, pool))
+            portal_session_push(s, "resource_created_or_updated", portal_resource_view(p, s, pool));
+    }
+}
+
+void portal_pools_tell(struct portal *p)
+{
+    struct resource *r;
+
+    if (p->pools_at > p->t.now)
+        return;
+    p->pools_at = TIME_NEVER;
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order)) {
+        if (r->untold)
+            tell(p, r);
+        r->untold = false;
     }
 }
 

@@ -12,8 +12,16 @@
 void portal_peer_request(struct portal_session *s, struct resource *pool,
                          const struct policy *policy, const json_t *payload);
 enum session_result portal_pool_resolve(struct portal_session *s, const json_t *payload);
-/* A device is new, or its addresses are: who sees a pool with it gets the pool again. */
+/* A device's addresses are new: who sees a pool with it gets the pool again, a little later. */
 void portal_pools_changed_by(struct portal *p, const struct device *d);
+/*
+ * Before and after its name or token change; created: it is new. Who sees a pool that it joins or leaves gets that again, and
+ * what the pool allowed ends for one that leaves.
+ */
+void portal_pools_before(struct portal *p, const struct device *d, bool created);
+void portal_pools_after(struct portal *p, const struct device *d);
+/* Tells of pools, once the changes have been collected for long enough. */
+void portal_pools_tell(struct portal *p);
 /* Denies what grants of a pool allow that are no longer covered by it. */
 void portal_pool_check(struct portal *p, struct resource *pool, bool gone);
 

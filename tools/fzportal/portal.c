@@ -10,6 +10,7 @@
 #include "tools/fzportal/devices.h"
 #include "tools/fzportal/flows.h"
 #include "tools/fzportal/grants.h"
+#include "tools/fzportal/peers.h"
 #include "tools/fzportal/relays.h"
 #include "tools/fzportal/resources.h"
 #include "tools/fzportal/session.h"
@@ -25,8 +26,11 @@ enum err portal_new(struct portal **out, const struct portal_config *config, con
     p->config = config;
     memcpy(p->seed, seed, sizeof p->seed);
     p->t = t;
+    p->started_at = t.unix_seconds;
     p->listening = true;
+    p->queued_bytes_max = PORTAL_QUEUED_BYTES_MAX;
     p->presence_at = TIME_NEVER;
+    p->pools_at = TIME_NEVER;
     p->prune_at = t.now + PRUNE_NS;
     TAILQ_INIT(&p->resources);
     TAILQ_INIT(&p->devices);
@@ -37,6 +41,7 @@ enum err portal_new(struct portal **out, const struct portal_config *config, con
     TAILQ_INIT(&p->ready);
     TAILQ_INIT(&p->grants);
     TAILQ_INIT(&p->pendings);
+    TAILQ_INIT(&p->stubs);
     p->account_id = portal_named_id(p, &config->account_id, "account", config->account);
     portal_config_dns_copy(&p->dns, &config->dns);
     portal_resources_init(p);
@@ -87,6 +92,12 @@ void *portal_session_user(const struct portal_session *s)
     return s->user;
 }
 
+void portal_heard(struct portal *p, struct portal_time t, struct portal_session *s)
+{
+    p->t = t;
+    portal_session_touch(s);
+}
+
 void portal_handle_input(struct portal *p, struct portal_time t, struct portal_session *s,
                          const char *text, size_t len)
 {
@@ -114,7 +125,7 @@ time_ns portal_poll_timeout(const struct portal *p)
 {
     const struct portal_session *s = TAILQ_FIRST(&p->idle), *r = TAILQ_FIRST(&p->idle_relays);
     const struct pending *q = TAILQ_FIRST(&p->pendings);
-    time_ns at = time_min(p->presence_at, in_seconds(p, p->expiry_next));
+    time_ns at = time_min(time_min(p->presence_at, p->pools_at), in_seconds(p, p->expiry_next));
 
     if (s)
         at = time_min(at, s->idle_at);
@@ -135,6 +146,7 @@ void portal_handle_timeout(struct portal *p, struct portal_time t)
     if (t.unix_seconds >= p->expiry_next)
         portal_tokens_expire(p);
     portal_relays_tell(p);
+    portal_pools_tell(p);
     if (t.now >= p->prune_at) {
         p->prune_at = t.now + PRUNE_NS;
         portal_grants_prune(p);
@@ -146,6 +158,7 @@ void portal_handle_timeout(struct portal *p, struct portal_time t)
 
 struct portal_session *portal_poll_ready(struct portal *p)
 {
+    portal_sessions_bound(p);
     struct portal_session *s = TAILQ_FIRST(&p->ready);
     if (s) {
         TAILQ_REMOVE(&p->ready, s, ready);

@@ -6,6 +6,7 @@
  *
  *   upgrade request:  portal_upgrade; NULL: answer with `answer`, else 101
  *   text frame:       portal_handle_input
+ *   other data:       portal_heard
  *   socket gone:      portal_closed
  *   time:             portal_handle_timeout when portal_poll_timeout says so
  *   after each of them, and after portal_control: portal_poll_ready until NULL, and for each session portal_poll_transmit until
@@ -46,6 +47,9 @@ struct portal_request {
     const char *query;      /* behind the '?', still encoded; "" if there is none */
     const char *token;      /* X-Authorization without "Bearer "; NULL: no such header */
     const char *user_agent; /* NULL: no such header */
+    const char *origin;     /* the same */
+    const char *host;       /* the Host header; NULL: there is none */
+    bool secure;            /* by TLS */
     struct ip_addr from;
 };
 
@@ -64,7 +68,10 @@ struct portal_token_info {
     bool generated;
 };
 
-/* config: borrowed until portal_free. seed: 32 random bytes, of which all ids and secrets are made, so that tests can repeat a run. */
+/*
+ * config: borrowed until portal_free. seed: 32 random bytes, of which all ids and secrets are made: with the same seed what has a
+ * name, and so outlives a run, has the same ones, and at the same time all else, so that tests can repeat a run.
+ */
 enum err portal_new(struct portal **out, const struct portal_config *config, const uint8_t seed[32],
                     struct portal_time t) MUST_USE;
 void portal_free(struct portal *p);
@@ -77,6 +84,8 @@ struct portal_session *portal_upgrade(struct portal *p, struct portal_time t,
                                       const struct portal_request *r, void *user,
                                       struct portal_answer *answer);
 void *portal_session_user(const struct portal_session *s);
+/* Something has come that is no whole text message: fragments, binary messages, pongs. It is not idle. */
+void portal_heard(struct portal *p, struct portal_time t, struct portal_session *s);
 /* A WebSocket message; text: valid UTF-8 or not. binary ones are not reported. */
 void portal_handle_input(struct portal *p, struct portal_time t, struct portal_session *s,
                          const char *text, size_t len);
@@ -90,7 +99,10 @@ void portal_handle_timeout(struct portal *p, struct portal_time t);
 struct portal_session *portal_poll_ready(struct portal *p);
 /* The next frame, valid until the next call for this session. False: none. */
 bool portal_poll_transmit(struct portal_session *s, const char **text, size_t *len);
-/* True: close the socket with this code once everything is sent; 0: without a close frame. */
+/*
+ * True: close the socket with this code once everything is sent, or after a few seconds if nobody reads it; 0: at once, without
+ * a close frame.
+ */
 bool portal_session_over(const struct portal_session *s, unsigned *close_code);
 
 /*

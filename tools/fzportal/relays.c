@@ -21,11 +21,10 @@ static struct relay *find(const struct portal *p, const char *id)
     return NULL;
 }
 
-/* Changes are told a while after the first of them. */
+/* Changes are told a while after the last of them. */
 static void changed(struct portal *p)
 {
-    if (p->presence_at == TIME_NEVER)
-        p->presence_at = p->t.now + p->config->presence_ms * NS_PER_MS;
+    p->presence_at = p->t.now + p->config->presence_ms * NS_PER_MS;
 }
 
 static struct relay *add(struct portal *p, const char *secret)

@@ -59,7 +59,7 @@ static void find_policies(struct portal *p, struct resource *r)
     for (size_t i = 0; i < p->policies_n; i++) {
         const struct portal_config_policy *c = p->policies[i].config;
         for (size_t j = 0; c && j < c->resources.n; j++) {
-            if (strcmp(c->resources.at[j], r->c.name) == 0)
+            if (strcmp(c->resources.at[j], "*") != 0 && strcmp(c->resources.at[j], r->c.name) == 0)
                 append_policy(&r->policies, &p->policies[i]);
         }
     }
@@ -74,7 +74,7 @@ static void find_site(struct portal *p, struct resource *r)
     }
 }
 
-static void forget_views(struct resource *r)
+void portal_resource_forget_views(struct resource *r)
 {
     for (size_t i = 0; i < ARRAY_LEN(r->views); i++) {
         json_decref(r->views[i]);
@@ -114,7 +114,8 @@ void portal_resource_replace(struct portal *p, struct resource *r, struct portal
     r->c = *c;
     table_add(&p->resources_by_name, &r->by_name, table_hash_text(TABLE_HASH, r->c.name));
     find_site(p, r);
-    forget_views(r);
+    portal_resource_forget_views(r);
+    r->untold = false; /* who sees it is told now */
 }
 
 void portal_resource_free(struct portal *p, struct resource *r)
@@ -122,7 +123,7 @@ void portal_resource_free(struct portal *p, struct resource *r)
     table_remove(&p->resources_by_id, &r->by_id);
     table_remove(&p->resources_by_name, &r->by_name);
     TAILQ_REMOVE(&p->resources, r, order);
-    forget_views(r);
+    portal_resource_forget_views(r);
     portal_config_resource_fini(&r->c);
     free((void *)r->policies.at);
     free(r);
@@ -146,10 +147,10 @@ static void init_policies(struct portal *p)
         policy->id = portal_named_id(p, &c->id, "policy", c->name);
         for (size_t j = 0; j < c->resources.n; j++) {
             struct resource *r = portal_resource_by_name(p, c->resources.at[j]);
-            if (r)
+            if (strcmp(c->resources.at[j], "*") == 0)
+                append_policy(&p->for_all, policy);
+            else if (r)
                 append_policy(&r->policies, policy);
-            else
-                append_policy(&p->for_all, policy); /* "*" */
         }
     }
 }
@@ -166,7 +167,7 @@ void portal_resources_init(struct portal *p)
     }
     for (size_t i = 0; i < c->resources_n; i++) {
         portal_config_resource_copy(&copy, &c->resources[i]);
-        add(p, &copy);
+        ASSERT(add(p, &copy));
     }
     init_policies(p);
 }
@@ -195,29 +196,65 @@ static bool applies(const struct policy *policy, const struct token *t)
     return !c;
 }
 
-static const struct policy *best(const struct policies *list, const struct token *t,
-                                 const struct policy **shown)
+static bool conforms(const struct policy *policy)
+{
+    return !policy->config || policy->config->violates.n == 0;
+}
+
+/* Does an authorisation by `a` last longer than by `b`? Without a lifetime it does as long as the token. */
+static bool outlasts(const struct policy *a, const struct policy *b)
+{
+    uint32_t x = a->config ? a->config->lifetime_s : 0, y = b->config ? b->config->lifetime_s : 0;
+    return y > 0 && (x == 0 || x > y);
+}
+
+/* The better one of *best (NULL: none) and those of the list: one that is not violated, of these the one that lasts longest. */
+static void find_best(const struct policy **best, const struct policies *list,
+                      const struct token *t)
 {
     for (size_t i = 0; i < list->n; i++) {
         const struct policy *policy = list->at[i];
         if (!applies(policy, t))
             continue;
-        if (!policy->config || policy->config->violates.n == 0)
-            return policy;
-        if (!*shown)
-            *shown = policy;
+        if (!*best || (conforms(policy) && (!conforms(*best) || outlasts(policy, *best))))
+            *best = policy;
     }
-    return NULL;
 }
 
 const struct policy *portal_policy_for(const struct portal *p, const struct token *t,
                                        const struct resource *r, bool *violated)
 {
-    const struct policy *shown = NULL, *policy = best(&r->policies, t, &shown);
-    if (!policy)
-        policy = best(&p->for_all, t, &shown);
-    *violated = !policy && shown;
-    return policy ? policy : shown;
+    const struct policy *policy = NULL;
+    find_best(&policy, &r->policies, t);
+    find_best(&policy, &p->for_all, t);
+    *violated = policy && !conforms(policy);
+    return policy;
+}
+
+static void append_once(json_t *list, const char *text)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (strcmp(json_string_value(json_array_get(list, i)), text) == 0)
+            return;
+    }
+    json_array_append_new(list, json_string(text));
+}
+
+json_t *portal_policies_violated(const struct portal *p, const struct token *t,
+                                 const struct resource *r)
+{
+    const struct policies *const lists[] = {&r->policies, &p->for_all};
+    json_t *violated = json_array();
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        for (size_t j = 0; j < lists[i]->n; j++) {
+            const struct policy *policy = lists[i]->at[j];
+            if (conforms(policy) || !applies(policy, t))
+                continue;
+            for (size_t k = 0; k < policy->config->violates.n; k++)
+                append_once(violated, policy->config->violates.at[k]);
+        }
+    }
+    return violated;
 }
 
 /* Does its version know such a resource? */
@@ -350,8 +387,6 @@ json_t *portal_resource_view(struct portal *p, const struct portal_session *s, s
     bool sites = agent_has(&s->agent, AGENT_SITES, false);
     json_t **view = &r->views[sites];
 
-    if (r->c.kind == PORTAL_STATIC_POOL) /* its devices come and go */
-        return make_view(p, r, sites);
     if (!*view)
         *view = make_view(p, r, sites);
     json_incref(*view);

@@ -21,11 +21,16 @@ struct resource *portal_resource_add(struct portal *p, struct portal_config_reso
 void portal_resource_replace(struct portal *p, struct resource *r,
                              struct portal_config_resource *c);
 void portal_resource_free(struct portal *p, struct resource *r);
+/* What clients get of it is not what it was. */
+void portal_resource_forget_views(struct resource *r);
 bool portal_resource_is_pool(const struct resource *r);
 
-/* The policy by which the token's owner may reach it; NULL: none. If *violated, it is only shown. */
+/* The policy by which the token's owner may reach it for longest; NULL: none. If *violated, it is only shown. */
 const struct policy *portal_policy_for(const struct portal *p, const struct token *t,
                                        const struct resource *r, bool *violated);
+/* What its policies violate, each once; a new reference. */
+json_t *portal_policies_violated(const struct portal *p, const struct token *t,
+                                 const struct resource *r);
 /* Does this client get to know of it? */
 bool portal_resource_is_visible(const struct portal *p, const struct portal_session *s,
                                 const struct resource *r);

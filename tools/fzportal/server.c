@@ -26,7 +26,8 @@ enum {
     WRITE_CHUNK = 262144,
     FRAME_KEPT_MAX = 1 << 20, /* a bigger buffer is given back */
     HANDSHAKES_MAX = 256,     /* that libwebsockets keeps headers of at a time */
-    HANDSHAKE_TIMEOUT_S = 15
+    HANDSHAKE_TIMEOUT_S = 15,
+    FINISH_TIMEOUT_S = 3 /* for what is queued when a session ends */
 };
 
 static struct portal_time now(void)
@@ -86,15 +87,28 @@ void server_freeze(struct conn *c, bool frozen)
         lws_callback_on_writable(c->wsi);
 }
 
+/* Its session is over. Who does not read what is left for him does not keep it for long. */
+static void finish(struct conn *c, unsigned code)
+{
+    if (c->frozen) {
+        /* The other side cannot be told: for the portal the connection is gone, the device still believes in it. */
+        end_session(c);
+    } else if (code == 0) {
+        end_session(c);
+        server_kill(c, false);
+    } else {
+        lws_set_timeout(c->wsi, PENDING_TIMEOUT_USER_REASON_BASE, FINISH_TIMEOUT_S);
+    }
+}
+
 /* It has something to send, or is over. */
 static void wake(struct conn *c)
 {
     unsigned code;
 
-    /* The other side cannot be told: for the portal the connection is gone, the device still believes in it. */
-    if (c->frozen && portal_session_over(c->session, &code))
-        end_session(c);
-    else if (c->established)
+    if (portal_session_over(c->session, &code))
+        finish(c, code);
+    if (c->established && !c->killed && !c->frozen)
         lws_callback_on_writable(c->wsi);
 }
 
@@ -207,6 +221,7 @@ static int on_receive(struct conn *c, const void *bytes, size_t len)
 {
     if (!c->session || c->killed)
         return 0;
+    portal_heard(c->server->portal, now(), c->session);
     if (!append(c, bytes, len)) {
         log_info("server", "a message of more than %d bytes: connection closed",
                  SERVER_MESSAGE_MAX);
@@ -325,11 +340,18 @@ static int on_conn(struct conn *c, enum lws_callback_reasons reason, void *in, s
 
     switch ((int)reason) {
     case LWS_CALLBACK_ESTABLISHED:
-        c->established = true;
-        lws_callback_on_writable(c->wsi);
+        c->established = true; /* which ended whatever timeout there was */
+        if (c->session)
+            wake(c);
+        else
+            lws_callback_on_writable(c->wsi);
         return 0;
     case LWS_CALLBACK_RECEIVE:
         return on_receive(c, in, len);
+    case LWS_CALLBACK_RECEIVE_PONG: /* libwebsockets keeps empty ones, and pings, to itself */
+        if (c->session)
+            portal_heard(s->portal, now(), c->session);
+        return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return on_writable(c);
     case LWS_CALLBACK_CLOSED:

@@ -33,14 +33,21 @@ static void frame_free(struct frame *f)
     free(f);
 }
 
-void portal_session_free(struct portal_session *s)
+static void empty_queue(struct portal_session *s)
 {
     struct frame *f;
-    ASSERT(s->state != SESSION_JOINED && TAILQ_EMPTY(&s->pendings));
     while ((f = STAILQ_FIRST(&s->queue))) {
         STAILQ_REMOVE_HEAD(&s->queue, next);
         frame_free(f);
     }
+    s->portal->queued_bytes -= s->queue_bytes;
+    s->queue_bytes = s->queue_frames = 0;
+}
+
+void portal_session_free(struct portal_session *s)
+{
+    ASSERT(s->state != SESSION_JOINED && TAILQ_EMPTY(&s->pendings));
+    empty_queue(s);
     frame_free(s->sent);
     secure_wipe(s, sizeof *s);
     free(s);
@@ -87,15 +94,26 @@ static void make_ready(struct portal_session *s)
 
 void portal_session_end(struct portal_session *s, unsigned close_code)
 {
-    if (s->state == SESSION_OVER)
+    bool over = s->state == SESSION_OVER;
+
+    if (over && (close_code != SESSION_CLOSE_NONE || s->close_code == SESSION_CLOSE_NONE))
         return;
-    portal_session_left(s, SESSION_OVER);
-    TAILQ_REMOVE(idle_list(s), s, idle);
+    if (!over) {
+        portal_session_left(s, SESSION_OVER);
+        TAILQ_REMOVE(idle_list(s), s, idle);
+    }
     s->close_code = close_code;
+    if (close_code == SESSION_CLOSE_NONE)
+        empty_queue(s);
     make_ready(s);
 }
 
 /* ---- out ---- */
+
+static size_t cost(const struct frame *f)
+{
+    return f->len + sizeof *f;
+}
 
 static void enqueue(struct portal_session *s, const char *topic, const char *event, json_t *payload,
                     json_t *ref)
@@ -108,7 +126,8 @@ static void enqueue(struct portal_session *s, const char *topic, const char *eve
     struct frame *f = mem_zalloc(1, sizeof *f);
     f->text = text;
     f->len = strlen(text);
-    s->queue_bytes += f->len;
+    s->queue_bytes += cost(f);
+    s->portal->queued_bytes += cost(f);
     s->queue_frames++;
     STAILQ_INSERT_TAIL(&s->queue, f, next);
     make_ready(s);
@@ -160,11 +179,24 @@ bool portal_poll_transmit(struct portal_session *s, const char **text, size_t *l
     if (!s->sent)
         return false;
     STAILQ_REMOVE_HEAD(&s->queue, next);
-    s->queue_bytes -= s->sent->len;
+    s->queue_bytes -= cost(s->sent);
+    s->portal->queued_bytes -= cost(s->sent);
     s->queue_frames--;
     *text = s->sent->text;
     *len = s->sent->len;
     return true;
+}
+
+void portal_sessions_bound(struct portal *p)
+{
+    while (p->queued_bytes > p->queued_bytes_max) {
+        struct portal_session *s, *longest = TAILQ_FIRST(&p->sessions);
+        for (s = longest; s; s = TAILQ_NEXT(s, order)) {
+            if (s->queue_bytes > longest->queue_bytes)
+                longest = s;
+        }
+        portal_session_end(longest, SESSION_CLOSE_NONE);
+    }
 }
 
 /* ---- ends ---- */
@@ -189,9 +221,11 @@ void portal_session_close_channel(struct portal_session *s)
         portal_session_left(s, SESSION_EXPECT_JOIN);
 }
 
-static void touch(struct portal_session *s)
+void portal_session_touch(struct portal_session *s)
 {
     const struct portal_config *c = s->portal->config;
+    if (s->state == SESSION_OVER)
+        return;
     s->idle_at =
         s->portal->t.now + (s->role == PORTAL_RELAY ? c->idle_relay_s : c->idle_s) * NS_PER_SEC;
     TAILQ_REMOVE(idle_list(s), s, idle);
@@ -294,7 +328,7 @@ void portal_session_input(struct portal_session *s, const char *text, size_t len
 {
     if (s->state == SESSION_OVER)
         return;
-    touch(s);
+    portal_session_touch(s);
     json_t *frame = json_loadb(text, len, JSON_DECODE_ANY, NULL);
     const char *topic = json_string_value(json_object_get(frame, "topic"));
     const char *event = json_string_value(json_object_get(frame, "event"));

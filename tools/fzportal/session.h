@@ -53,10 +53,14 @@ void portal_session_crash(struct portal_session *s);
 void portal_session_disconnect(struct portal_session *s, const char *reason);
 /* phx_close: the channel is over, the socket is not. */
 void portal_session_close_channel(struct portal_session *s);
-/* The socket is over. */
+/* The socket is over; without a close frame so is what was queued, or what another end had left to send. */
 void portal_session_end(struct portal_session *s, unsigned close_code);
 
+/* Puts off the end of one that is silent. */
+void portal_session_touch(struct portal_session *s);
 void portal_session_input(struct portal_session *s, const char *text, size_t len);
+/* Drops those with the longest queues while all queues together are too long; not in the middle of anything. */
+void portal_sessions_bound(struct portal *p);
 /* Drops those that were silent for too long. */
 void portal_session_idle(struct portal *p);
 

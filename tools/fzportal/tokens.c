@@ -21,11 +21,21 @@ enum {
 
 /* ---- from the seed ---- */
 
+enum {
+    DRAW_NAME_MAX = 48
+};
+
+/* What is drawn after a restart with the same seed is something else. */
+static const char *draw_name(struct portal *p, char out[DRAW_NAME_MAX])
+{
+    snprintf(out, DRAW_NAME_MAX, "%" PRId64 " %" PRIu64, p->started_at, p->drawn++);
+    return out;
+}
+
 void portal_draw(struct portal *p, void *out, size_t len)
 {
-    char name[24];
-    snprintf(name, sizeof name, "%" PRIu64, p->drawn++);
-    derive_seeded(out, len, p->seed, "draw", name);
+    char name[DRAW_NAME_MAX];
+    derive_seeded(out, len, p->seed, "draw", draw_name(p, name));
 }
 
 struct portal_id portal_id_of(struct uuid uuid)
@@ -37,9 +47,8 @@ struct portal_id portal_id_of(struct uuid uuid)
 
 struct portal_id portal_draw_id(struct portal *p)
 {
-    char name[24];
-    snprintf(name, sizeof name, "%" PRIu64, p->drawn++);
-    return portal_id_of(derive_seeded_uuid(p->seed, "draw", name));
+    char name[DRAW_NAME_MAX];
+    return portal_id_of(derive_seeded_uuid(p->seed, "draw", draw_name(p, name)));
 }
 
 struct portal_id portal_named_id(const struct portal *p, const struct uuid *stated,
@@ -164,7 +173,11 @@ void portal_tokens_expire(struct portal *p)
 {
     struct portal_session *s;
     for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
-        if (!portal_token_is_valid(p, s->token))
+        if (portal_token_is_valid(p, s->token))
+            continue;
+        if (s->role == PORTAL_RELAY)
+            portal_session_end(s, SESSION_CLOSE_AWAY);
+        else
             portal_session_disconnect(s, "token_expired");
     }
     for (size_t i = 0; i < p->config->tokens_n; i++) {

@@ -14,7 +14,7 @@ struct token *portal_token_find(struct portal *p, enum portal_role role, const c
 struct token *portal_token_by_name(const struct portal *p, const char *name);
 bool portal_token_is_valid(const struct portal *p, const struct token *t);
 bool portal_token_has_group(const struct token *t, const char *group);
-/* Ends all sessions of tokens that have expired. */
+/* Ends all sessions of tokens that have expired; relays are not told why. */
 void portal_tokens_expire(struct portal *p);
 /* Finds out when the next one expires; after any change. */
 void portal_tokens_watch(struct portal *p);

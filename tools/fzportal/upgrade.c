@@ -132,10 +132,15 @@ void upgrade_read(struct upgrade *u, struct lws *wsi)
     u->query = query(wsi);
     u->token = bearer(wsi);
     u->user_agent = header(wsi, WSI_TOKEN_HTTP_USER_AGENT);
+    u->origin = header(wsi, WSI_TOKEN_ORIGIN);
+    u->host = header(wsi, WSI_TOKEN_HOST);
     u->request = (struct portal_request){.path = u->path,
                                          .query = u->query,
                                          .token = u->token,
                                          .user_agent = u->user_agent,
+                                         .origin = u->origin,
+                                         .host = u->host,
+                                         .secure = lws_is_ssl(wsi) != 0,
                                          .from = peer(wsi)};
 }
 
@@ -152,6 +157,8 @@ void upgrade_wipe(struct upgrade *u)
     wipe_text(u->token);
     free(u->path);
     free(u->user_agent);
+    free(u->origin);
+    free(u->host);
     memset(u, 0, sizeof *u);
 }
 

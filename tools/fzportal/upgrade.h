@@ -21,7 +21,7 @@ enum {
 /* Owns all texts of `request`. */
 struct upgrade {
     struct portal_request request;
-    char *path, *query, *token, *user_agent;
+    char *path, *query, *token, *user_agent, *origin, *host;
 };
 
 /* Only while libwebsockets has the headers. wipe: the token is in there. */
