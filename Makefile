@@ -100,7 +100,7 @@ obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 
 # ---- what is built ----
 archives := $(if $(filter windows,$(OS)),$(O)/libportable.a,$(O)/libcontrol.a $(O)/libengine.a $(O)/libplatform.a $(O)/libbase.a)
-# A tool is a folder under tools/ with a main.c; all else of it is also linked into its tests, unit_TOOL_*.
+# A tool is a folder under tools/ with a main.c; all else of it is also linked into its tests, unit_TOOL_*. tools/ctl is for all of them.
 tools := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
 tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
 bench_src := $(wildcard bench/*.c)
@@ -177,6 +177,7 @@ $(eval $(call archive,platform,$(platform_src)))
 $(eval $(call archive,engine,$(engine_src)))
 $(eval $(call archive,control,$(control_src)))
 $(eval $(call archive,portable,$(PORTABLE)))
+$(eval $(call archive,ctl,$(wildcard tools/ctl/*.c)))
 $(eval $(call archive,bench,$(filter-out bench/fzbench.c,$(bench_src))))
 
 define link # EXTRA: then the archives in any order, then the libraries
@@ -190,12 +191,12 @@ $(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives)
 	$(call link,-lm)
 define tool # NAME
 $(call archive,$(1),$(call tool_lib,$(1)))
-$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(archives)
+$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(O)/libctl.a $(archives)
 	$$(call link)
 tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1)_%,$$(unit_names) $$(fuzz_names)))
-$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a
+$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a $(O)/libctl.a
 $(O)/$(1)$(EXE) $$(tool_tests): LIBS += -linih
-$$(tool_tests): $(O)/lib$(1).a
+$$(tool_tests): $(O)/lib$(1).a $(O)/libctl.a
 endef
 $(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
