@@ -66,7 +66,7 @@ not_pure := control/device.c platform/base/err.c platform/base/log.c platform/ba
   control/uapi.c
 PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c $(engine_portable:%=engine/%.c) \
   $(control_portable:%=control/%.c))
-PURE := $(filter-out $(not_pure),$(PORTABLE))
+PURE := $(filter-out $(not_pure),$(PORTABLE)) $(wildcard tools/fzlink/impair.c tools/fzlink/settings.c tools/fzlink/value.c)
 
 # ---- flags ----
 WARN := -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
@@ -112,7 +112,7 @@ bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_
 support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
-              fzportal_admission fzportal_channel fzportal_cli fzportal_client fzportal_config fzportal_control fzportal_derive \
+              fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client fzportal_config fzportal_control fzportal_derive \
               fzportal_flow fzportal_parts fzportal_peers fzportal_relays handshake hosts ip log_cleanup log_filter log_line noise options options_% portal_% rate_limit relays replay resolvers resources segment \
               source_rank source_seen sign_url timers token_text uapi)
 NOT_WINDOWS ?= unit_log_file_%
