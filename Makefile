@@ -187,7 +187,7 @@ define link # EXTRA: then the archives in any order, then the libraries
 endef
 $(O)/firezone-headless-client$(EXE): $(O)/obj/control/main.o $(archives)
 	$(call link)
-$(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives)
+$(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives) $(O)/libfzlink.a
 	$(call link,-lm)
 define tool # NAME
 $(call archive,$(1),$(call tool_lib,$(1)))
@@ -201,8 +201,9 @@ endef
 $(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
 	$(call link)
-$(bench_tests): $(O)/libbench.a
+$(bench_tests): $(O)/libbench.a $(O)/libfzlink.a
 $(bench_tests): archives += $(O)/libbench.a
+$(O)/fzbench$(EXE) $(bench_tests): archives += $(O)/libfzlink.a
 $(bench_tests): LIBS += -lm
 $(O)/tests/fuzz_%$(EXE): $(O)/obj/tests/fuzz_%.o $(if $(fuzz_link),,$(O)/obj/tests/support/fuzz_replay.o) $(archives)
 	$(call link,$(fuzz_link))
