@@ -66,7 +66,7 @@ not_pure := control/device.c platform/base/err.c platform/base/log.c platform/ba
   control/uapi.c
 PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c $(engine_portable:%=engine/%.c) \
   $(control_portable:%=control/%.c))
-PURE := $(filter-out $(not_pure),$(PORTABLE))
+PURE := $(filter-out $(not_pure),$(PORTABLE)) $(wildcard tools/fzlink/impair.c tools/fzlink/settings.c tools/fzlink/value.c)
 
 # ---- flags ----
 WARN := -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
@@ -100,7 +100,7 @@ obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 
 # ---- what is built ----
 archives := $(if $(filter windows,$(OS)),$(O)/libportable.a,$(O)/libcontrol.a $(O)/libengine.a $(O)/libplatform.a $(O)/libbase.a)
-# A tool is a folder under tools/ with a main.c; all else of it is also linked into its tests, unit_TOOL_*.
+# A tool is a folder under tools/ with a main.c; all else of it is also linked into its tests, unit_TOOL_*. tools/ctl is for all of them.
 tools := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
 tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
 bench_src := $(wildcard bench/*.c)
@@ -112,8 +112,9 @@ bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_
 support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
-              fzportal_admission fzportal_channel fzportal_cli fzportal_client fzportal_config fzportal_control fzportal_derive \
-              fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays handshake hosts ip log_cleanup log_filter log_line noise options options_% portal_% rate_limit relays replay resolvers resources segment \
+              fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
+              fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
+              handshake hosts ip log_cleanup log_filter log_line noise options options_% portal_% rate_limit relays replay resolvers resources segment \
               source_rank source_seen sign_url timers token_text uapi)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
@@ -177,6 +178,7 @@ $(eval $(call archive,platform,$(platform_src)))
 $(eval $(call archive,engine,$(engine_src)))
 $(eval $(call archive,control,$(control_src)))
 $(eval $(call archive,portable,$(PORTABLE)))
+$(eval $(call archive,ctl,$(wildcard tools/ctl/*.c)))
 $(eval $(call archive,bench,$(filter-out bench/fzbench.c,$(bench_src))))
 
 define link # EXTRA: then the archives in any order, then the libraries
@@ -186,22 +188,23 @@ define link # EXTRA: then the archives in any order, then the libraries
 endef
 $(O)/firezone-headless-client$(EXE): $(O)/obj/control/main.o $(archives)
 	$(call link)
-$(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives)
+$(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives) $(O)/libfzlink.a
 	$(call link,-lm)
 define tool # NAME
 $(call archive,$(1),$(call tool_lib,$(1)))
-$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(archives)
+$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(O)/libctl.a $(archives)
 	$$(call link)
 tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1)_%,$$(unit_names) $$(fuzz_names)))
-$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a
+$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a $(O)/libctl.a
 $(O)/$(1)$(EXE) $$(tool_tests): LIBS += -linih
-$$(tool_tests): $(O)/lib$(1).a
+$$(tool_tests): $(O)/lib$(1).a $(O)/libctl.a
 endef
 $(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
 	$(call link)
-$(bench_tests): $(O)/libbench.a
+$(bench_tests): $(O)/libbench.a $(O)/libfzlink.a
 $(bench_tests): archives += $(O)/libbench.a
+$(O)/fzbench$(EXE) $(bench_tests): archives += $(O)/libfzlink.a
 $(bench_tests): LIBS += -lm
 $(O)/tests/fuzz_%$(EXE): $(O)/obj/tests/fuzz_%.o $(if $(fuzz_link),,$(O)/obj/tests/support/fuzz_replay.o) $(archives)
 	$(call link,$(fuzz_link))

@@ -2,7 +2,7 @@
 /*
  * fzbench net: whole tunnels. The plan: for each setting a fresh rig with a tunnel of every implementation, then rounds
  * of all parts, in which the implementations take turns. The files in reading order: net_cage (nothing is left behind),
- * net_rig (namespaces and link), net_tunnel (the programs), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls
+ * net_rig (namespaces and link), net_link (an emulated one), net_tunnel (the programs), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls
  * (what it costs), net_parts (what is measured), net_rows (what it is called).
  */
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include "bench/net_cage.h"
 #include "bench/net_calls.h"
 #include "bench/net_command.h"
+#include "bench/net_link.h"
 #include "bench/net_options.h"
 #include "bench/net_parts.h"
 #include "bench/net_rig.h"
@@ -32,6 +33,8 @@ enum {
 struct plan {
     struct net_options options;
     char programs[NET_IMPLS_MAX][NET_PATH_MAX];
+    char fzlink[NET_PATH_MAX];
+    double ceiling_gbit[2]; /* of fzlink without and with offloads; 0: not yet measured */
     struct net_figures figures[NET_IMPLS_MAX]; /* of the part that is measured now */
     struct result result;
     struct progress progress;
@@ -81,6 +84,8 @@ static enum err check_needs(struct plan *p, struct why why)
         err = need_folder(o->json, why);
     for (size_t i = 0; err == ERR_OK && i < o->impls_n; i++)
         err = net_tunnel_find(p->programs[i], sizeof p->programs[i], &o->impls[i], why);
+    if (err == ERR_OK && o->rtts_n > 0)
+        err = net_link_find(p->fzlink, sizeof p->fzlink, why);
     return err;
 }
 
@@ -116,6 +121,8 @@ static enum err run_part(struct plan *p, const char *setting, const struct net_t
         err = net_parts_measure(part, o, &tunnels[i], &p->figures[i], why);
     }
     if (err == ERR_OK)
+        err = net_rig_check(tunnels[0].rig, why);
+    if (err == ERR_OK)
         net_rows_add(&p->result, setting, o->impls, p->figures, o->impls_n);
     return err;
 }
@@ -134,15 +141,28 @@ static enum err run_rounds(struct plan *p, const char *setting, const struct net
     return err;
 }
 
-static enum err run_setting(struct plan *p, unsigned mtu, bool offloads, struct why why)
+static enum err measure_ceiling(struct plan *p, bool offloads, struct why why)
+{
+    double *gbit = &p->ceiling_gbit[offloads];
+
+    return *gbit > 0 ? ERR_OK : net_link_ceiling(gbit, p->fzlink, offloads, why);
+}
+
+/* link: NULL: a veth pair. */
+static enum err run_setting(struct plan *p, unsigned mtu, bool offloads,
+                            const struct net_link_setting *link, struct why why)
 {
     const struct net_options *o = &p->options;
     struct net_tunnel tunnels[NET_IMPLS_MAX] = {0};
     struct net_rig rig;
-    char setting[64];
+    char setting[96];
 
     net_rows_setting(setting, sizeof setting, mtu, offloads);
-    enum err err = net_rig_init(&rig, offloads, why);
+    if (link)
+        net_rows_setting_link(setting, sizeof setting, link);
+    enum err err = link ? measure_ceiling(p, offloads, why) : ERR_OK;
+    if (err == ERR_OK)
+        err = net_rig_init(&rig, offloads, link, p->fzlink, why);
     if (err != ERR_OK)
         return err;
     for (unsigned i = 0; err == ERR_OK && i < o->impls_n; i++) {
@@ -157,9 +177,25 @@ static enum err run_setting(struct plan *p, unsigned mtu, bool offloads, struct 
     if (err == ERR_OK)
         err = run_rounds(p, setting, tunnels, why);
     progress_clear(&p->progress);
+    if (link)
+        net_rows_mark(&p->result, setting, p->ceiling_gbit[offloads]);
     for (size_t i = 0; i < o->impls_n; i++)
         net_tunnel_stop(&tunnels[i]);
     net_rig_fini(&rig);
+    return err;
+}
+
+static enum err run_links(struct plan *p, unsigned mtu, bool offloads, struct why why)
+{
+    const struct net_options *o = &p->options;
+    enum err err = o->rtts_n == 0 ? run_setting(p, mtu, offloads, NULL, why) : ERR_OK;
+
+    for (size_t i = 0; err == ERR_OK && i < o->rtts_n; i++) {
+        for (size_t k = 0; err == ERR_OK && k < o->losses_n; k++) {
+            const struct net_link_setting link = {.rtt = o->rtts[i], .loss = o->losses[k]};
+            err = run_setting(p, mtu, offloads, &link, why);
+        }
+    }
     return err;
 }
 
@@ -170,7 +206,7 @@ static enum err run_all(struct plan *p, struct why why)
 
     for (size_t m = 0; err == ERR_OK && m < o->mtus_n; m++) {
         for (size_t k = 0; err == ERR_OK && k < o->offloads_n; k++)
-            err = run_setting(p, o->mtus[m], o->offloads[k], why);
+            err = run_links(p, o->mtus[m], o->offloads[k], why);
     }
     return err;
 }
@@ -194,6 +230,8 @@ static void begin_progress(struct plan *p)
     for (unsigned part = 0; part < NET_PARTS; part++)
         p->total_ms += o->parts[part] ? planned_ms(o, (enum net_part)part) : 0;
     p->total_ms *= o->mtus_n * o->offloads_n * o->impls_n * o->rounds;
+    if (o->rtts_n > 0)
+        p->total_ms *= o->rtts_n * o->losses_n;
     progress_init_stderr(&p->progress, p->total_ms, clock_now());
 }
 

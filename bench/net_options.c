@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "platform/base/bytes.h"
+#include "tools/fzlink/value.h"
 
 enum {
     FLAG_IMPL = 256,
@@ -18,11 +19,18 @@ enum {
     FLAG_WORKERS,
     FLAG_MTU,
     FLAG_OFFLOADS,
+    FLAG_RTT,
+    FLAG_LOSS,
     FLAG_ONLY,
     FLAG_ROUNDS,
     FLAG_SECONDS,
     FLAG_RATE,
     FLAG_JSON
+};
+
+enum {
+    RTT_MAX_MS = 500, /* part rtt waits for a second */
+    LOSS_MAX = 200000 /* with more there is no telling what a tunnel or TCP is worth */
 };
 
 static const struct option flags[] = {
@@ -35,6 +43,8 @@ static const struct option flags[] = {
     {"workers", required_argument, NULL, FLAG_WORKERS},
     {"mtu", required_argument, NULL, FLAG_MTU},
     {"offloads", required_argument, NULL, FLAG_OFFLOADS},
+    {"rtt", required_argument, NULL, FLAG_RTT},
+    {"loss", required_argument, NULL, FLAG_LOSS},
     {"only", required_argument, NULL, FLAG_ONLY},
     {"rounds", required_argument, NULL, FLAG_ROUNDS},
     {"seconds", required_argument, NULL, FLAG_SECONDS},
@@ -64,6 +74,9 @@ static const char help_text[] =
     "      --mtu LIST             of the tunnel, 1280 to 1440 (default: 1420)\n"
     "      --offloads LIST        on, off: segmentation offloads of the link's ends\n"
     "                             (default: on)\n"
+    "      --rtt LIST             a link with this round trip time, such as 10ms,50ms,\n"
+    "                             in place of the veth pair (fzlink)\n"
+    "      --loss LIST            likewise with this loss each way, such as 0,1%\n"
     "      --only LIST            parts: tcp1,tcp4,udp,rtt,cpu,calls (default: all)\n"
     "      --rounds N             of everything (default: 5)\n"
     "      --seconds S            per measurement (default: 3)\n"
@@ -88,6 +101,12 @@ static const char help_text[] =
     "            kernel counts them (tracepoint raw_syscalls:sys_enter), in a\n"
     "            measurement of its own since that slows them down; completed io_uring\n"
     "            operations (io_uring:io_uring_complete) are a row of their own.\n"
+    "\n"
+    "With --rtt or --loss, each value, or each pair of values, is a setting of its\n"
+    "own, measured through fzlink. What fzlink itself carries on this machine is\n"
+    "measured first; rows above half of that are marked, since the link, which has\n"
+    "its share of the CPUs, may be what they show: row link/ceiling. Part udp permits\n"
+    "the link's loss.\n"
     "\n"
     "Rows are net/PART/.../SETTING/NAME; net/.../ratio is what is measured divided by\n"
     "wireguard-go, net/.../ratio-NAME by another.\n"
@@ -187,6 +206,48 @@ static enum err parse_offloads(struct net_options *o, const char *list, struct w
         if (o->offloads_n == 2 || (o->offloads_n == 1 && o->offloads[0] == on))
             return why_fail(why, ERR_PARSE, "--offloads: '%s' is there twice", word);
         o->offloads[o->offloads_n++] = on;
+    }
+    return ERR_OK;
+}
+
+static enum err parse_rtts(struct net_options *o, const char *list, struct why why)
+{
+    char word[NET_NAME_MAX];
+
+    o->rtts_n = 0;
+    for (const char *rest = list; next_word(&rest, word);) {
+        time_ns rtt;
+        if (!value_duration_parse(&rtt, word) || rtt > RTT_MAX_MS * NS_PER_MS)
+            return why_fail(why, ERR_PARSE, "--rtt: '%s' is not a time up to 500ms, such as 10ms",
+                            word);
+        for (size_t i = 0; i < o->rtts_n; i++) {
+            if (o->rtts[i] == rtt)
+                return why_fail(why, ERR_PARSE, "--rtt: %s is there twice", word);
+        }
+        if (o->rtts_n == NET_LINKS_MAX)
+            return why_fail(why, ERR_PARSE, "--rtt: more than %d", NET_LINKS_MAX);
+        o->rtts[o->rtts_n++] = rtt;
+    }
+    return ERR_OK;
+}
+
+static enum err parse_losses(struct net_options *o, const char *list, struct why why)
+{
+    char word[NET_NAME_MAX];
+
+    o->losses_n = 0;
+    for (const char *rest = list; next_word(&rest, word);) {
+        uint32_t loss;
+        if (!value_share_parse(&loss, word) || loss > LOSS_MAX)
+            return why_fail(why, ERR_PARSE, "--loss: '%s' is not a share up to 20%%, such as 1%%",
+                            word);
+        for (size_t i = 0; i < o->losses_n; i++) {
+            if (o->losses[i] == loss)
+                return why_fail(why, ERR_PARSE, "--loss: %s is there twice", word);
+        }
+        if (o->losses_n == NET_LINKS_MAX)
+            return why_fail(why, ERR_PARSE, "--loss: more than %d", NET_LINKS_MAX);
+        o->losses[o->losses_n++] = loss;
     }
     return ERR_OK;
 }
@@ -332,6 +393,10 @@ static enum err parse_flag(struct net_options *o, struct chosen *c, int flag, st
         return parse_mtus(o, optarg, why);
     case FLAG_OFFLOADS:
         return parse_offloads(o, optarg, why);
+    case FLAG_RTT:
+        return parse_rtts(o, optarg, why);
+    case FLAG_LOSS:
+        return parse_losses(o, optarg, why);
     case FLAG_ONLY:
         return parse_parts(o, optarg, why);
     case FLAG_IMPL:
@@ -383,5 +448,8 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
         return err;
     if (optind < argc)
         return why_fail(why, ERR_PARSE, "unexpected argument '%s'", argv[optind]);
+    /* What one of the lists leaves open is none of it. */
+    out->rtts_n += out->losses_n > 0 && out->rtts_n == 0;
+    out->losses_n += out->rtts_n > 0 && out->losses_n == 0;
     return make_impls(out, &c, why);
 }

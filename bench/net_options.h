@@ -5,13 +5,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "platform/base/err.h"
+#include "platform/base/time.h"
 #include "platform/linux/why.h"
 
 enum {
     NET_IMPLS_MAX = 6,
     NET_MTUS_MAX = 8,
+    NET_LINKS_MAX = 8, /* of each list */
     NET_NAME_MAX = 24,
     NET_ROUNDS_MAX = 1000,
     NET_MTU_MIN = 1280,
@@ -47,6 +50,12 @@ enum net_part {
     NET_PARTS
 };
 
+/* An emulated link. */
+struct net_link_setting {
+    time_ns rtt;   /* half of it each way */
+    uint32_t loss; /* each way, in millionths */
+};
+
 struct net_options {
     bool help;
     struct net_impl impls[NET_IMPLS_MAX]; /* the first is compared with each of the others */
@@ -55,6 +64,10 @@ struct net_options {
     size_t mtus_n;
     bool offloads[2]; /* of the link's ends */
     size_t offloads_n;
+    /* Both empty: a veth pair. */
+    time_ns rtts[NET_LINKS_MAX];
+    uint32_t losses[NET_LINKS_MAX];
+    size_t rtts_n, losses_n;
     bool parts[NET_PARTS];
     bool parts_chosen;        /* by --only: what cannot be measured is an error then */
     unsigned rounds, workers; /* workers 0: the client's default */

@@ -56,6 +56,12 @@ static struct mark take_mark(const struct net_tcp *tcp, const struct net_tunnel 
                          .machine_cpu = net_usage_machine()};
 }
 
+/* TCP doubles its rate each round trip, and slows down again. */
+static void warm_up(const struct net_tunnel *t)
+{
+    net_clock_sleep(WARM_UP_MS * NS_PER_MS + (t->rig->link ? 20 * t->rig->link->rtt : 0));
+}
+
 /* Lets TCP run for some time and sees what happens meanwhile. */
 static enum err watch(const struct net_tcp *tcp, const struct net_tunnel *t, double seconds,
                       struct span *out, struct why why)
@@ -83,7 +89,7 @@ static enum err watch_tcp(const struct net_tunnel *t, enum net_side from, unsign
 
     if (err != ERR_OK)
         return err;
-    net_clock_sleep(WARM_UP_MS * NS_PER_MS);
+    warm_up(t);
     err = watch(&tcp, t, seconds, out, why);
     net_tcp_stop(&tcp);
     net_clock_sleep(SETTLE_MS * NS_PER_MS);
@@ -118,7 +124,8 @@ static double udp_trial_seconds(const struct net_options *o)
     return fmax(UDP_TRIAL_MIN_S, o->seconds / 3);
 }
 
-static enum err search_udp(struct net_udp *udp, double seconds, double *gbit, struct why why)
+static enum err search_udp(struct net_udp *udp, double seconds, double loss, double *gbit,
+                           struct why why)
 {
     struct net_search s;
 
@@ -132,13 +139,19 @@ static enum err search_udp(struct net_udp *udp, double seconds, double *gbit, st
             enum err err = net_udp_try(udp, s.next, seconds, &trial, why);
             if (err != ERR_OK)
                 return err;
-            passed = net_udp_passed(&trial);
+            passed = net_udp_passed(&trial, loss);
         }
         if (passed)
             *gbit = net_udp_gbit(&trial);
         net_search_report(&s, passed);
     }
     return ERR_OK;
+}
+
+/* The share of packets that the link between the tunnel's ends loses. */
+static double link_loss(const struct net_tunnel *t)
+{
+    return t->rig->link ? (double)t->rig->link->loss / 1e6 : 0;
 }
 
 static enum err measure_udp(const struct net_options *o, const struct net_tunnel *t,
@@ -150,7 +163,7 @@ static enum err measure_udp(const struct net_options *o, const struct net_tunnel
 
     if (err != ERR_OK)
         return err;
-    err = search_udp(&udp, udp_trial_seconds(o), &gbit, why);
+    err = search_udp(&udp, udp_trial_seconds(o), link_loss(t), &gbit, why);
     net_udp_stop(&udp);
     if (err == ERR_OK)
         err = net_tunnel_check(t, why);
@@ -183,7 +196,7 @@ static enum err measure_rtt(const struct net_options *o, const struct net_tunnel
     err = net_tcp_start(&tcp, t, NET_A, 1, 0, why);
     if (err != ERR_OK)
         return err;
-    net_clock_sleep(WARM_UP_MS * NS_PER_MS);
+    warm_up(t);
     err = net_rtt_measure(&rtt, t, o->seconds, why);
     net_tcp_stop(&tcp);
     if (err == ERR_OK)
@@ -243,7 +256,7 @@ static enum err measure_calls(const struct net_options *o, const struct net_tunn
 
     if (err != ERR_OK)
         return err;
-    net_clock_sleep(WARM_UP_MS * NS_PER_MS);
+    warm_up(t);
     err = count_calls(&tcp, t, o->seconds / 2, out, why);
     net_tcp_stop(&tcp);
     net_clock_sleep(SETTLE_MS * NS_PER_MS);

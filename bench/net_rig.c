@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bench/net_command.h"
+#include "bench/net_link.h"
 
 static const char *const devices[NET_SIDES] = {"veth-a", "veth-b"};
 static const char *const addresses[NET_SIDES] = {"192.0.2.1", "192.0.2.2"};
@@ -51,30 +52,56 @@ static enum err set_up(const struct net_rig *rig, enum net_side side, bool offlo
     return err;
 }
 
-enum err net_rig_init(struct net_rig *rig, bool offloads, struct why why)
+static enum err make_veth(const struct net_rig *rig, bool offloads, struct why why)
 {
-    rig->ns[NET_A] = rig->ns[NET_B] = -1;
-    enum err err = make_namespace(&rig->ns[NET_A], why);
-    if (err == ERR_OK)
-        err = make_namespace(&rig->ns[NET_B], why);
     /* "netns 1": where process 1 of the cage is, which has just entered b. */
-    if (err == ERR_OK)
-        err = net_command_run(rig->ns[NET_A],
-                              NET_COMMAND("ip", "link", "add", devices[NET_A], "mtu", "1500",
-                                          "type", "veth", "peer", "name", devices[NET_B], "mtu",
-                                          "1500", "netns", "1"),
-                              why);
+    enum err err = net_command_run(rig->ns[NET_A],
+                                   NET_COMMAND("ip", "link", "add", devices[NET_A], "mtu", "1500",
+                                               "type", "veth", "peer", "name", devices[NET_B],
+                                               "mtu", "1500", "netns", "1"),
+                                   why);
     if (err == ERR_OK)
         err = set_up(rig, NET_A, offloads, why);
     if (err == ERR_OK)
         err = set_up(rig, NET_B, offloads, why);
+    return err;
+}
+
+static enum err start_fzlink(struct net_rig *rig, bool offloads, const char *fzlink, struct why why)
+{
+    const struct net_link_config config = {.path = fzlink,
+                                           .setting = rig->link,
+                                           .offloads = offloads,
+                                           .ns = {rig->ns[NET_A], rig->ns[NET_B]},
+                                           .devices = {devices[NET_A], devices[NET_B]},
+                                           .prefixes = {prefixes[NET_A], prefixes[NET_B]}};
+    rig->fzlink = net_link_start(&config, why);
+    return rig->fzlink > 0 ? ERR_OK : ERR_IO;
+}
+
+enum err net_rig_init(struct net_rig *rig, bool offloads, const struct net_link_setting *link,
+                      const char *fzlink, struct why why)
+{
+    *rig = (struct net_rig){.ns = {-1, -1}, .link = link, .fzlink = -1};
+    enum err err = make_namespace(&rig->ns[NET_A], why);
+    if (err == ERR_OK)
+        err = make_namespace(&rig->ns[NET_B], why);
+    if (err == ERR_OK)
+        err = link ? start_fzlink(rig, offloads, fzlink, why) : make_veth(rig, offloads, why);
     if (err != ERR_OK)
         net_rig_fini(rig);
     return err;
 }
 
+enum err net_rig_check(const struct net_rig *rig, struct why why)
+{
+    return net_link_check(rig->fzlink, why);
+}
+
 void net_rig_fini(struct net_rig *rig)
 {
+    net_link_stop(rig->fzlink);
+    rig->fzlink = -1;
     for (unsigned side = 0; side < NET_SIDES; side++) {
         if (rig->ns[side] >= 0)
             close(rig->ns[side]);

@@ -4,6 +4,8 @@
  *
  *     [a] veth-a 192.0.2.1 ==== 192.0.2.2 veth-b [b]      MTU 1500
  *
+ * Or, with an emulated link, TUN devices of fzlink by the same names and addresses.
+ *
  * Inside the cage only: the namespaces go when the last process and socket in them is gone. Traffic needs no setns:
  * net_rig_socket makes sockets in either namespace for this process, and forked ones use them.
  */
@@ -14,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bench/net_options.h"
 #include "platform/base/err.h"
 #include "platform/linux/why.h"
 
@@ -30,11 +33,19 @@ static inline enum net_side net_side_other(enum net_side side)
 
 struct net_rig {
     int ns[NET_SIDES];
+    const struct net_link_setting *link; /* NULL: a veth pair */
+    pid_t fzlink;                        /* which carries the link */
 };
 
-/* offloads: false switches off the segmentation offloads of both ends of the link. Leaves the process in b. */
-enum err net_rig_init(struct net_rig *rig, bool offloads, struct why why) MUST_USE;
+/*
+ * offloads: false switches off the segmentation offloads of both ends of the link. link: NULL, or an emulated one, by the program
+ * `fzlink`; it must outlive the rig. Leaves the process in b.
+ */
+enum err net_rig_init(struct net_rig *rig, bool offloads, const struct net_link_setting *link,
+                      const char *fzlink, struct why why) MUST_USE;
 void net_rig_fini(struct net_rig *rig);
+/* The link is still there. */
+enum err net_rig_check(const struct net_rig *rig, struct why why) MUST_USE;
 
 /* The link's address at that end. */
 const char *net_rig_address(enum net_side side);

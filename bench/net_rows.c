@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/fzlink/value.h"
+
 enum {
     ROW_NAME_MAX = 128
 };
@@ -23,6 +25,15 @@ void net_rows_figure(struct net_figures *f, const char *part, const char *detail
 void net_rows_setting(char *out, size_t size, unsigned mtu, bool offloads)
 {
     snprintf(out, size, "mtu%u%s", mtu, offloads ? "" : "-offloads-off");
+}
+
+void net_rows_setting_link(char *out, size_t size, const struct net_link_setting *link)
+{
+    char rtt[VALUE_TEXT_MAX], loss[VALUE_TEXT_MAX];
+    size_t n = strlen(out);
+
+    snprintf(out + n, size - n, "-rtt%s-loss%s", value_duration_format(link->rtt, rtt),
+             value_share_format(link->loss, loss));
 }
 
 static const struct net_figure *find(const struct net_figures *f, const char *path)
@@ -66,4 +77,19 @@ void net_rows_add(struct result *r, const char *setting, const struct net_impl *
             add_ratio(r, setting, f, &impls[i], find(&figures[i], f->path));
         }
     }
+}
+
+void net_rows_mark(struct result *r, const char *setting, double ceiling_gbit)
+{
+    char part[ROW_NAME_MAX];
+
+    snprintf(part, sizeof part, "/%s/", setting);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_row *row = &r->rows[i];
+        if (strcmp(row->unit, "Gbit/s") == 0 && strstr(row->name, part) != NULL &&
+            result_median(row) > ceiling_gbit / 2)
+            result_note(r, row->name, "above half of what the link carries");
+    }
+    snprintf(part, sizeof part, "net/link/ceiling/%s/fzlink", setting);
+    result_add(r, part, "Gbit/s", RESULT_NEITHER, GATE_NONE, ceiling_gbit);
 }

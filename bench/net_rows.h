@@ -41,9 +41,17 @@ void net_rows_figure(struct net_figures *f, const char *part, const char *detail
 
 /* "mtu1420", or "mtu1420-offloads-off". */
 void net_rows_setting(char *out, size_t size, unsigned mtu, bool offloads);
+/* Appends the link to it: "-rtt10ms-loss1%". */
+void net_rows_setting_link(char *out, size_t size, const struct net_link_setting *link);
 
 /* Adds what the implementations, n of them, found in one round. */
 void net_rows_add(struct result *r, const char *setting, const struct net_impl *impls,
                   const struct net_figures *figures, size_t n);
+
+/*
+ * What the link itself carries is a row of that setting, too, after all others; those in Gbit/s that are above half of it are
+ * marked.
+ */
+void net_rows_mark(struct result *r, const char *setting, double ceiling_gbit);
 
 #endif

@@ -285,15 +285,16 @@ static enum err set_up_foreign(const struct net_tunnel *t, enum net_side side,
     return err;
 }
 
-/* One datagram on a fresh pair of sockets, from `from` to the other side; true if it came within 200 ms. */
+/* One datagram on a fresh pair of sockets, from `from` to the other side; true if it came within 200 ms and a round trip. */
 static bool probe(const struct net_tunnel *t, enum net_side from)
 {
     enum net_side to = net_side_other(from);
     int tx = net_rig_socket(t->rig, from, SOCK_DGRAM), rx = net_rig_socket(t->rig, to, SOCK_DGRAM);
     struct pollfd p = {.fd = rx, .events = POLLIN};
+    int rtt_ms = t->rig->link ? (int)(t->rig->link->rtt / NS_PER_MS) : 0;
     bool came = tx >= 0 && rx >= 0 && net_rig_bind(rx, t->inner[to], 0) &&
                 net_rig_connect(tx, t->inner[to], net_rig_port(rx)) &&
-                send(tx, "probe", 5, 0) == 5 && poll(&p, 1, 200) == 1;
+                send(tx, "probe", 5, 0) == 5 && poll(&p, 1, 200 + rtt_ms) == 1;
 
     if (tx >= 0)
         close(tx);

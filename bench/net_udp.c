@@ -118,9 +118,11 @@ static bool send_all(int fd, uint64_t trial, double packets_per_second, uint64_t
 static uint64_t drain(const struct net_udp *udp, uint64_t before, uint64_t sent)
 {
     uint64_t last = counter_read(&udp->receiver->received);
-    uint64_t now = net_clock_now(), end = now + DRAIN_MS * NS_PER_MS, quiet_since = now;
+    uint64_t now = net_clock_now(), quiet_since = now;
+    uint64_t end = now + DRAIN_MS * NS_PER_MS + udp->link_delay;
 
-    while (last - before < sent && now < end && now - quiet_since < QUIET_MS * NS_PER_MS) {
+    while (last - before < sent && now < end &&
+           now - quiet_since < QUIET_MS * NS_PER_MS + udp->link_delay) {
         net_clock_sleep(5 * NS_PER_MS);
         now = net_clock_now();
         uint64_t received = counter_read(&udp->receiver->received);
@@ -146,10 +148,13 @@ enum err net_udp_try(struct net_udp *udp, double packets_per_second, double seco
     return ERR_OK;
 }
 
-bool net_udp_passed(const struct net_udp_trial *trial)
+bool net_udp_passed(const struct net_udp_trial *trial, double loss)
 {
+    double sent = (double)trial->sent;
     uint64_t lost = trial->sent > trial->received ? trial->sent - trial->received : 0;
-    return trial->offered && lost * 1000 <= trial->sent;
+    /* Three standard deviations of what chance takes. */
+    double by_link = loss * sent + 3 * sqrt(loss * sent);
+    return trial->offered && ((double)lost - by_link) * 1000 <= sent;
 }
 
 double net_udp_gbit(const struct net_udp_trial *trial)
@@ -176,7 +181,7 @@ static bool make_sockets(struct net_udp *udp, const struct net_tunnel *t)
 
 enum err net_udp_start(struct net_udp *udp, const struct net_tunnel *t, struct why why)
 {
-    *udp = (struct net_udp){.tx = -1, .rx = -1};
+    *udp = (struct net_udp){.tx = -1, .rx = -1, .link_delay = t->rig->link ? t->rig->link->rtt : 0};
     udp->receiver = net_traffic_share(sizeof *udp->receiver);
     bool ok = udp->receiver != NULL && make_sockets(udp, t);
     if (ok) {

@@ -21,6 +21,7 @@ struct net_udp {
     int tx, rx;
     pid_t pid;
     uint64_t trial;
+    time_ns link_delay; /* what is on its way for so long is not lost */
 };
 
 /* What became of a trial. */
@@ -37,8 +38,8 @@ void net_udp_stop(struct net_udp *udp);
 enum err net_udp_try(struct net_udp *udp, double packets_per_second, double seconds,
                      struct net_udp_trial *out, struct why why) MUST_USE;
 
-/* Offered, and at most 0.1 % was lost. */
-bool net_udp_passed(const struct net_udp_trial *trial);
+/* Offered, and at most 0.1 % was lost beside `loss`, the share that the link loses. */
+bool net_udp_passed(const struct net_udp_trial *trial, double loss);
 
 /* Gbit/s of packets that arrived, IP header included. */
 double net_udp_gbit(const struct net_udp_trial *trial);

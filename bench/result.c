@@ -130,6 +130,7 @@ void result_fini(struct result *r)
     for (size_t i = 0; i < r->n; i++) {
         free(r->rows[i].name);
         free(r->rows[i].unit);
+        free(r->rows[i].note);
         free(r->rows[i].samples);
     }
     free(r->rows);
@@ -197,6 +198,15 @@ void result_add(struct result *r, const char *name, const char *unit, enum resul
     add_sample(row, sample);
 }
 
+void result_note(struct result *r, const char *name, const char *note)
+{
+    struct result_row *row = find(r, name);
+
+    ASSERT(row && strlen(note) <= TEXT_MAX && !has_control(note));
+    free(row->note);
+    row->note = dup_text(note);
+}
+
 const struct result_row *result_find(const struct result *r, const char *name)
 {
     return find(r, name);
@@ -258,7 +268,8 @@ void result_print(const struct result *r, FILE *out)
         figure_format(result_max(row), max, sizeof max);
         if (row->n > 1)
             snprintf(spread, sizeof spread, "%s .. %s", min, max);
-        fprintf(out, "%-*s %12s %25s  %s\n", (int)width, row->name, median, spread, row->unit);
+        fprintf(out, "%-*s %12s %25s  %s%s%s%s\n", (int)width, row->name, median, spread, row->unit,
+                row->note ? " (" : "", row->note ? row->note : "", row->note ? ")" : "");
     }
 }
 
@@ -272,9 +283,9 @@ static json_t *row_to_json(const struct result_row *row)
         if (json_array_append_new(samples, json_real(row->samples[i])) != 0)
             mem_check(NULL);
     }
-    return mem_check(json_pack("{ssssssssso}", "name", row->name, "unit", row->unit, "better",
-                               better_names[row->better], "gate", gate_names[row->gate], "samples",
-                               samples));
+    return mem_check(json_pack("{ssssssssss*so}", "name", row->name, "unit", row->unit, "better",
+                               better_names[row->better], "gate", gate_names[row->gate], "note",
+                               row->note, "samples", samples));
 }
 
 /* The file's bytes; malloc'd. */
@@ -416,6 +427,7 @@ static bool read_samples(const struct reader *in, const json_t *object, const ch
 static bool read_row(const struct reader *in, const json_t *object, size_t i, struct result *r)
 {
     const char *name, *unit;
+    const char *note = json_string_value(json_object_get(object, "note"));
     char prefix[32];
     int better, gate;
 
@@ -436,9 +448,12 @@ static bool read_row(const struct reader *in, const json_t *object, size_t i, st
         refuse(in, prefix, "name", "must not be empty");
     else if (twin)
         refuse(in, prefix, "name", "\"%s\" is that of rows[%td], too", name, twin - r->rows);
-    else
-        return read_samples(in, object, prefix, add_row(r, name, unit, better, gate));
-    return false;
+    if (!name[0] || twin)
+        return false;
+    struct result_row *row = add_row(r, name, unit, better, gate);
+    if (note && strlen(note) <= TEXT_MAX && !has_control(note))
+        row->note = dup_text(note);
+    return read_samples(in, object, prefix, row);
 }
 
 static bool read_format(const struct reader *in, const json_t *root)

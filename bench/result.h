@@ -33,6 +33,7 @@ struct result_row {
     char *unit; /* "cycles/packet", "Gbit/s", "x", ... */
     enum result_better better;
     enum result_gate gate;
+    char *note; /* what a reader must know of it; NULL: nothing */
     double *samples;
     size_t n, capacity;
 };
@@ -56,6 +57,8 @@ void result_fini(struct result *r);
  */
 void result_add(struct result *r, const char *name, const char *unit, enum result_better better,
                 enum result_gate gate, double sample);
+/* Gives the row `name`, which there is, a text as above in place of any other. */
+void result_note(struct result *r, const char *name, const char *note);
 /* Valid until the next result_add. NULL: there is none. */
 const struct result_row *result_find(const struct result *r, const char *name);
 
@@ -66,7 +69,7 @@ double result_max(const struct result_row *row);
 /* From min to max they have values in common, so a difference of the medians may be chance. */
 bool result_overlap(const struct result_row *a, const struct result_row *b);
 
-/* name, median, spread, unit; rows in the order they were added. */
+/* name, median, spread, unit, note; rows in the order they were added. */
 void result_print(const struct result *r, FILE *out);
 
 /* Whole or not at all, as bench/save.h says. `why`: one clear sentence. */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "platform/base/mem.h"
-#include "tools/fzportal/ctl.h"
+#include "tools/ctl/ctl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

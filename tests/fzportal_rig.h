@@ -32,9 +32,9 @@
 #include "platform/base/mem.h"
 #include "platform/clock.h"
 #include "platform/linux/addr_os.h"
-#include "tools/fzportal/ctl.h"
-#include "tools/fzportal/ctl_client.h"
-#include "tools/fzportal/ctl_server.h"
+#include "tools/ctl/ctl.h"
+#include "tools/ctl/ctl_client.h"
+#include "tools/ctl/ctl_server.h"
 #include "tools/fzportal/portal.h"
 #include "tools/fzportal/server.h"
 

@@ -8,7 +8,7 @@
 #
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
-rig_begin 150
+rig_begin 180
 
 [[ ${FZ_IMPL_A:-ours} == ours ]] || skip "says nothing about other implementations"
 require_impl ours wireguard-go
@@ -31,7 +31,7 @@ marked_named() { # NAME: the process ids of programs with that name (15 characte
 }
 
 gone() { # nothing of a run is there; this shell and its helpers were started without the mark
-    [[ -z $(marked_named firezone-headle)$(marked_named wireguard-go)$(marked_named fzbench) ]]
+    [[ -z $(marked_named firezone-headle)$(marked_named wireguard-go)$(marked_named fzbench)$(marked_named fzlink) ]]
 }
 
 # Of the host, what a run could have changed. Other tests may be at work.
@@ -75,6 +75,7 @@ json=$TMP/files/result.json
 say "what cannot work"
 before_it=()
 refused 2 "none of tcp1" --only nonsense
+refused 2 "not a time" --rtt 10
 refused 1 "client.*cannot|is not a program" --client "$TMP/nothing"
 refused 1 "did not start.*nothing" --client /bin/false
 refused 1 "did not start.*frobnicate" --variant x=--frobnicate
@@ -113,6 +114,22 @@ else
 fi
 rm "$json"
 nothing_left "a run of all parts"
+
+say "through an emulated link"
+begins
+"$FZBENCH" net --client "$CLIENT" --rounds 1 --seconds 0.5 --only tcp1,rtt --rtt 0,20ms --loss 0.5% \
+    --json "$json" >"$TMP/out" 2>"$TMP/err" || fail "exit code $?: $(tail -n 3 "$TMP/err")"
+for row in tcp1/forward rtt/idle-p50; do
+    for setting in rtt0-loss0.5% rtt20ms-loss0.5%; do
+        grep -q "\"net/$row/mtu1420-$setting/ours\"" "$json" || fail "there is no row net/$row/mtu1420-$setting/ours"
+    done
+done
+grep -q '"net/link/ceiling/mtu1420-rtt0-loss0.5%/fzlink"' "$json" || fail "there is no row for the link itself"
+# The median knows nothing of a loss.
+awk '$1 == "net/rtt/idle-p50/mtu1420-rtt20ms-loss0.5%/ours" && $2 >= 20000 && $2 < 40000 { good = 1 } END { exit !good }' \
+    "$TMP/out" || fail "a round trip of 20 ms is something else: $(cat "$TMP/out")"
+rm "$json"
+nothing_left "a run through an emulated link"
 
 # ended SIGNAL CODE: by a signal in the middle
 ended() {

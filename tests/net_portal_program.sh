@@ -96,7 +96,7 @@ ends 1 "no such session" "${ctl[@]}" drop all=true
 ends 2 "'nonsense' is not KEY=VALUE" "${ctl[@]}" drop nonsense
 ends 2 "ctl: a command is missing" "${ctl[@]}"
 stop TERM
-ends 1 "$TMP/control: no fzportal listens there" "${ctl[@]}" thaw all=true
+ends 1 "$TMP/control: nobody listens there" "${ctl[@]}" thaw all=true
 
 # A socket that a crash left behind is no obstacle.
 start --listen 127.0.0.1:0

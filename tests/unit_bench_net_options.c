@@ -69,6 +69,7 @@ static void test_defaults(void **state)
     assert_true(o.seconds == 3 && o.rate_gbit == 2);
     assert_int_equal(o.workers, 0);
     assert_null(o.json);
+    assert_true(o.rtts_n == 0 && o.losses_n == 0);
 }
 
 static void test_values(void **state)
@@ -93,6 +94,15 @@ static void test_values(void **state)
     assert_true(o.seconds == 0.5 && o.rate_gbit == 0.25);
     assert_int_equal(o.workers, 3);
     assert_string_equal(o.json, "out.json");
+    parse_ok(&o, "--rtt 10ms,0.5ms --loss 0,1%");
+    assert_int_equal(o.rtts_n, 2);
+    assert_true(o.rtts[0] == 10 * NS_PER_MS && o.rtts[1] == 500 * NS_PER_US);
+    assert_int_equal(o.losses_n, 2);
+    assert_true(o.losses[0] == 0 && o.losses[1] == 10000);
+    parse_ok(&o, "--rtt 50ms");
+    assert_true(o.losses_n == 1 && o.losses[0] == 0);
+    parse_ok(&o, "--loss 1%");
+    assert_true(o.rtts_n == 1 && o.rtts[0] == 0);
     parse_ok(&o, "--help --nonsense-after-it");
     assert_true(o.help);
 }
@@ -144,6 +154,13 @@ static void test_refused(void **state)
         {"--mtu +1420", "--mtu: '+1420' is not a number from 1280 to 1440"},
         {"--offloads maybe", "--offloads: 'maybe' is neither on nor off"},
         {"--offloads on,on", "--offloads: 'on' is there twice"},
+        {"--rtt 10", "--rtt: '10' is not a time up to 500ms, such as 10ms"},
+        {"--rtt 501ms", "--rtt: '501ms' is not a time up to 500ms, such as 10ms"},
+        {"--rtt 1ms,1000us", "--rtt: 1000us is there twice"},
+        {"--rtt 1ms,2ms,3ms,4ms,5ms,6ms,7ms,8ms,9ms", "--rtt: more than 8"},
+        {"--loss 1", "--loss: '1' is not a share up to 20%, such as 1%"},
+        {"--loss 21%", "--loss: '21%' is not a share up to 20%, such as 1%"},
+        {"--loss 1%,2%,1%", "--loss: 1% is there twice"},
         {"--only tcp1,tcp2", "--only: 'tcp2' is none of tcp1,tcp4,udp,rtt,cpu,calls"},
         {"--only ~", "--only: '' is none of tcp1,tcp4,udp,rtt,cpu,calls"},
         {"--rounds 0", "--rounds: '0' is not a number from 1 to 1000"},

@@ -19,6 +19,8 @@ static void test_setting(void **state)
     assert_string_equal(text, "mtu1420");
     net_rows_setting(text, sizeof text, 1280, false);
     assert_string_equal(text, "mtu1280-offloads-off");
+    net_rows_setting_link(text, sizeof text, &(struct net_link_setting){10 * NS_PER_MS, 10000});
+    assert_string_equal(text, "mtu1280-offloads-off-rtt10ms-loss1%");
 }
 
 static const struct net_impl impls[] = {
@@ -70,8 +72,29 @@ static void test_rows(void **state)
     result_fini(&r);
 }
 
+/* Of that setting, in Gbit/s, and above half of what the link carries. */
+static void test_mark(void **state)
+{
+    struct result r;
+
+    (void)state;
+    result_init(&r, "net");
+    result_add(&r, "net/tcp1/forward/mtu1420-rtt0-loss0/ours", "Gbit/s", RESULT_HIGHER, GATE_NONE,
+               4.1);
+    result_add(&r, "net/tcp1/back/mtu1420-rtt0-loss0/ours", "Gbit/s", RESULT_HIGHER, GATE_NONE, 4);
+    result_add(&r, "net/rtt/idle-p50/mtu1420-rtt0-loss0/ours", "us", RESULT_LOWER, GATE_NONE, 90);
+    result_add(&r, "net/tcp1/forward/mtu1420/ours", "Gbit/s", RESULT_HIGHER, GATE_NONE, 4.1);
+    net_rows_mark(&r, "mtu1420-rtt0-loss0", 8);
+    assert_string_equal(r.rows[0].note, "above half of what the link carries");
+    for (size_t i = 1; i < r.n; i++)
+        assert_null(r.rows[i].note);
+    check_row(&r, r.n - 1, "net/link/ceiling/mtu1420-rtt0-loss0/fzlink", "Gbit/s", 8);
+    result_fini(&r);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_setting), cmocka_unit_test(test_rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_setting), cmocka_unit_test(test_rows),
+                                       cmocka_unit_test(test_mark)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

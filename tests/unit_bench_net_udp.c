@@ -64,8 +64,20 @@ static void test_passed(void **state)
                                         .received = cases[i].received,
                                         .seconds = 1,
                                         .offered = cases[i].offered};
-        assert_int_equal(net_udp_passed(&t), cases[i].passed);
+        assert_int_equal(net_udp_passed(&t, 0), cases[i].passed);
     }
+}
+
+/* What the link loses is not held against the tunnel: 1 %, three standard deviations of it, and 0.1 %. */
+static void test_passed_loss(void **state)
+{
+    struct net_udp_trial t = {.sent = 10000, .seconds = 1, .offered = true};
+
+    (void)state;
+    t.received = 10000 - 100 - 30 - 10;
+    assert_true(net_udp_passed(&t, 0.01));
+    t.received--;
+    assert_false(net_udp_passed(&t, 0.01));
 }
 
 static void test_gbit(void **state)
@@ -81,7 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pace),         cmocka_unit_test(test_held_up),
         cmocka_unit_test(test_held_up_slow), cmocka_unit_test(test_passed),
-        cmocka_unit_test(test_gbit),
+        cmocka_unit_test(test_passed_loss),  cmocka_unit_test(test_gbit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,8 @@ static void test_there_and_back(void **state)
                        (enum result_gate)(i % 4), s == 0 ? 1e18 : i + s / 10.0);
         }
     }
+    result_note(&a, a.rows[3].name, "first");
+    result_note(&a, a.rows[3].name, "of note");
     assert_int_equal(result_save(&a, path, why, sizeof why), ERR_OK);
     assert_int_equal(result_load(&b, path, why, sizeof why), ERR_OK);
     assert_string_equal(a.command, b.command);
@@ -131,6 +133,10 @@ static void test_there_and_back(void **state)
         assert_string_equal(x->unit, y->unit);
         assert_int_equal(x->better, y->better);
         assert_int_equal(x->gate, y->gate);
+        if (i == 3)
+            assert_string_equal(y->note, "of note");
+        else
+            assert_null(y->note);
         assert_int_equal(y->n, SAMPLES);
         for (unsigned s = 0; s < SAMPLES; s++)
             assert_true(fabs(x->samples[s] - y->samples[s]) < 1e-9);

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "tools/fzportal/ctl.h"
+#include "tools/ctl/ctl.h"
 
 /* ---- texts ---- */
 
@@ -255,7 +255,7 @@ static void test_no_answer(void **state)
     rig_stop(&rig);
     assert_int_equal(ctl_call(&answer, rig.path, command, NS_PER_SEC, why, sizeof why),
                      ERR_UNREACHABLE);
-    snprintf(wanted, sizeof wanted, "%s: no fzportal listens there", rig.path);
+    snprintf(wanted, sizeof wanted, "%s: nobody listens there", rig.path);
     assert_string_equal(why, wanted);
     json_decref(command);
 }

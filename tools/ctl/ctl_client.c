@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/fzportal/ctl_client.h"
+#include "tools/ctl/ctl_client.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -39,7 +39,7 @@ static enum err open_socket(struct call *c)
         return fail(c, ERR_IO, strerror(errno));
     if (connect(c->fd, (const struct sockaddr *)&addr, sizeof addr) != 0)
         return fail(c, ERR_UNREACHABLE,
-                    errno == ENOENT || errno == ECONNREFUSED ? "no fzportal listens there"
+                    errno == ENOENT || errno == ECONNREFUSED ? "nobody listens there"
                                                              : strerror(errno));
     return ERR_OK;
 }

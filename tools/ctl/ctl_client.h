@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `fzportal ctl`: one command to a running fzportal, and its answer. Waits; any thread. */
-#ifndef FZ_TOOLS_FZPORTAL_CTL_CLIENT_H
-#define FZ_TOOLS_FZPORTAL_CTL_CLIENT_H
+/* `TOOL ctl`: one command to a running tool, and its answer. Waits; any thread. */
+#ifndef FZ_TOOLS_CTL_CTL_CLIENT_H
+#define FZ_TOOLS_CTL_CTL_CLIENT_H
 
 #include <jansson.h>
 

@@ -3,8 +3,8 @@
  * The control socket: several clients, each line a command, each answer a line, in order; a client that does not take its answers
  * is not read any more. Control role.
  */
-#ifndef FZ_TOOLS_FZPORTAL_CTL_SERVER_H
-#define FZ_TOOLS_FZPORTAL_CTL_SERVER_H
+#ifndef FZ_TOOLS_CTL_CTL_SERVER_H
+#define FZ_TOOLS_CTL_CTL_SERVER_H
 
 #include <jansson.h>
 

@@ -3,10 +3,10 @@
  * The texts of the control interface: command lines and lines on the control socket, to JSON and back. Sans-IO; control role.
  *
  * A line on the socket is one JSON object, {"command":"kick","device":"laptop"}, and so is each answer: {"ok":true,...} or
- * {"ok":false,"error":"..."}, in the order of the commands. On the command line that is `fzportal ctl kick device=laptop`.
+ * {"ok":false,"error":"..."}, in the order of the commands. On the command line that is `TOOL ctl kick device=laptop`.
  */
-#ifndef FZ_TOOLS_FZPORTAL_CTL_H
-#define FZ_TOOLS_FZPORTAL_CTL_H
+#ifndef FZ_TOOLS_CTL_CTL_H
+#define FZ_TOOLS_CTL_CTL_H
 
 #include <jansson.h>
 #include <stdbool.h>

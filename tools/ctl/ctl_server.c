@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/fzportal/ctl_server.h"
+#include "tools/ctl/ctl_server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/local.h"
-#include "tools/fzportal/ctl.h"
+#include "tools/ctl/ctl.h"
 
 enum {
     READ_MIN = 4096

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tools/fzportal/ctl.h"
+#include "tools/ctl/ctl.h"
 
 #include <stdarg.h>
 #include <stdio.h>
