@@ -158,10 +158,14 @@ $(O)/obj/engine/crypt_avx512.o $(O)/obj/tests/unit_crypt_%.o: ALL_CFLAGS += $(if
 $(O)/obj/bench/result.o: ALL_CPPFLAGS += -DFZ_REVISION='"$(revision)"'
 $(O)/obj/bench/result.o: $(O)/revision
 $(O)/obj/tests/%.o: ALL_CFLAGS += -Wno-missing-prototypes -Wno-frame-larger-than
-$(O)/obj/%.o: %.c Makefile | $(DEPS)/ready-build
+$(O)/obj/%.o: %.c Makefile $(O)/deps
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+# Which pinned dependencies an object was compiled with: their headers are no prerequisites that the compiler names.
+$(O)/deps: FORCE | $(DEPS)/ready-build
+	$(Q)mkdir -p $(@D) && cat $(DEPS)/stamp/$(notdir $(prefix))-* | cmp -s - $@ || cat $(DEPS)/stamp/$(notdir $(prefix))-* >$@
 
 # What results say they were measured with; empty outside git. The file changes only when the text does.
 revision = $(if $(wildcard .git),$(shell git describe --always --dirty 2>/dev/null))

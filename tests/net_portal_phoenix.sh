@@ -83,5 +83,5 @@ wait "$pid" || status=$?
 pid=
 [[ $status -eq 0 ]] || fail "fzportal ended with $status after SIGTERM"
 [[ ! -e $TMP/control ]] || fail "the control socket is left behind"
-! grep -E ' (error|warn) ' "$TMP/log" >&2 || fail "fzportal logged the above"
+! grep -E ' (ERROR|WARN) ' "$TMP/log" >&2 || fail "fzportal logged the above"
 echo "net_portal_phoenix: ok"
