@@ -56,15 +56,15 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
                   control/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tools/*/*.[ch] bench/*.[ch])
 
 # PORTABLE sources compile for every system; their tests run under Wine too. PURE ones also touch no clock, socket,
-# thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg
-# and control/portal are in both unless they are named as an exception; engine/ and control/ have them by name.
+# thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg,
+# control/portal and control/p2p are in both unless they are named as an exception; engine/ and control/ have them by name.
 engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 rate_limit replay route segment source_cache
 control_portable := allowed config device dmi duration hosts index key_text log_cleanup options options_command options_engine \
   options_help options_program options_value sign_url token_text uapi
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c \
   engine/source_cache.c engine/route.c control/allowed.c control/config.c control/index.c \
   control/uapi.c
-PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c $(engine_portable:%=engine/%.c) \
+PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c control/p2p/*.c $(engine_portable:%=engine/%.c) \
   $(control_portable:%=control/%.c))
 PURE := $(filter-out $(not_pure),$(PORTABLE))
 
@@ -113,7 +113,7 @@ support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildc
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
               fzportal_admission fzportal_channel fzportal_cli fzportal_client fzportal_config fzportal_control fzportal_derive \
-              fzportal_flow fzportal_parts fzportal_peers fzportal_relays handshake hosts ip log_cleanup log_filter log_line noise options options_% portal_% rate_limit relays replay resolvers resources segment \
+              fzportal_flow fzportal_parts fzportal_peers fzportal_relays handshake hosts ip log_cleanup log_filter log_line noise options options_% p2p_% portal_% rate_limit relays replay resolvers resources segment \
               source_rank source_seen sign_url timers token_text uapi)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
