@@ -135,6 +135,7 @@ void stun_add_channel(struct stun_writer *w, uint16_t channel)
 
 void stun_add_error(struct stun_writer *w, unsigned code, const char *reason)
 {
+    const uint8_t *text = (const uint8_t *)reason;
     size_t len = strlen(reason);
     bool ok = code >= ERROR_MIN && code <= ERROR_MAX && len <= STUN_TEXT_MAX;
     uint8_t *v = ok ? add(w, STUN_ERROR_CODE, 4 + len) : NULL;
@@ -145,7 +146,7 @@ void stun_add_error(struct stun_writer *w, unsigned code, const char *reason)
     }
     v[2] = (uint8_t)(code / 100);
     v[3] = (uint8_t)(code % 100);
-    memcpy(v + 4, reason, len);
+    memcpy(v + 4, text, len);
 }
 
 void stun_add_integrity(struct stun_writer *w, const void *key, size_t key_len)

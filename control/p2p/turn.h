@@ -3,14 +3,16 @@
  * Our allocation on one relay, which may have an IPv4 and an IPv6 address: what our addresses are as the relay sees them, the
  * relayed addresses, and the channels by which peers are reached through it.
  *
- *              BINDING answered                 ok                            437, expired, deleted by the relay
- *     BINDING ------------------> ALLOCATING -------> ALLOCATED -----------------------+
- *        ^                         |  ^   |                                            |
- *        | turn_refresh            |  |   | 437          ok                            v
- *     SUSPENDED <------------------+  |   +---> DELETING ------------------------> ALLOCATING
- *                another error        +--------------------------------------------------+
- *
- *     any -- no answer, 420, 401 with a nonce --> FAILED     any -- turn_close --> CLOSING --> CLOSED
+ *    BINDING     -- answer ------------> ALLOCATING
+ *    ALLOCATING  -- success -----------> ALLOCATED
+ *                -- 437 ---------------> DELETING      what an earlier life has left there
+ *                -- another error -----> SUSPENDED
+ *    DELETING    -- success, 437 ------> ALLOCATING
+ *    ALLOCATED   -- 437, expired ------> ALLOCATING
+ *    SUSPENDED   -- turn_refresh ------> BINDING
+ *    any         -- turn_restart ------> BINDING
+ *                -- silence, 420, 401 -> FAILED
+ *                -- turn_close --------> CLOSING -- answer, silence --> CLOSED
  *
  * The relay's address that answers first is the only one used from then on. After every input the caller drains
  * turn_poll_transmit and turn_poll_event and asks turn_poll_timeout. Everything is sent without a source of our own choice. Channel
@@ -20,7 +22,7 @@
  * an unauthenticated 400, and do not authenticate 401 and 438. Such a 400 is the sign by which they are known: the request is
  * repeated without credentials, and from then on until a restart those two answers are believed as they are.
  *
- * Other than upstream's: REFRESH carries neither REQUESTED-TRANSPORT nor ADDITIONAL-ADDRESS-FAMILY; the allocation is deleted
+ * DEVIATE from upstream's: REFRESH carries neither REQUESTED-TRANSPORT nor ADDITIONAL-ADDRESS-FAMILY; the allocation is deleted
  * at the end; an allocation that expired (the machine slept) is made anew; late answers to earlier attempts count; what a relay makes us
  * repeat without end is repeated once a second, then more slowly.
  * Sans-IO; control role. Source: spec/p2p.md 5, 13; RFC 8656.
@@ -111,7 +113,7 @@ struct turn {
     uint32_t ids;                /* how many were made */
     enum turn_state state;
     enum turn_failure failure;
-    int8_t active; /* index of the server that is used; -1: none */
+    int active; /* index of the server that is used; -1: none */
     bool unauthenticated_challenges;
     bool end_told;             /* FAILED, CLOSED */
     bool up_told, down_untold; /* ALLOCATED, DEALLOCATED */

@@ -109,7 +109,7 @@ static void binding_success(struct turn *t, time_ns now, const struct answer *a)
             turn_candidate_set(t, CANDIDATE_SRFLX, mapped, local);
     }
     if (t->state == TURN_BINDING) {
-        t->active = (int8_t)a->r.server;
+        t->active = a->r.server;
         turn_allocate(t, now);
     }
 }
