@@ -216,6 +216,142 @@ static void test_too_many_channels(void **state)
     assert_int_equal(rig.m.channel, 0x4000 + TURN_CHANNELS_MAX);
 }
 
+/* ---- the table against a slow one, which has a place for every number ---- */
+
+enum {
+    NUMBERS = CHANNEL_LAST - CHANNEL_FIRST + 1,
+    RANDOM_PEERS = 40
+};
+
+struct reference {
+    enum {
+        NOBODY,
+        ASKED,
+        BOUND,
+        DEAD
+    } is[NUMBERS];
+    unsigned peer[NUMBERS];
+    time_ns bound_at[NUMBERS];
+    bool received[NUMBERS];
+    unsigned next;
+};
+
+static struct turn_channels table;
+static struct reference slow;
+static uint64_t random_state = 1;
+
+static unsigned random_below(unsigned n)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(random_state >> 33) % n;
+}
+
+static struct sock_addr random_peer(unsigned i)
+{
+    struct sock_addr peer = addr(PEER);
+    peer.port = (uint16_t)(1 + i);
+    return peer;
+}
+
+/* NUMBERS: none. */
+static unsigned slow_of_peer(unsigned peer)
+{
+    unsigned i = 0;
+
+    while (i < NUMBERS && (slow.is[i] == NOBODY || slow.is[i] == DEAD || slow.peer[i] != peer))
+        i++;
+    return i;
+}
+
+static unsigned slow_add(unsigned peer, time_ns now)
+{
+    unsigned i = slow.next;
+
+    while (slow.is[i] != NOBODY && (slow.is[i] != BOUND || slow.received[i] ||
+                                    now - slow.bound_at[i] < TURN_CHANNEL_RESERVED_NS))
+        i = (i + 1) % NUMBERS;
+    slow.is[i] = ASKED;
+    slow.peer[i] = peer;
+    slow.received[i] = false;
+    slow.next = (i + 1) % NUMBERS;
+    return i;
+}
+
+static void assert_same(time_ns now)
+{
+    for (unsigned peer = 0; peer < RANDOM_PEERS; peer++) {
+        struct sock_addr p = random_peer(peer);
+        const struct turn_channel *c = turn_channels_of_peer(&table, &p);
+        unsigned i = slow_of_peer(peer);
+
+        assert_int_equal(c != NULL, i < NUMBERS);
+        if (!c)
+            continue;
+        assert_int_equal(c->number, CHANNEL_FIRST + i);
+        assert_ptr_equal(turn_channels_of_number(&table, c->number), c);
+        assert_int_equal(turn_channel_open(c, now),
+                         slow.is[i] == BOUND && now - slow.bound_at[i] < TURN_CHANNEL_LIFETIME_NS);
+        assert_int_equal(turn_channel_wants_bind(c, now),
+                         slow.is[i] == BOUND && slow.received[i] &&
+                             now - slow.bound_at[i] >= TURN_CHANNEL_REFRESH_NS);
+    }
+}
+
+static void random_step(time_ns now)
+{
+    unsigned peer = random_below(RANDOM_PEERS), i = slow_of_peer(peer);
+    struct sock_addr p = random_peer(peer);
+    struct turn_channel *c = turn_channels_of_peer(&table, &p);
+    uint16_t number;
+
+    switch (random_below(6)) {
+    case 0:
+    case 1:
+        if (!c) {
+            c = turn_channels_add(&table, now, &p);
+            assert_non_null(c);
+            assert_int_equal(c->number, CHANNEL_FIRST + slow_add(peer, now));
+        }
+        break;
+    case 2:
+    case 3:
+        if (c) {
+            turn_channel_bound(c, now);
+            slow.is[i] = BOUND, slow.bound_at[i] = now, slow.received[i] = false;
+        }
+        break;
+    case 4:
+        if (c && c->confirmed)
+            c->received = slow.received[i] = true;
+        break;
+    case 5:
+        if (c && random_below(4) == 0) {
+            turn_channel_refused(c);
+            slow.is[i] = DEAD;
+        }
+        while (random_below(2) && turn_channels_tell(&table, &number, &p) != TURN_TELL_NOTHING) {
+            if (slow.is[number - CHANNEL_FIRST] == DEAD)
+                slow.is[number - CHANNEL_FIRST] = NOBODY;
+        }
+        break;
+    }
+}
+
+static void test_random_channels(void **state)
+{
+    time_ns now = BEGIN;
+    (void)state;
+
+    turn_channels_clear(&table);
+    for (unsigned i = 0; i < 50000; i++) {
+        if (random_below(1000) == 0) /* so that numbers meet */
+            table.next = (uint16_t)(CHANNEL_FIRST + (slow.next = random_below(60)));
+        random_step(now);
+        now += SEC(random_below(30));
+        assert_same(now);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_lifetime_of_a_channel),
         cmocka_unit_test(test_numbers_are_used_again),
         cmocka_unit_test(test_too_many_channels),
+        cmocka_unit_test(test_random_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
