@@ -103,6 +103,8 @@ archives := $(if $(filter windows,$(OS)),$(O)/libportable.a,$(O)/libcontrol.a $(
 # A tool is a folder under tools/ with a main.c; all else of it is also linked into its tests, unit_TOOL_*.
 tools := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
 tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
+# The tools of which another one uses parts.
+uses_fzrelay := fzportal
 bench_src := $(wildcard bench/*.c)
 PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
 # Test programs: unit_* and diff_* run alone; each tests/support/*.c is a helper program of the net tests.
@@ -113,7 +115,7 @@ support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildc
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
               fzportal_admission fzportal_channel fzportal_cli fzportal_client fzportal_config fzportal_control fzportal_derive \
-              fzportal_flow fzportal_parts fzportal_peers fzportal_relays handshake hosts ip log_cleanup log_filter log_line noise options options_% p2p_% portal_% rate_limit relays replay resolvers resources segment \
+              fzportal_flow fzportal_parts fzportal_peers fzportal_relays fzrelay_% handshake hosts ip log_cleanup log_filter log_line noise options options_% p2p_% portal_% rate_limit relays replay resolvers resources segment \
               source_rank source_seen sign_url timers token_text uapi)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
@@ -190,12 +192,12 @@ $(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives)
 	$(call link,-lm)
 define tool # NAME
 $(call archive,$(1),$(call tool_lib,$(1)))
-$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(archives)
+$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(uses_$(1):%=$(O)/lib%.a) $(archives)
 	$$(call link)
-tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1)_%,$$(unit_names) $$(fuzz_names)))
-$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a
+tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1) fuzz_$(1)_%,$$(unit_names) $$(fuzz_names)))
+$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a $(uses_$(1):%=$(O)/lib%.a)
 $(O)/$(1)$(EXE) $$(tool_tests): LIBS += -linih
-$$(tool_tests): $(O)/lib$(1).a
+$$(tool_tests): $(O)/lib$(1).a $(uses_$(1):%=$(O)/lib%.a)
 endef
 $(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
