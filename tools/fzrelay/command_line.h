@@ -28,7 +28,8 @@ struct command_line {
     enum command_action action;
     const char *help;                /* text for COMMAND_HELP; static storage */
     struct ip_addr public4, public6; /* ADDR_NONE: none, not both */
-    struct sock_addr listen4, listen6;
+    struct sock_addr listen4,
+        listen6; /* any address, unless it was told; ADDR_NONE: not this family */
     bool listen4_told, listen6_told;
     uint16_t lowest_port, highest_port;
     bool gso;

@@ -317,6 +317,23 @@ static enum err start_loop(struct app *app, char *why, unsigned why_size)
     return err;
 }
 
+/*
+ * Where nobody says what to listen on: on the public address if the machine has it, so that answers come from there; else, behind
+ * a NAT, on any.
+ */
+static struct sock_addr choose_listen(const struct sock_addr *usual, const struct ip_addr *public)
+{
+    struct sock_addr at = {.ip = *public};
+    char why[WHY_MAX];
+    int fd;
+
+    if (udp_batch_open(&fd, &at, why, sizeof why) != ERR_OK)
+        return *usual;
+    close(fd);
+    at.port = usual->port;
+    return at;
+}
+
 static enum err start_relay(struct app *app, const struct command_line *c, char *why,
                             unsigned why_size)
 {
@@ -328,6 +345,10 @@ static enum err start_relay(struct app *app, const struct command_line *c, char 
                                  .listen4 = c->listen4,
                                  .listen6 = c->listen6,
                                  .gso = c->gso};
+    if (!c->listen4_told && c->public4.family != ADDR_NONE)
+        o.listen4 = choose_listen(&c->listen4, &c->public4);
+    if (!c->listen6_told && c->public6.family != ADDR_NONE)
+        o.listen6 = choose_listen(&c->listen6, &c->public6);
     random_bytes(o.relay.seed, sizeof o.relay.seed);
     enum err err = relay_io_new(&app->io, app->loop, &o, why, why_size);
     secure_wipe(o.relay.seed, sizeof o.relay.seed);
