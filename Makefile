@@ -115,7 +115,7 @@ support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildc
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
               fzportal_admission fzportal_channel fzportal_cli fzportal_client fzportal_config fzportal_control fzportal_derive \
-              fzportal_flow fzportal_parts fzportal_peers fzportal_relays fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests handshake hosts ip log_cleanup log_filter log_line noise options options_% p2p_% portal_% rate_limit relays replay resolvers resources segment \
+              fzportal_flow fzportal_parts fzportal_peers fzportal_relays fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip log_cleanup log_filter log_line noise options options_% p2p_% portal_% rate_limit relays replay resolvers resources segment \
               source_rank source_seen sign_url timers token_text uapi)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
