@@ -69,13 +69,13 @@ spawn echo p "$(support echo)" serve $ECHO_PORT
 eventually 5 udp_listens p $ECHO_PORT || fail "the echo server does not listen"
 for gso in "" --no-gso; do
     # shellcheck disable=SC2086
-    relay_start $gso
+    relay_start --stamp-secret "a secret" $gso
     [[ $(word_of listen) == $'192.0.2.1:3478\n[2001:db8:2::1]:3478' ]] || fail "it listens at: $(word_of listen)"
     [[ $(sockets) -eq 2 ]] || fail "sockets at first: $(sockets)"
-    in_ns c python3 "$ROOT/tests/support/relay_client.py" "$FZRELAY" "$TMP/relay.sock" "$(word_of username)" \
+    in_ns c python3 "$ROOT/tests/support/relay_client.py" "$FZRELAY" "$TMP/relay.sock" "a secret" "$(word_of username)" \
         "$(word_of password)" $ECHO_PORT $PUBLIC4 $PUBLIC6 $PUBLIC4 $PUBLIC6 192.0.2.2 2001:db8:2::2 >"$TMP/client.log" 2>&1 ||
         fail "the client: $(cat "$TMP/client.log")"
-    [[ $(grep -c '^deletion$' "$TMP/client.log") -eq 2 ]] || fail "the client: $(cat "$TMP/client.log")"
+    [[ $(grep -c '^deletion$' "$TMP/client.log") -eq 2 && $(tail -n 1 "$TMP/client.log") == "relayed to relayed" ]] || fail "the client: $(cat "$TMP/client.log")"
     [[ $(sockets) -eq 2 ]] || fail "sockets in the end: $(sockets)"
     relay_end
 done

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # A client of the development relay that knows nothing of our own STUN code: one family after the other it allocates, binds channels,
-# gets data to an echo server and back, meets faults, refreshes and deletes. Prints a line per step; the first that fails ends it.
+# gets data to an echo server and back, meets faults, refreshes and deletes; then two of it reach each other by relayed addresses.
+# Prints a line per step; the first that fails ends it.
 #
-#   relay_client.py FZRELAY CONTROL USERNAME PASSWORD ECHO_PORT SERVER4 SERVER6 PUBLIC4 PUBLIC6 PEER4 PEER6
+#   relay_client.py FZRELAY CONTROL SECRET USERNAME PASSWORD ECHO_PORT SERVER4 SERVER6 PUBLIC4 PUBLIC6 PEER4 PEER6
+import base64
 import hashlib
 import hmac
 import ipaddress
@@ -220,14 +222,45 @@ def run(server, options):
     step("deletion")
 
 
+def credentials(secret, salt):
+    expiry = 2145916800
+    password = base64.b64encode(hashlib.sha256(f"{expiry}:{secret}:{salt}".encode()).digest()).decode().rstrip("=")
+    return f"{expiry}:{salt}", password
+
+
+def run_pair(options):
+    """Relayed address to relayed address, on the same relay; one client by each family."""
+    ends = []
+    for name, server in (("one", options["server4"]), ("two", options["server6"])):
+        c = Client((server, 3478), *credentials(options["secret"], name))
+        check(c.error(ALLOCATE, allocate_body)[0] == 401, "challenge")
+        attributes = c.succeed(ALLOCATE, allocate_body)
+        ends.append((c, [read_address(value, c.transaction) for code, value in attributes if code == RELAYED]))
+    (one, one_at), (two, two_at) = ends
+    for family, channel in ((0, 0x4000), (1, 0x4001)):
+        one.bind(channel, *two_at[family])
+        one.send(channel, b"too early")
+        two.silent(0.2)
+        two.bind(channel + 16, *one_at[family])
+        for sender, there, receiver, here in ((one, channel, two, channel + 16), (two, channel + 16, one, channel)):
+            for i in range(20):
+                sender.send(there, bytes([i]) * 1200)
+            for i in range(20):
+                check(receiver.receive() == (here, bytes([i]) * 1200), "datagram", i, "between relayed addresses")
+    for c in (one, two):
+        c.succeed(REFRESH, lifetime_body(0))
+    step("relayed to relayed")
+
+
 def main():
-    names = ("fzrelay", "control", "username", "password", "echo_port", "server4", "server6", "public4", "public6", "peer4", "peer6")
+    names = ("fzrelay", "control", "secret", "username", "password", "echo_port", "server4", "server6", "public4", "public6", "peer4", "peer6")
     check(len(sys.argv) == len(names) + 1, "usage: relay_client.py", " ".join(name.upper() for name in names))
     options = dict(zip(names, sys.argv[1:]))
     options["echo_port"] = int(options["echo_port"])
     for server in (options["server4"], options["server6"]):
         step("server", server)
         run(server, options)
+    run_pair(options)
 
 
 main()

@@ -375,7 +375,7 @@ static enum err start_presence(struct app *app, const struct command_line *c, ch
         snprintf(why, why_size, "--portal-url needs --token, or the variable FIREZONE_TOKEN");
         return ERR_NOT_FOUND;
     }
-    const struct presence_options o = {.url = c->portal,
+    const struct presence_options o = {.url = &c->portal,
                                        .token = token,
                                        .name = c->name ? c->name : COMMAND_LINE_PROGRAM,
                                        .ca_file = c->ca_file,

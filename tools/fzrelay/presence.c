@@ -71,7 +71,7 @@ static enum err join(struct presence *p, const char *stamp_secret, char *why, un
         {NULL, NULL},
     };
     json_t *payload = json_pack("{s:s}", "stamp_secret", stamp_secret);
-    const struct portal_io_options o = {.url = &p->options.url,
+    const struct portal_io_options o = {.url = p->options.url,
                                         .endpoint = "relay/websocket",
                                         .params = params,
                                         .token = p->options.token,

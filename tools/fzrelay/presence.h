@@ -16,9 +16,9 @@
 
 struct presence;
 
-/* Text is borrowed until presence_free, but the secret. */
+/* What is pointed to is borrowed until presence_free, but the secret. */
 struct presence_options {
-    struct url url;
+    const struct url *url;
     const char *token, *name;
     const char *ca_file;             /* NULL: the system's store alone */
     struct ip_addr public4, public6; /* ADDR_NONE: none */
