@@ -107,13 +107,13 @@ tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
 uses_fzrelay := fzportal
 bench_src := $(wildcard bench/*.c)
 PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
-# Test programs: unit_* and diff_* run alone; each tests/support/*.c is a helper program of the net tests.
-unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c))
+# Test programs: unit_*, diff_* and sim_* (simulations) run alone; each tests/support/*.c is a helper program of the net tests.
+unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c tests/sim_*.c))
 fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
-NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
+NOT_TSAN ?= diff_% sim_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
               fzportal_admission fzportal_channel fzportal_cli fzportal_client fzportal_config fzportal_control fzportal_derive \
               fzportal_flow fzportal_parts fzportal_peers fzportal_relays fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip log_cleanup log_filter log_line noise options options_% p2p_% portal_% rate_limit relays replay resolvers resources segment \
               source_rank source_seen sign_url timers token_text uapi)
@@ -222,7 +222,7 @@ export TSAN_OPTIONS ?= suppressions=$(abspath tests/tsan.supp):second_deadlock_s
 # ThreadSanitizer and MemorySanitizer of clang 14 cannot place their shadows where the kernel randomises by more bits.
 no_aslr := $(if $(filter thread memory,$(SAN)),$(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || echo setarch -R))
 
-unit: unit-build ## unit and differential tests
+unit: unit-build ## unit and differential tests, simulations
 	$(Q)$(RUN) -s unit-$(variant) $(foreach t,$(unit_run),'$(no_aslr) $(O)/tests/$(t)')
 unit-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=address unit

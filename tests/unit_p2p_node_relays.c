@@ -267,6 +267,43 @@ static void test_a_channel_in_use_lives_on(void **state)
     assert_true(rig.relays[0].binds >= 6);
 }
 
+/* What a NAT makes of us a relay only says when it is asked. */
+static void test_a_relay_is_asked_when_the_path_is_lost(void **state)
+{
+    struct node_traffic packets = {.sent = true, .packets = true};
+    (void)state;
+
+    start_connected(1, false, false);
+    assert_int_equal(rig.relays[0].refreshes, 0);
+    rig.peer_deaf = true;
+    for (unsigned i = 0; i < 25; i++) {
+        node_note_traffic(&rig.n, rig.now, &rig.c, packets);
+        run_for(SEC(1));
+    }
+    assert_non_null(told(NODE_EVENT_FAILED));
+    assert_int_equal(rig.relays[0].refreshes, 1);
+}
+
+static void test_a_relay_is_asked_when_the_peer_asks_again(void **state)
+{
+    struct node_peer p = peer_config(1);
+    (void)state;
+
+    start();
+    add_relays(1);
+    p.role = ICE_CONTROLLED;
+    p.kind = ICE_GATEWAY;
+    assert_int_equal(node_connect(&rig.n, rig.now, &p, &rig.c), NODE_CREATED);
+    for (unsigned i = 0; i < 10; i++) {
+        run_until(MS(500) * (i + 1));
+        assert_int_equal(node_connect(&rig.n, rig.now, &p, &rig.c), NODE_REUSED);
+        assert_true(node_poll_timeout(&rig.n) <= rig.now || i > 0);
+        node_handle_timeout(&rig.n, rig.now);
+        pump();
+        assert_int_equal(rig.relays[0].refreshes, 1);
+    }
+}
+
 /* ---- datagrams ---- */
 
 static void wireguard(uint8_t out[32])
@@ -417,6 +454,8 @@ int main(void)
         cmocka_unit_test(test_other_credentials_start_over),
         cmocka_unit_test(test_an_expired_allocation_is_made_anew),
         cmocka_unit_test(test_a_channel_in_use_lives_on),
+        cmocka_unit_test(test_a_relay_is_asked_when_the_path_is_lost),
+        cmocka_unit_test(test_a_relay_is_asked_when_the_peer_asks_again),
         cmocka_unit_test(test_wireguard),
         cmocka_unit_test(test_what_is_dropped),
         cmocka_unit_test(test_a_relay_that_is_gone_is_not_heard),

@@ -206,10 +206,14 @@ void node_settle(struct node *n, struct node_connection *c, time_ns now)
 
     take_agent_events(c, now);
     if (c->ice.state == ICE_FAILED) {
+        if (c->relay && c->ice.failure == ICE_FAILURE_DISCONNECTED)
+            node_relay_doubt(c->relay, now);
         connection_end(n, c, NODE_END_FAILED);
         return;
     }
     c->path = path_now(c, now);
+    if (had_path && c->path.kind == NODE_PATH_NONE && c->relay)
+        node_relay_doubt(c->relay, now);
     if (!had_path && c->path.kind != NODE_PATH_NONE)
         node_active(c, now);
     node_queue_set(&n->due, &c->due, time_min(ice_poll_timeout(&c->ice), idle_at(c)));
@@ -288,6 +292,9 @@ enum node_connect node_connect(struct node *n, time_ns now, const struct node_pe
     if (before && is_same(before, peer)) {
         node_active(c, now);
         ice_signal_again(&c->ice);
+        /* The peer may ask because nothing gets through any more. */
+        if (c->relay && peer->role == ICE_CONTROLLED)
+            node_relay_doubt(c->relay, now);
         node_settle(n, c, now);
         return NODE_REUSED;
     }
@@ -401,6 +408,7 @@ void node_handle_timeout(struct node *n, time_ns now)
     node_relays_timeout(n, now);
     while ((first = node_queue_first(&n->due)) && first->at <= now)
         connection_timeout(n, CONTAINER_OF(first, struct node_connection, due), now);
+    node_relays_timeout(n, now); /* those that are in doubt only now */
     node_relays_step(n, now);
 }
 

@@ -16,7 +16,8 @@
  * After every input the caller drains node_poll_transmit and node_poll_event, and asks node_poll_timeout. Time never goes
  * back: a reading that is older than the last one counts as that. What an input costs does not depend on how many connections there are, unless relays or our own addresses change.
  *
- * DEVIATE from upstream's: a relay that has refused an allocation is only chosen if there is no other; a connection idles in
+ * DEVIATE from upstream's: when a connection has lost its path, or the peer wants it again, its relay is asked whether it still has our allocation, which a NAT that
+ * has forgotten us makes it lose; a relay that has refused an allocation is only chosen if there is no other; a connection idles in
  * ICE_COMPLETED, too; allocations are deleted at the end.
  * Sans-IO; control role. Source: spec/p2p.md 3, 5, 6, 9, 10.
  */
@@ -142,6 +143,7 @@ struct node_relay {
     bool sends; /* may have something to transmit */
     bool stale; /* due_at is to be asked for again */
     time_ns due_at;
+    time_ns doubted_at; /* 0: never */
     struct uuid id;
     char username[TURN_CREDENTIAL_MAX + 1], password[TURN_CREDENTIAL_MAX + 1];
     struct turn turn;

@@ -50,6 +50,8 @@ struct node_relay *node_relay_choose(struct node *n);
 void node_relay_assign(struct node *n, struct node_connection *c, struct node_relay *r,
                        time_ns now);
 void node_relay_bind(struct node_relay *r, time_ns now, const struct sock_addr *peer);
+/* No way through it works: whether it still has our allocation is asked now, not only when half of its lifetime is over. */
+void node_relay_doubt(struct node_relay *r, time_ns now);
 /* The channel to a peer, made if there is none; 0: none yet. */
 uint16_t node_relay_channel(struct node_relay *r, time_ns now, const struct sock_addr *peer);
 

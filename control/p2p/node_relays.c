@@ -9,6 +9,7 @@ enum {
 };
 
 #define SPREAD_MIN_NS (2 * NS_PER_MS)
+#define DOUBT_GAP_NS  (15 * NS_PER_SEC)
 
 /* ---- finding them ---- */
 
@@ -160,6 +161,16 @@ uint16_t node_relay_channel(struct node_relay *r, time_ns now, const struct sock
         channel = turn_channel_for(&r->turn, now, peer);
     }
     return channel;
+}
+
+void node_relay_doubt(struct node_relay *r, time_ns now)
+{
+    if (r->turn.state != TURN_ALLOCATED ||
+        (r->doubted_at > 0 && time_since(now, r->doubted_at) < DOUBT_GAP_NS))
+        return;
+    r->doubted_at = now;
+    r->turn.refresh_at = now;
+    r->stale = true;
 }
 
 /* A relay lets in only whom we have a channel for. */
@@ -387,6 +398,7 @@ static enum err relay_begin(struct node *n, struct node_relay *r, time_ns now,
     if (err)
         return err;
     r->used = true;
+    r->doubted_at = 0;
     r->id = config->id;
     memcpy(r->username, config->username, strlen(config->username) + 1);
     memcpy(r->password, config->password, strlen(config->password) + 1);
