@@ -33,10 +33,10 @@ void ice_nominate(struct ice *a, time_ns now)
     if (!best)
         return;
     best->selected = true;
-    if (!best->nominated) {
-        best->nominated = true;
+    /* One more check of what nobody answers would only put off its end. */
+    if (!best->nominated && !ice_schedule_doubtful(&best->schedule, a->timing))
         ice_schedule_hasten(&best->schedule, now);
-    }
+    best->nominated = true;
 }
 
 void ice_nominated_by_peer(struct ice_pair *pair, time_ns now)
@@ -57,6 +57,7 @@ void ice_notice_silence(struct ice *a, const struct ice_pair *heard, time_ns now
         return;
     last = ice_schedule_heard_at(&p->schedule);
     if (heard->schedule.requested_before_at > last && time_since(now, last) >= ICE_SILENCE_NS &&
-        p->schedule.unanswered <= 1 && time_since(now, p->schedule.last_at) >= ICE_SILENCE_NS)
+        time_since(now, p->schedule.last_at) >= ICE_SILENCE_NS &&
+        !ice_schedule_doubtful(&p->schedule, a->timing))
         ice_schedule_restart(&p->schedule, now);
 }

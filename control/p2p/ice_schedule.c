@@ -62,6 +62,7 @@ void ice_schedule_sent(struct ice_schedule *s, const struct ice_timing *t, time_
         s->unanswered_since = now;
     s->sent = (uint8_t)size_min(s->sent + 1u, t->attempts);
     s->unanswered = (uint8_t)size_min(s->unanswered + 1u, t->attempts);
+    s->unheard = (uint8_t)size_min(s->unheard + 1u, t->attempts);
     s->last_at = now;
     plan(s, t, now);
 }
@@ -91,6 +92,7 @@ bool ice_schedule_answered(struct ice_schedule *s, const struct ice_timing *t, t
             s->unanswered_since = now - attempt_age(attempt(s, newer - 1), now);
     }
     s->answered_at = now;
+    s->unheard = 0;
     plan(s, t, now);
     return true;
 }
@@ -104,6 +106,7 @@ void ice_schedule_requested(struct ice_schedule *s, time_ns now)
 {
     s->requested_before_at = s->requested_at;
     s->requested_at = now;
+    s->unheard = 0;
     if (s->unanswered > 0 && time_since(now, s->last_at) >= ICE_TRIGGERED_GAP_NS)
         ice_schedule_hasten(s, now);
 }
@@ -145,6 +148,7 @@ time_ns ice_schedule_at(const struct ice_schedule *s, const struct ice_timing *t
 
 bool ice_schedule_doubtful(const struct ice_schedule *s, const struct ice_timing *t)
 {
-    return s->unanswered >= size_min(ICE_DOUBT_ATTEMPTS, t->attempts) &&
-           (s->answered_at > 0 || ice_schedule_heard_at(s) < s->unanswered_since);
+    size_t enough = size_min(ICE_DOUBT_ATTEMPTS, t->attempts);
+
+    return s->unanswered >= enough && (s->answered_at > 0 || s->unheard >= enough);
 }

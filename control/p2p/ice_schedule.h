@@ -55,6 +55,7 @@ struct ice_schedule {
     time_ns requested_at;     /* the peer's last request; 0: none */
     time_ns requested_before_at;
     uint8_t sent, unanswered; /* not more than `attempts` */
+    uint8_t unheard;          /* checks since the peer was heard, in either way; the same */
     uint8_t kept, newest;
     struct ice_attempt attempts[ICE_ATTEMPTS_KEPT]; /* ring */
 };
@@ -96,8 +97,8 @@ static inline time_ns ice_schedule_heard_at(const struct ice_schedule *s)
 }
 
 /*
- * So many checks are unanswered that another pair is better, if there is one: the peer was never heard since the first of
- * them, or it has answered earlier ones.
+ * So many checks in a row are unanswered that another pair is better, if there is one: the peer has answered earlier ones, or was
+ * not heard in the meantime.
  */
 bool ice_schedule_doubtful(const struct ice_schedule *s, const struct ice_timing *t);
 
