@@ -56,15 +56,15 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
                   control/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tools/*/*.[ch] bench/*.[ch])
 
 # PORTABLE sources compile for every system; their tests run under Wine too. PURE ones also touch no clock, socket,
-# thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg
-# and control/portal are in both unless they are named as an exception; engine/ and control/ have them by name.
+# thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg,
+# control/portal and control/p2p are in both unless they are named as an exception; engine/ and control/ have them by name.
 engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 rate_limit replay route segment source_cache
 control_portable := allowed config device dmi duration hosts index key_text log_cleanup options options_command options_engine \
   options_help options_program options_value sign_url token_text uapi
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c platform/base/stream.c \
   engine/source_cache.c engine/route.c control/allowed.c control/config.c control/index.c \
   control/uapi.c
-PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c $(engine_portable:%=engine/%.c) \
+PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c control/p2p/*.c $(engine_portable:%=engine/%.c) \
   $(control_portable:%=control/%.c))
 PURE := $(filter-out $(not_pure),$(PORTABLE)) $(wildcard tools/fzlink/impair.c tools/fzlink/settings.c tools/fzlink/value.c)
 
@@ -103,18 +103,22 @@ archives := $(if $(filter windows,$(OS)),$(O)/libportable.a,$(O)/libcontrol.a $(
 # A tool is a folder under tools/ with a main.c; all else of it is also linked into its tests, unit_TOOL_*. tools/ctl is for all of them.
 tools := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
 tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
+# The tools of which another one uses parts.
+uses_fzrelay := fzportal
+tool_uses = $(patsubst %,$(O)/lib%.a,$(uses_$(1)) ctl)
 bench_src := $(wildcard bench/*.c)
 PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
-# Test programs: unit_* and diff_* run alone; each tests/support/*.c is a helper program of the net tests.
-unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c))
+# Test programs: unit_*, diff_* and sim_* (simulations) run alone; each tests/support/*.c is a helper program of the net tests.
+unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c tests/sim_*.c))
 fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
-NOT_TSAN ?= diff_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
+NOT_TSAN ?= diff_% sim_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
-              handshake hosts ip log_cleanup log_filter log_line noise options options_% portal_% rate_limit relays replay resolvers resources segment \
+              fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip log_cleanup \
+              log_filter log_line noise options options_% p2p_% portal_% rate_limit relays replay resolvers resources segment \
               source_rank source_seen sign_url timers token_text uapi)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
@@ -196,12 +200,12 @@ $(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives) $(O)/libfzlink.a
 	$(call link,-lm)
 define tool # NAME
 $(call archive,$(1),$(call tool_lib,$(1)))
-$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(O)/libctl.a $(archives)
+$(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(call tool_uses,$(1)) $(archives)
 	$$(call link)
-tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1)_%,$$(unit_names) $$(fuzz_names)))
-$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a $(O)/libctl.a
+tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1) fuzz_$(1)_%,$$(unit_names) $$(fuzz_names)))
+$(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a $(call tool_uses,$(1))
 $(O)/$(1)$(EXE) $$(tool_tests): LIBS += -linih
-$$(tool_tests): $(O)/lib$(1).a $(O)/libctl.a
+$$(tool_tests): $(O)/lib$(1).a $(call tool_uses,$(1))
 endef
 $(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
@@ -228,7 +232,7 @@ export TSAN_OPTIONS ?= suppressions=$(abspath tests/tsan.supp):second_deadlock_s
 # ThreadSanitizer and MemorySanitizer of clang 14 cannot place their shadows where the kernel randomises by more bits.
 no_aslr := $(if $(filter thread memory,$(SAN)),$(shell [ "$$(cat /proc/sys/vm/mmap_rnd_bits)" -le 28 ] || echo setarch -R))
 
-unit: unit-build ## unit and differential tests
+unit: unit-build ## unit and differential tests, simulations
 	$(Q)$(RUN) -j $(JOBS) -s unit-$(variant) $(foreach t,$(unit_run),'$(no_aslr) $(O)/tests/$(t)')
 unit-asan: ## the same with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory SAN=address unit

@@ -12,7 +12,7 @@ readonly LIBC='mem(cpy|move|set|cmp|chr|mem|rchr|pcpy)|str(len|nlen|cmp|ncmp|cas
 readonly COMPILER='__(mem|str|v?sn?printf)[a-z]*_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|__popcountdi2|__cpu_(model|indicator_init)'
 readonly OURS='assert_failed|err_text|log_(write|enabled|level_parse)'
 # BoringSSL: functions of their arguments only. (X25519_keypair and RAND_bytes are not.)
-readonly CRYPTO='X25519(_public_from_private)?|EVP_aead_x?chacha20_poly1305|EVP_AEAD_CTX_(init|seal|open|seal_scatter|open_gather|cleanup|zero)|CRYPTO_(memcmp|chacha_20|poly1305_(init|update|finish))|OPENSSL_cleanse|ERR_clear_error|HMAC|SHA256|EVP_sha256'
+readonly CRYPTO='X25519(_public_from_private)?|EVP_aead_x?chacha20_poly1305|EVP_AEAD_CTX_(init|seal|open|seal_scatter|open_gather|cleanup|zero)|CRYPTO_(memcmp|chacha_20|poly1305_(init|update|finish))|OPENSSL_cleanse|ERR_clear_error|HMAC|HMAC_(CTX_init|CTX_cleanse|Init_ex|Update|Final)|MD5_(Init|Update|Final)|SHA256|EVP_sha(1|256)'
 # jansson on values and buffers: what it allocates is reached through these only. (Files and descriptors are not.)
 readonly JSON='json_(loadb|dumpb|delete|object(_get|_set_new)?|array(_get|_size|_append_new)?|string(_value|_length)?|integer_value|true|false)'
 

@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The node's connections, its times and its outputs; see node.h. */
+#include "control/p2p/node.h"
+
+#include <openssl/chacha.h>
+
+#include "control/p2p/node_private.h"
+#include "platform/base/err.h"
+
+enum {
+    DRAW_MAX = 64
+};
+
+void node_draw(struct node *n, void *out, size_t len)
+{
+    static const uint8_t zero[DRAW_MAX];
+    uint8_t nonce[12] = {0};
+
+    ASSERT(len <= sizeof zero);
+    store_le64(nonce, n->draws++);
+    CRYPTO_chacha_20(out, zero, len, n->seed, nonce, 0);
+}
+
+void node_init(struct node *n, const uint8_t seed[NODE_SEED_LEN], time_ns now)
+{
+    ASSERT(now > 0);
+    memset(n, 0, sizeof *n);
+    memcpy(n->seed, seed, NODE_SEED_LEN);
+    n->now = now;
+    node_draw(n, &n->hash_secret, sizeof n->hash_secret);
+    node_link_init(&n->all);
+    node_link_init(&n->transmits);
+    node_link_init(&n->events);
+}
+
+static void connection_wipe(struct node_connection *c)
+{
+    ice_wipe(&c->ice);
+    secure_wipe(c->preshared_key, sizeof c->preshared_key);
+}
+
+void node_fini(struct node *n)
+{
+    for (struct node_link *l = n->all.next; l != &n->all; l = l->next)
+        connection_wipe(node_of_all(l));
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++)
+        node_relay_wipe(&n->relays[i]);
+    secure_wipe(n, sizeof *n);
+    node_link_init(&n->all);
+    node_link_init(&n->transmits);
+    node_link_init(&n->events);
+}
+
+/* ---- lookups ---- */
+
+struct node_connection *node_find(const struct node *n, const struct uuid *id)
+{
+    uint64_t hash = node_hash(n->hash_secret, id->bytes, UUID_LEN);
+    struct node_map_entry *e = node_map_find(&n->by_id, hash, NULL);
+
+    for (; e; e = node_map_find(&n->by_id, hash, e)) {
+        struct node_connection *c = CONTAINER_OF(e, struct node_connection, by_id);
+        if (uuid_equal(&c->id, id))
+            return c;
+    }
+    return NULL;
+}
+
+static uint32_t unused_tag(struct node *n)
+{
+    uint32_t tag;
+
+    do
+        node_draw(n, &tag, sizeof tag);
+    while (node_map_find(&n->by_tag, tag, NULL));
+    return tag;
+}
+
+static void maps_add(struct node *n, struct node_connection *c)
+{
+    const char *ufrag = c->ice.own.ufrag;
+
+    node_map_add(&n->by_id, &c->by_id, node_hash(n->hash_secret, c->id.bytes, UUID_LEN));
+    node_map_add(&n->by_tag, &c->by_tag, c->ice.tag);
+    node_map_add(&n->by_ufrag, &c->by_ufrag, node_hash(n->hash_secret, ufrag, strlen(ufrag)));
+}
+
+static void maps_remove(struct node *n, struct node_connection *c)
+{
+    node_map_remove(&n->by_id, &c->by_id);
+    node_map_remove(&n->by_tag, &c->by_tag);
+    node_map_remove(&n->by_ufrag, &c->by_ufrag);
+}
+
+/* ---- paths ---- */
+
+static bool path_equal(const struct node_path *a, const struct node_path *b)
+{
+    return a->kind == b->kind && a->channel == b->channel && sock_addr_equal(&a->to, &b->to) &&
+           sock_addr_equal(&a->from, &b->from) && sock_addr_equal(&a->peer, &b->peer);
+}
+
+/* False: the relayed address is not that of the connection's relay, or there is no channel yet. */
+static bool path_relayed(struct node_connection *c, time_ns now, const struct sock_addr *relayed,
+                         struct node_path *path)
+{
+    enum addr_family family = (enum addr_family)relayed->ip.family;
+    struct sock_addr ours;
+
+    if (!c->relay || !turn_relayed(&c->relay->turn, family, &ours) ||
+        !sock_addr_equal(&ours, relayed) || !turn_server(&c->relay->turn, &path->to))
+        return false;
+    path->channel = node_relay_channel(c->relay, now, &path->peer);
+    return path->channel != 0;
+}
+
+static struct node_path path_now(struct node_connection *c, time_ns now)
+{
+    struct node_path none = {.kind = NODE_PATH_NONE}, path = none;
+    struct ice_path selected;
+    bool to_relay;
+
+    if (!ice_selected(&c->ice, &selected))
+        return none;
+    to_relay = selected.remote_kind == CANDIDATE_RELAY;
+    path.peer = selected.remote;
+    if (selected.local_kind == CANDIDATE_RELAY) {
+        path.kind = to_relay ? NODE_RELAY_TO_RELAY : NODE_RELAY_TO_PEER;
+        return path_relayed(c, now, &selected.local, &path) ? path : none;
+    }
+    path.kind = to_relay ? NODE_PEER_TO_RELAY : NODE_PEER_TO_PEER;
+    path.to = selected.remote;
+    path.from = selected.local;
+    return path;
+}
+
+/* ---- the life of a connection ---- */
+
+static void connection_end(struct node *n, struct node_connection *c, enum node_end end)
+{
+    ASSERT(!c->end && end);
+    c->end = end;
+    c->failure = c->ice.failure;
+    maps_remove(n, c);
+    node_queue_set(&n->due, &c->due, TIME_NEVER);
+    node_link_remove(&c->all);
+    node_link_remove(&c->transmits);
+    n->connections--;
+    n->homeless -= !c->relay;
+    connection_wipe(c);
+    if (!node_link_used(&c->events))
+        node_link_append(&n->events, &c->events);
+}
+
+static void signal_put(struct node_connection *c, const struct ice_event *e)
+{
+    struct node_signal *s = &c->signals[(c->signal_first + c->signal_count++) % NODE_SIGNAL_MAX];
+
+    s->candidate = e->candidate;
+    s->invalidated = e->kind == ICE_EVENT_CANDIDATE_INVALIDATED;
+}
+
+/* What does not fit into the queue of signals stays with the agent. */
+static void take_agent_events(struct node_connection *c, time_ns now)
+{
+    struct ice_event e;
+
+    while (c->signal_count < NODE_SIGNAL_MAX && ice_poll_event(&c->ice, &e)) {
+        switch (e.kind) {
+        case ICE_EVENT_CANDIDATE_ADDED:
+        case ICE_EVENT_CANDIDATE_INVALIDATED:
+            signal_put(c, &e);
+            break;
+        case ICE_EVENT_PEER_REFLEXIVE:
+            if (c->relay)
+                node_relay_bind(c->relay, now, &e.candidate.addr);
+            break;
+        case ICE_EVENT_NOMINATED: /* these are asked for */
+        case ICE_EVENT_STATE:
+        case ICE_EVENT_FAILED:
+            break;
+        }
+    }
+}
+
+/* The time at which it becomes idle as things stand. */
+static time_ns idle_at(const struct node_connection *c)
+{
+    bool negotiated = c->ice.state == ICE_CONNECTED || c->ice.state == ICE_COMPLETED;
+
+    return negotiated && !c->idle ? c->active_at + NODE_IDLE_NS : TIME_NEVER;
+}
+
+void node_active(struct node_connection *c, time_ns now)
+{
+    c->active_at = now;
+    if (c->idle) {
+        c->idle = false;
+        ice_set_idle(&c->ice, now, false);
+    }
+}
+
+void node_settle(struct node *n, struct node_connection *c, time_ns now)
+{
+    bool had_path = c->path.kind != NODE_PATH_NONE;
+
+    take_agent_events(c, now);
+    if (c->ice.state == ICE_FAILED) {
+        if (c->relay && c->ice.failure == ICE_FAILURE_DISCONNECTED)
+            node_relay_doubt(c->relay, now);
+        connection_end(n, c, NODE_END_FAILED);
+        return;
+    }
+    c->path = path_now(c, now);
+    if (had_path && c->path.kind == NODE_PATH_NONE && c->relay)
+        node_relay_doubt(c->relay, now);
+    if (!had_path && c->path.kind != NODE_PATH_NONE)
+        node_active(c, now);
+    node_queue_set(&n->due, &c->due, time_min(ice_poll_timeout(&c->ice), idle_at(c)));
+    if (!node_link_used(&c->transmits))
+        node_link_append(&n->transmits, &c->transmits);
+    if (!node_link_used(&c->events) &&
+        (c->signal_count > 0 || !path_equal(&c->path, &c->told_path)))
+        node_link_append(&n->events, &c->events);
+}
+
+static bool is_same(const struct node_connection *c, const struct node_peer *p)
+{
+    return c->ice.role == p->role && c->ice.kind == p->kind &&
+           strcmp(c->ice.own.ufrag, p->ufrag) == 0 &&
+           strcmp(c->ice.remote.ufrag, p->remote_ufrag) == 0 &&
+           strcmp(c->ice.own.password, p->password) == 0 &&
+           strcmp(c->ice.remote.password, p->remote_password) == 0 &&
+           memcmp(c->public_key, p->public_key, NODE_KEY_LEN) == 0 &&
+           ct_equal(c->preshared_key, p->preshared_key, NODE_KEY_LEN);
+}
+
+static bool credentials_ok(const struct node_peer *p)
+{
+    return p->ufrag[0] && strlen(p->ufrag) <= ICE_UFRAG_MAX && p->remote_ufrag[0] &&
+           strlen(p->remote_ufrag) <= ICE_UFRAG_MAX && p->password[0] &&
+           strlen(p->password) <= ICE_PASSWORD_MAX && p->remote_password[0] &&
+           strlen(p->remote_password) <= ICE_PASSWORD_MAX;
+}
+
+static void connection_begin(struct node *n, time_ns now, const struct node_peer *p,
+                             struct node_connection *c)
+{
+    struct ice_config config = {.role = p->role,
+                                .kind = p->kind,
+                                .ufrag = p->ufrag,
+                                .password = p->password,
+                                .remote_ufrag = p->remote_ufrag,
+                                .remote_password = p->remote_password,
+                                .tag = unused_tag(n)};
+    uint8_t seed[ICE_SEED_LEN];
+
+    memset(c, 0, sizeof *c);
+    c->id = p->id;
+    memcpy(c->public_key, p->public_key, NODE_KEY_LEN);
+    memcpy(c->preshared_key, p->preshared_key, NODE_KEY_LEN);
+    c->active_at = now;
+    node_draw(n, seed, sizeof seed);
+    if (ice_init(&c->ice, &config, seed, now) != ERR_OK)
+        ASSERT(!"checked before");
+    secure_wipe(seed, sizeof seed);
+    node_due_init(&c->due);
+    node_link_init(&c->transmits);
+    node_link_init(&c->events);
+    node_link_append(&n->all, &c->all);
+    maps_add(n, c);
+    n->connections++;
+}
+
+/* Takes it out of everything without a word. */
+static void connection_forget(struct node *n, struct node_connection *c)
+{
+    connection_end(n, c, NODE_END_CLOSED);
+    node_link_remove(&c->events);
+}
+
+enum node_connect node_connect(struct node *n, time_ns now, const struct node_peer *peer,
+                               struct node_connection *c)
+{
+    struct node_connection *before = node_find(n, &peer->id);
+    struct node_relay *relay;
+
+    ASSERT(c && (!before || before == c));
+    now = node_advance(n, now);
+    if (!credentials_ok(peer) || n->closing)
+        return NODE_INVALID;
+    if (before && is_same(before, peer)) {
+        node_active(c, now);
+        ice_signal_again(&c->ice);
+        /* The peer may ask because nothing gets through any more. */
+        if (c->relay && peer->role == ICE_CONTROLLED)
+            node_relay_doubt(c->relay, now);
+        node_settle(n, c, now);
+        return NODE_REUSED;
+    }
+    relay = node_relay_choose(n);
+    if (!relay)
+        return NODE_NO_RELAYS;
+    if (before)
+        connection_forget(n, c);
+    connection_begin(n, now, peer, c);
+    n->homeless++;
+    node_relay_assign(n, c, relay, now);
+    node_settle(n, c, now);
+    return before ? NODE_REPLACED : NODE_CREATED;
+}
+
+void node_close(struct node *n, time_ns now, struct node_connection *c)
+{
+    now = node_advance(n, now);
+    if (!c->end)
+        connection_end(n, c, NODE_END_CLOSED);
+}
+
+bool node_add_candidate(struct node *n, time_ns now, struct node_connection *c, const char *line)
+{
+    struct candidate_line parsed;
+
+    now = node_advance(n, now);
+    if (c->end || candidate_parse(&parsed, line, strlen(line)) != ERR_OK ||
+        !ice_add_remote(&c->ice, now, &parsed))
+        return false;
+    node_active(c, now);
+    if (c->relay && parsed.candidate.kind != CANDIDATE_HOST)
+        node_relay_bind(c->relay, now, &parsed.candidate.addr);
+    node_settle(n, c, now);
+    return true;
+}
+
+bool node_invalidate_candidate(struct node *n, time_ns now, struct node_connection *c,
+                               const char *line)
+{
+    struct candidate_line parsed;
+
+    now = node_advance(n, now);
+    if (c->end || candidate_parse(&parsed, line, strlen(line)) != ERR_OK ||
+        !ice_invalidate_remote(&c->ice, now, &parsed))
+        return false;
+    node_active(c, now);
+    node_settle(n, c, now);
+    return true;
+}
+
+void node_note_traffic(struct node *n, time_ns now, struct node_connection *c,
+                       struct node_traffic traffic)
+{
+    now = node_advance(n, now);
+    if (c->end)
+        return;
+    if (c->path.channel != 0 && c->relay) {
+        if (traffic.sent)
+            turn_note_data_sent(&c->relay->turn, now);
+        if (traffic.received)
+            turn_note_data_received(&c->relay->turn, now, c->path.channel);
+        c->relay->stale = true;
+    }
+    if (traffic.packets) {
+        bool was_idle = c->idle;
+        node_active(c, now);
+        if (was_idle)
+            node_settle(n, c, now);
+    }
+}
+
+void node_note_channel(struct node *n, time_ns now, const struct sock_addr *from, uint16_t channel)
+{
+    struct node_relay *r = node_relay_of(n, from);
+
+    now = node_advance(n, now);
+    if (r) {
+        turn_note_data_received(&r->turn, now, channel);
+        r->stale = true;
+    }
+}
+
+/* ---- time ---- */
+
+time_ns node_poll_timeout(struct node *n)
+{
+    struct node_due *first = node_queue_first(&n->due);
+
+    return time_min(node_relays_due(n), first ? first->at : TIME_NEVER);
+}
+
+/* Packets since the last look have moved the time at which it becomes idle, but not its place in the queue. */
+static void connection_timeout(struct node *n, struct node_connection *c, time_ns now)
+{
+    ice_handle_timeout(&c->ice, now);
+    if (now >= idle_at(c)) {
+        c->idle = true;
+        ice_set_idle(&c->ice, now, true);
+    }
+    node_settle(n, c, now);
+    if (!c->end && c->due.at <= now)
+        node_queue_set(&n->due, &c->due, now + 1);
+}
+
+void node_handle_timeout(struct node *n, time_ns now)
+{
+    struct node_due *first;
+
+    now = node_advance(n, now);
+    node_relays_timeout(n, now);
+    while ((first = node_queue_first(&n->due)) && first->at <= now)
+        connection_timeout(n, CONTAINER_OF(first, struct node_connection, due), now);
+    node_relays_timeout(n, now); /* those that are in doubt only now */
+    node_relays_step(n, now);
+}
+
+static void end_all(struct node *n)
+{
+    while (node_link_used(&n->all))
+        connection_end(n, node_of_all(n->all.next), NODE_END_CLOSED);
+}
+
+void node_reset(struct node *n, time_ns now)
+{
+    now = node_advance(n, now);
+    node_handle_timeout(n, now);
+    end_all(n);
+    n->lost_count = 0;
+    n->no_relays = false;
+    node_relays_restart(n, now);
+}
+
+void node_shut_down(struct node *n, time_ns now)
+{
+    now = node_advance(n, now);
+    end_all(n);
+    n->closing = true;
+    node_relays_close(n, now);
+}
+
+bool node_is_down(const struct node *n)
+{
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        if (n->relays[i].used)
+            return false;
+    }
+    return n->closing;
+}
+
+/* ---- outputs ---- */
+
+static bool transmit_relay(struct node *n, struct node_transmit *out)
+{
+    struct turn_datagram d;
+
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        struct node_relay *r = &n->relays[i];
+        if (!r->used || !r->sends)
+            continue;
+        r->sends = turn_poll_transmit(&r->turn, &d);
+        if (!r->sends)
+            continue;
+        *out = (struct node_transmit){.to = d.to, .len = d.len};
+        memcpy(out->bytes, d.bytes, d.len);
+        return true;
+    }
+    return false;
+}
+
+/* As channel data. Without a channel it is not sent, but a channel is on its way. */
+static bool wrap(struct node_connection *c, time_ns now, const struct ice_datagram *d,
+                 struct node_transmit *out)
+{
+    enum addr_family family = (enum addr_family)d->from.ip.family;
+    struct sock_addr ours, server;
+    uint16_t channel;
+
+    if (!c->relay || !turn_relayed(&c->relay->turn, family, &ours) ||
+        !sock_addr_equal(&ours, &d->from) || !turn_server(&c->relay->turn, &server))
+        return false;
+    channel = turn_channel_for(&c->relay->turn, now, &d->to);
+    if (channel == 0) {
+        node_relay_bind(c->relay, now, &d->to);
+        return false;
+    }
+    turn_note_data_sent(&c->relay->turn, now);
+    c->relay->stale = true;
+    *out = (struct node_transmit){.to = server, .len = (uint16_t)(CHANNEL_HEADER_LEN + d->len)};
+    channel_write(out->bytes, channel, d->len);
+    memcpy(out->bytes + CHANNEL_HEADER_LEN, d->bytes, d->len);
+    return true;
+}
+
+/* True if the first connection had something, whether or not it could be sent. */
+static bool transmit_connection(struct node *n, struct node_transmit *out, bool *sent)
+{
+    struct node_connection *c;
+    struct ice_datagram d;
+
+    while (node_link_used(&n->transmits)) {
+        c = CONTAINER_OF(n->transmits.next, struct node_connection, transmits);
+        if (!ice_poll_transmit(&c->ice, &d)) {
+            node_link_remove(&c->transmits);
+            continue;
+        }
+        *sent = true;
+        if (d.relayed)
+            *sent = wrap(c, n->now, &d, out);
+        else {
+            *out = (struct node_transmit){.to = d.to, .from = d.from, .len = d.len};
+            memcpy(out->bytes, d.bytes, d.len);
+        }
+        return true;
+    }
+    return false;
+}
+
+bool node_poll_transmit(struct node *n, struct node_transmit *out)
+{
+    bool sent = false;
+
+    while (!sent) {
+        if (transmit_relay(n, out))
+            return true;
+        if (!transmit_connection(n, out, &sent))
+            return false;
+    }
+    return true;
+}
+
+static bool poll_relay_event(struct node *n, struct node_event *out)
+{
+    if (n->lost_count > 0) {
+        out->kind = NODE_EVENT_RELAY_LOST;
+        out->relay = n->lost[0].id;
+        out->relay_failure = n->lost[0].failure;
+        memmove(n->lost, n->lost + 1, --n->lost_count * sizeof n->lost[0]);
+        return true;
+    }
+    if (!n->no_relays)
+        return false;
+    n->no_relays = false;
+    out->kind = NODE_EVENT_NO_RELAYS;
+    return true;
+}
+
+static bool poll_signal(struct node_connection *c, time_ns now, struct node_event *out)
+{
+    const struct node_signal *s = &c->signals[c->signal_first];
+    size_t len;
+
+    if (c->signal_count == 0)
+        return false;
+    out->kind = s->invalidated ? NODE_EVENT_CANDIDATE_INVALIDATED : NODE_EVENT_CANDIDATE_ADDED;
+    len = candidate_format(&s->candidate, s->invalidated ? NULL : c->ice.own.ufrag, out->line);
+    ASSERT(len > 0);
+    c->signal_first = (c->signal_first + 1) % NODE_SIGNAL_MAX;
+    c->signal_count--;
+    take_agent_events(c, now);
+    return true;
+}
+
+static bool poll_path(struct node_connection *c, struct node_event *out)
+{
+    if (!path_equal(&c->path, &c->told_path)) {
+        c->told_path = c->path;
+        out->path = c->path;
+        out->kind = c->path.kind == NODE_PATH_NONE ? NODE_EVENT_PATH_LOST : NODE_EVENT_PATH;
+        return true;
+    }
+    if (c->up_told || c->told_path.kind == NODE_PATH_NONE)
+        return false;
+    c->up_told = true;
+    out->kind = NODE_EVENT_UP;
+    return true;
+}
+
+static bool poll_connection_event(struct node *n, struct node_connection *c, struct node_event *out)
+{
+    if (!c->end)
+        return poll_signal(c, n->now, out) || poll_path(c, out);
+    out->kind = c->end == NODE_END_FAILED ? NODE_EVENT_FAILED : NODE_EVENT_CLOSED;
+    out->failure = c->failure;
+    node_link_remove(&c->events);
+    return true;
+}
+
+bool node_poll_event(struct node *n, struct node_event *out)
+{
+    memset(out, 0, offsetof(struct node_event, line) + 1);
+    if (poll_relay_event(n, out))
+        return true;
+    while (node_link_used(&n->events)) {
+        struct node_connection *c = CONTAINER_OF(n->events.next, struct node_connection, events);
+        out->connection = c;
+        if (poll_connection_event(n, c, out))
+            return true;
+        node_link_remove(&c->events);
+    }
+    return false;
+}
+
+const char *node_verdict_text(enum node_verdict verdict)
+{
+    static const char *const texts[] = {
+#define X(name, text) text,
+        NODE_VERDICT_LIST(X)
+#undef X
+    };
+    ASSERT((size_t)verdict < ARRAY_LEN(texts));
+    return texts[verdict];
+}
+
+const char *node_path_text(enum node_path_kind kind)
+{
+    static const char *const texts[] = {"none", "peer to peer", "peer to relay", "relay to peer",
+                                        "relay to relay"};
+    ASSERT((size_t)kind < ARRAY_LEN(texts));
+    return texts[kind];
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The peer-to-peer node: one per process. It has an allocation (turn.h) on each relay of the portal and a connection, with an ICE
+ * agent (ice.h), to each peer, and says where the datagrams of a peer are to be sent, and whose those are that come. WireGuard is
+ * somebody else's: the tunnel's.
+ *
+ *     portal  -- relays, peers, their candidates -->  +------+  -- our candidates, the end of a connection -->  portal
+ *     sockets -- datagrams ------------------------>  | node |  -- STUN and TURN ----------------------------->  sockets
+ *                                                     +------+  -- what is WireGuard's, paths ---------------->  tunnel
+ *
+ * A connection uses one of the relays, chosen at random among the near ones, and another one when that is lost. It ends when no way
+ * to the peer is found or left, when the network changes (node_reset), or when it is closed. Its memory, about 28 KiB, is the
+ * caller's before node_connect and again after NODE_EVENT_FAILED or NODE_EVENT_CLOSED; in between it does not move. A connection that
+ * has ended but whose event has not been taken ignores everything.
+ *
+ * After every input the caller drains node_poll_transmit and node_poll_event, and asks node_poll_timeout. Time never goes
+ * back: a reading that is older than the last one counts as that. What an input costs does not depend on how many connections there are, unless relays or our own addresses change.
+ *
+ * DEVIATE from upstream's: when a connection has lost its path, or the peer wants it again, its relay is asked whether it still has our allocation, which a NAT that
+ * has forgotten us makes it lose; a relay that has refused an allocation is only chosen if there is no other; a connection idles in
+ * ICE_COMPLETED, too; allocations are deleted at the end.
+ * Sans-IO; control role. Source: spec/p2p.md 3, 5, 6, 9, 10.
+ */
+#ifndef FZ_CONTROL_P2P_NODE_H
+#define FZ_CONTROL_P2P_NODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/p2p/candidate.h"
+#include "control/p2p/ice.h"
+#include "control/p2p/node_tables.h"
+#include "control/p2p/turn.h"
+#include "control/portal/uuid.h"
+#include "engine/wire/channel.h"
+
+enum {
+    NODE_SEED_LEN = 32,
+    NODE_KEY_LEN = 32,
+    NODE_RELAYS_MAX = 8,      /* the portal gives two */
+    NODE_OLD_RELAYS_MAX = 64, /* addresses that are remembered; the oldest is forgotten */
+    NODE_RELAY_PORT = 3478,   /* relays always send from it */
+    NODE_SIGNAL_MAX = 40,     /* candidates of a connection that wait to be signalled */
+    NODE_DATAGRAM_MAX = TURN_DATAGRAM_MAX
+};
+
+_Static_assert(NODE_DATAGRAM_MAX >= CHANNEL_HEADER_LEN + ICE_DATAGRAM_MAX, "checks fit");
+
+#define NODE_IDLE_NS (20 * NS_PER_SEC)
+
+/* ---- what came of a datagram: X(name, text). One counter each. ---- */
+
+#define NODE_VERDICT_LIST(X)                                                                       \
+    X(CONSUMED, "consumed")                                                                        \
+    X(WIREGUARD, "WireGuard")                                                                      \
+    X(DROP_RELAY, "answers nothing that we asked a relay")                                         \
+    X(DROP_OLD_RELAY, "from a relay that is not ours any more")                                    \
+    X(DROP_CHANNEL, "of a channel that is not open")                                               \
+    X(DROP_STRANGER, "check for no connection")                                                    \
+    X(DROP_ANSWER, "answer for no connection")                                                     \
+    X(DROP_AGENT, "refused by its connection")                                                     \
+    X(DROP_STUN, "STUN of no use")                                                                 \
+    X(DROP_UNKNOWN, "neither STUN nor WireGuard")
+
+enum node_verdict {
+#define X(name, text) NODE_##name,
+    NODE_VERDICT_LIST(X)
+#undef X
+    NODE_VERDICT_COUNT
+};
+
+/* A datagram as the peer has sent it: `len` bytes at `offset` of what came. */
+struct node_received {
+    struct sock_addr local,
+        from;         /* of what came through a relay: our relayed address, the peer behind it */
+    uint16_t channel; /* 0: it came directly */
+    size_t offset, len;
+};
+
+/* ---- outputs ---- */
+
+struct node_transmit {
+    struct sock_addr to;
+    struct sock_addr from; /* ADDR_NONE: as the system chooses */
+    uint16_t len;
+    uint8_t bytes[NODE_DATAGRAM_MAX];
+};
+
+/* Ours or the peer's end is a relay's address. */
+enum node_path_kind {
+    NODE_PATH_NONE,
+    NODE_PEER_TO_PEER,
+    NODE_PEER_TO_RELAY,
+    NODE_RELAY_TO_PEER,
+    NODE_RELAY_TO_RELAY
+};
+
+/* How to send to a peer. */
+struct node_path {
+    enum node_path_kind kind;
+    struct sock_addr to;   /* the peer; if there is a channel, our relay */
+    struct sock_addr from; /* ADDR_NONE: as the system chooses */
+    uint16_t channel;      /* 0: none */
+    struct sock_addr peer; /* who is reached */
+};
+
+enum node_event_kind {
+    NODE_EVENT_CANDIDATE_ADDED,       /* to be signalled to the peer of the connection: `line` */
+    NODE_EVENT_CANDIDATE_INVALIDATED, /* the same. All lines of a connection come one after the other */
+    NODE_EVENT_PATH,                  /* send here from now on */
+    NODE_EVENT_PATH_LOST,             /* there is none, for now */
+    NODE_EVENT_UP,                    /* the connection has had its first path */
+    NODE_EVENT_FAILED,                /* the connection has ended */
+    NODE_EVENT_CLOSED,                /* the same, as the caller wanted */
+    NODE_EVENT_RELAY_LOST,            /* what was used of it has changed by other events */
+    NODE_EVENT_NO_RELAYS              /* it was the last: ask the portal */
+};
+
+struct node_connection;
+
+struct node_event {
+    enum node_event_kind kind;
+    struct node_connection *connection;
+    struct node_path path;           /* PATH */
+    enum ice_failure failure;        /* FAILED */
+    struct uuid relay;               /* RELAY_LOST */
+    enum turn_failure relay_failure; /* RELAY_LOST */
+    char line[CANDIDATE_LINE_MAX];   /* CANDIDATE_*, terminated */
+};
+
+/* ---- parts ---- */
+
+/* A relay of the portal's list: both addresses in one. */
+struct node_relay_config {
+    struct uuid id;
+    struct sock_addr v4, v6; /* ADDR_NONE: none, but not both */
+    const char *username, *password;
+};
+
+struct node_relay {
+    bool used;
+    bool sends; /* may have something to transmit */
+    bool stale; /* due_at is to be asked for again */
+    time_ns due_at;
+    time_ns doubted_at; /* 0: never */
+    struct uuid id;
+    char username[TURN_CREDENTIAL_MAX + 1], password[TURN_CREDENTIAL_MAX + 1];
+    struct turn turn;
+};
+
+/* A peer, as the portal's authorisation says. Which of both ends it is makes the same connection as before another one. */
+struct node_peer {
+    struct uuid id;
+    enum ice_role role;
+    enum ice_kind kind;
+    const char *ufrag, *password, *remote_ufrag, *remote_password;
+    uint8_t public_key[NODE_KEY_LEN], preshared_key[NODE_KEY_LEN];
+};
+
+struct node_signal {
+    struct candidate candidate;
+    bool invalidated;
+};
+
+enum node_end {
+    NODE_END_NONE,
+    NODE_END_FAILED,
+    NODE_END_CLOSED
+};
+
+struct node_connection {
+    struct uuid id;
+    uint8_t public_key[NODE_KEY_LEN], preshared_key[NODE_KEY_LEN];
+    struct ice ice;
+    struct node_relay *relay; /* NULL: it waits for one */
+    enum node_end end;
+    enum ice_failure failure;
+    bool idle, up_told;
+    time_ns active_at;
+    struct node_path path, told_path;
+    struct node_signal signals[NODE_SIGNAL_MAX];
+    unsigned signal_first, signal_count;
+    struct node_link all, transmits, events; /* in lists of the node */
+    struct node_map_entry by_id, by_tag, by_ufrag;
+    struct node_due due;
+};
+
+struct node_lost_relay {
+    struct uuid id;
+    enum turn_failure failure;
+};
+
+struct node {
+    uint8_t seed[NODE_SEED_LEN];
+    uint64_t draws;
+    uint64_t hash_secret;
+    time_ns now; /* of the last input */
+    bool closing, no_relays;
+    struct node_relay relays[NODE_RELAYS_MAX];
+    struct ip_addr old_relays[NODE_OLD_RELAYS_MAX]; /* ring */
+    unsigned old_relay_next;
+    struct node_lost_relay lost[NODE_RELAYS_MAX];
+    unsigned lost_count;
+    unsigned homeless; /* connections without relay */
+    unsigned connections;
+    struct node_link all, transmits, events; /* connections; the latter two may have something */
+    struct node_map by_id, by_tag, by_ufrag;
+    struct node_queue due;
+    uint64_t verdicts[NODE_VERDICT_COUNT];
+    uint64_t refusals[ICE_VERDICT_COUNT]; /* of DROP_AGENT: why */
+};
+
+/* seed: random, secret. now: not 0. */
+void node_init(struct node *n, const uint8_t seed[NODE_SEED_LEN], time_ns now);
+/* Wipes everything, the connections too, whose memory is the caller's from then on; sends and tells nothing. */
+void node_fini(struct node *n);
+
+/* ---- relays ---- */
+
+/*
+ * The portal's news: these are gone, those are there. One with the same id but other credentials or addresses is started over; those
+ * that are not in `add` are asked whether they still live. Returns how many of `add` cannot be used: bad, or too many.
+ */
+unsigned node_update_relays(struct node *n, time_ns now, const struct uuid *remove,
+                            unsigned remove_count, const struct node_relay_config *add,
+                            unsigned add_count);
+/* True if a connection could be made now. */
+bool node_has_relay(const struct node *n);
+
+/* ---- connections ---- */
+
+enum node_connect {
+    NODE_CREATED,
+    NODE_REUSED, /* the same as before: its candidates are signalled once more; start a new session if controlling */
+    NODE_REPLACED,  /* other keys, credentials or role: it begins anew, and is without path */
+    NODE_NO_RELAYS, /* none has answered yet: nothing was done. Ask the portal */
+    NODE_INVALID    /* credentials that are empty or too long: nothing was done */
+};
+
+/* NULL: none. */
+struct node_connection *node_find(const struct node *n, const struct uuid *id);
+/* c: what node_find gives for the peer or, if that is NULL, memory for a new connection. */
+enum node_connect node_connect(struct node *n, time_ns now, const struct node_peer *peer,
+                               struct node_connection *c) MUST_USE;
+void node_close(struct node *n, time_ns now, struct node_connection *c);
+
+/* Lines as the portal carries them. False: of no use. */
+bool node_add_candidate(struct node *n, time_ns now, struct node_connection *c, const char *line);
+bool node_invalidate_candidate(struct node *n, time_ns now, struct node_connection *c,
+                               const char *line);
+
+/*
+ * What the workers saw since the last time. sent, received: any datagrams on the path of the connection; packets: some of them had
+ * inner packets, in whatever direction, so that the connection is not idle.
+ */
+struct node_traffic {
+    bool sent, received, packets;
+};
+void node_note_traffic(struct node *n, time_ns now, struct node_connection *c,
+                       struct node_traffic traffic);
+/* Channel data of this channel came from the relay `from`, and node_handle_input has not seen it. */
+void node_note_channel(struct node *n, time_ns now, const struct sock_addr *from, uint16_t channel);
+
+/* ---- inputs ---- */
+
+/*
+ * A datagram: where it came to, from whom. out: set if it is WireGuard's. What came through a relay has its channel noted.
+ */
+enum node_verdict node_handle_input(struct node *n, time_ns now, const struct sock_addr *local,
+                                    const struct sock_addr *from, const uint8_t *bytes, size_t len,
+                                    struct node_received *out);
+/* TIME_NEVER: nothing is due. */
+time_ns node_poll_timeout(struct node *n);
+void node_handle_timeout(struct node *n, time_ns now);
+
+/* The network has changed: all connections end, allocations start over. New keys are due. */
+void node_reset(struct node *n, time_ns now);
+/* The end: all connections are closed, and allocations deleted, which takes 1 s at most. */
+void node_shut_down(struct node *n, time_ns now);
+/* True when that is done. */
+bool node_is_down(const struct node *n);
+
+/* ---- outputs; false: nothing (more) ---- */
+
+bool node_poll_transmit(struct node *n, struct node_transmit *out);
+bool node_poll_event(struct node *n, struct node_event *out);
+
+const char *node_verdict_text(enum node_verdict verdict);
+const char *node_path_text(enum node_path_kind kind);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The channels of one allocation: which number stands for which peer, how old that is, and what of it has to be told.
+ *
+ *    bind sent      bound                  5 min            10 min                15 min
+ *       |-------------|----------------------|-----------------|---------------------|
+ *         send only     send and receive       if data came:     only the same peer    anybody may
+ *                                              bind again        may have the number   have it
+ *
+ * Ages count from the last successful bind. Pure; control role. Source: spec/p2p.md 5.6; RFC 8656 section 12.
+ */
+#ifndef FZ_CONTROL_P2P_TURN_CHANNELS_H
+#define FZ_CONTROL_P2P_TURN_CHANNELS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/p2p/turn_request.h"
+#include "engine/wire/channel.h"
+#include "platform/base/addr.h"
+#include "platform/base/time.h"
+
+enum {
+    TURN_CHANNELS_MAX = 512
+};
+
+#define TURN_CHANNEL_LIFETIME_NS (600 * NS_PER_SEC)
+#define TURN_CHANNEL_REFRESH_NS  (300 * NS_PER_SEC)
+#define TURN_CHANNEL_RESERVED_NS (900 * NS_PER_SEC) /* lifetime and cooldown */
+
+enum turn_channel_tell {
+    TURN_TELL_NOTHING,
+    TURN_TELL_BOUND,
+    TURN_TELL_LOST
+};
+
+struct turn_channel {
+    uint16_t number; /* 0: the slot is free */
+    bool dead;       /* refused by the relay: only its loss has still to be told */
+    bool confirmed;  /* bound at least once */
+    bool expired;    /* its loss at the end of the lifetime was noted */
+    bool received;   /* data since it was last bound */
+    uint8_t tell;    /* enum turn_channel_tell */
+    struct sock_addr peer;
+    time_ns bound_at;
+    struct turn_request request;
+};
+
+struct turn_channels {
+    struct turn_channel slots[TURN_CHANNELS_MAX];
+    unsigned used; /* slots beyond are free */
+    uint16_t next; /* number to try first */
+};
+
+/* Forgets them all. */
+void turn_channels_clear(struct turn_channels *s);
+
+/* The channel of a peer, or with a number; NULL: none that is alive. */
+struct turn_channel *turn_channels_of_peer(struct turn_channels *s, const struct sock_addr *peer);
+struct turn_channel *turn_channels_of_number(struct turn_channels *s, uint16_t number);
+
+/* A channel for a peer that has none, not yet bound. NULL: no slot or no number is free. */
+struct turn_channel *turn_channels_add(struct turn_channels *s, time_ns now,
+                                       const struct sock_addr *peer);
+
+/* The relay has bound it. */
+void turn_channel_bound(struct turn_channel *c, time_ns now);
+/* The relay has refused it. */
+void turn_channel_refused(struct turn_channel *c);
+
+/* Data may be received on it. */
+static inline bool turn_channel_open(const struct turn_channel *c, time_ns now)
+{
+    return c->confirmed && !c->dead && time_since(now, c->bound_at) < TURN_CHANNEL_LIFETIME_NS;
+}
+
+/* When turn_channel_expire or a bind is due; TIME_NEVER: neither. The request has its own time. */
+time_ns turn_channel_due(const struct turn_channel *c);
+/* Notes the end of the lifetime. */
+void turn_channel_expire(struct turn_channel *c, time_ns now);
+/* True if it has to be bound again: it is in use and half of its lifetime has passed. */
+bool turn_channel_wants_bind(const struct turn_channel *c, time_ns now);
+
+/* The next one with something to tell, which is then told; a dead one's slot is free afterwards. */
+enum turn_channel_tell turn_channels_tell(struct turn_channels *s, uint16_t *number,
+                                          struct sock_addr *peer);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a running relay is told on its control socket: `fzrelay ctl COMMAND [KEY=VALUE]...`, and the answers. Control role.
+ */
+#ifndef FZ_TOOLS_FZRELAY_ORDERS_H
+#define FZ_TOOLS_FZRELAY_ORDERS_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "platform/base/err.h"
+#include "platform/base/time.h"
+#include "tools/fzrelay/relay.h"
+#include "tools/fzrelay/udp_batch.h"
+
+struct orders {
+    struct relay_server *relay;
+    const struct outbox_stats *sent; /* NULL: nothing is sent by sockets */
+    /* The secret was changed: tell the portal. On failure `why` is one sentence. */
+    enum err (*secret_changed)(void *arg, const char *secret, char *why, unsigned why_size);
+    void *arg;
+};
+
+struct orders_help {
+    const char *name, *arguments, *what;
+};
+
+/* NULL: no more. */
+const struct orders_help *orders_at(size_t i);
+
+/* Returns the answer, a new reference. */
+json_t *orders_handle(const struct orders *o, time_ns now, const json_t *command);
+
+#endif
