@@ -343,6 +343,7 @@ enum err net_tunnel_start(struct net_tunnel *t, const struct net_tunnel_config *
     }
     if (err == ERR_OK)
         err = wait_for_session(t, why);
+    t->up = err == ERR_OK;
     secure_wipe(keys, sizeof keys);
     if (err != ERR_OK)
         net_tunnel_stop(t);
@@ -358,7 +359,7 @@ static void say_warnings(const struct net_tunnel *t, enum net_side side)
 
     while (f != NULL && fgets(line, sizeof line, f) != NULL) {
         line[strcspn(line, "\n")] = '\0';
-        if (strstr(line, " warn ") != NULL || strstr(line, " error ") != NULL)
+        if (strstr(line, " WARN ") != NULL || strstr(line, "ERROR ") != NULL)
             usage_warn("net", "%s logged: %s", t->impl->name, line);
     }
     if (f != NULL)
@@ -373,6 +374,8 @@ static void stop_end(const struct net_tunnel *t, enum net_side side)
         usage_warn("net", "%s does not end on SIGTERM", t->impl->name);
         net_command_kill(t->pids[side]);
     } else if (WIFSIGNALED(status)) {
+        if (!t->up && WTERMSIG(status) == SIGTERM)
+            return; /* before it could know what to do about it */
         usage_warn("net", "%s ended by signal %d", t->impl->name, WTERMSIG(status));
     } else if (WEXITSTATUS(status) != 0) {
         usage_warn("net", "%s ended with exit code %d", t->impl->name, WEXITSTATUS(status));

@@ -27,6 +27,7 @@ struct net_tunnel {
     const struct net_rig *rig;
     unsigned index;
     pid_t pids[NET_SIDES]; /* 0: not running */
+    bool up;               /* a packet has passed each way */
     char device[NET_SIDES][16];
     char inner[NET_SIDES][16]; /* addresses */
     char log[NET_SIDES][64];

