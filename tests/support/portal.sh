@@ -42,11 +42,14 @@ client_start() {
     shift $(($# > 0 ? 1 : 0))
     [[ -e $TMP/hosts ]] || printf '127.0.0.1 localhost\n' >"$TMP/hosts"
     [[ -e $TMP/resolv.conf ]] || : >"$TMP/resolv.conf"
-    cat >"$TMP/isolated" <<WRAPPER
+    # Once: what another client is just being started with cannot be written.
+    [[ -x $TMP/isolated ]] || {
+        cat >"$TMP/isolated" <<WRAPPER
 #!/bin/sh
 exec unshare -m sh -c 'mount --make-rprivate / && mount --bind $TMP/hosts /etc/hosts && mount --bind $TMP/resolv.conf /etc/resolv.conf && exec "\$@"' sh "\$@"
 WRAPPER
-    chmod 755 "$TMP/isolated"
+        chmod 755 "$TMP/isolated"
+    }
     spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
         FIREZONE_TOKEN=".client-$name" FIREZONE_ID="id-of-$name" FIREZONE_NAME="device $name" \
         "${variables[@]}" "$CLIENT" --tun "$(tun "$name")" "$@"
