@@ -38,7 +38,6 @@ enum mail_kind {
     MAIL_INVALIDATION,
     MAIL_REQUEST,    /* client to portal: it wants the gateway */
     MAIL_CREATE,     /* portal to gateway */
-    MAIL_CREATED,    /* gateway to portal */
     MAIL_AUTHORIZED, /* portal to client */
     MAIL_RELAYS,     /* portal to an end: its list */
     MAIL_PRESENCE    /* portal to an end: the relay `number` is gone, the others are there */
@@ -76,8 +75,6 @@ static struct sim {
     time_ns asked_at; /* 0: no authorisation is under way */
     time_ns probe_at, probe_every;
     uint64_t probes, answered; /* numbers of the last sent, of the last answered */
-    unsigned failures;         /* connections that failed */
-    unsigned paths[5];
 } sim;
 
 static void say(const char *what, unsigned number)
@@ -193,8 +190,6 @@ static void deliver(const struct mail *m)
         if (m->number == sim.ends[CLIENT].key && connect_end(GATEWAY))
             post(MAIL_AUTHORIZED, CLIENT, m->number, "");
         break;
-    case MAIL_CREATED:
-        break;
     case MAIL_AUTHORIZED:
         if (m->number != e->key)
             break;
@@ -225,7 +220,6 @@ static void take_event(unsigned end, const struct node_event *e)
         break;
     case NODE_EVENT_PATH:
         self->path = e->path;
-        sim.paths[e->path.kind]++;
         say(end == CLIENT ? "client's path:" : "gateway's path:", e->path.kind);
         break;
     case NODE_EVENT_PATH_LOST:
@@ -239,7 +233,6 @@ static void take_event(unsigned end, const struct node_event *e)
     case NODE_EVENT_CLOSED:
         ASSERT(self->connected && e->connection == &self->connection);
         say(end == CLIENT ? "client's connection ends:" : "gateway's connection ends:", e->kind);
-        sim.failures += e->kind == NODE_EVENT_FAILED;
         self->connected = false;
         self->path = (struct node_path){.kind = NODE_PATH_NONE};
         memset(&self->connection, 0xa5, sizeof self->connection);
