@@ -106,6 +106,8 @@ tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
 # The tools of which another one uses parts.
 uses_fzrelay := fzportal
 tool_uses = $(patsubst %,$(O)/lib%.a,$(uses_$(1)) ctl)
+# Other tests that use parts of a tool.
+tests_fzrelay := sim_p2p_node
 bench_src := $(wildcard bench/*.c)
 PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
 # Test programs: unit_*, diff_* and sim_* (simulations) run alone; each tests/support/*.c is a helper program of the net tests.
@@ -202,7 +204,7 @@ define tool # NAME
 $(call archive,$(1),$(call tool_lib,$(1)))
 $(O)/$(1)$(EXE): $(O)/obj/tools/$(1)/main.o $(O)/lib$(1).a $(call tool_uses,$(1)) $(archives)
 	$$(call link)
-tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1) fuzz_$(1)_%,$$(unit_names) $$(fuzz_names)))
+tool_tests := $$(patsubst %,$(O)/tests/%$(EXE),$$(filter unit_$(1)_% fuzz_$(1) fuzz_$(1)_% $(tests_$(1)),$$(unit_names) $$(fuzz_names)))
 $(O)/$(1)$(EXE) $$(tool_tests): archives += $(O)/lib$(1).a $(call tool_uses,$(1))
 $(O)/$(1)$(EXE) $$(tool_tests): LIBS += -linih
 $$(tool_tests): $(O)/lib$(1).a $(call tool_uses,$(1))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A simulated network for nodes: ends behind NATs or firewalls, relays, and datagrams that are lost, late and out of order as
+ * A simulated network for nodes: ends behind NATs or firewalls, relays (tools/fzrelay), and datagrams that are lost, late and out of order as
  * a seed says. All addresses of a datagram on its way are public ones.
  */
 #ifndef FZ_TESTS_NODE_WORLD_H
@@ -11,6 +11,7 @@
 #include "control/p2p/node.h"
 #include "platform/base/bytes.h"
 #include "platform/base/err.h"
+#include "tools/fzrelay/relay.h"
 
 enum nat {
     NAT_NONE,
@@ -24,12 +25,12 @@ enum nat {
 enum {
     WORLD_ENDS = 2,
     WORLD_RELAYS = 4,
-    WORLD_ALLOCATIONS = 8,
-    WORLD_CHANNELS = 128,
     WORLD_MAPPINGS = 1024,
     WORLD_IN_FLIGHT = 4096,
     WORLD_PORT = 52625
 };
+#define WORLD_SECRET "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define WORLD_UNIX   INT64_C(1785500000)
 
 struct nat_mapping {
     struct sock_addr to;
@@ -46,24 +47,10 @@ struct world_end {
     bool asleep;
 };
 
-struct world_allocation {
-    bool used;
-    struct sock_addr client;
-    char user[32];
-    uint16_t port;
-    time_ns expires_at;
-    struct {
-        struct sock_addr peer;
-        uint16_t number;
-        time_ns bound_at;
-    } channels[WORLD_CHANNELS];
-    unsigned channel_count;
-};
-
 struct world_relay {
     bool up;
     struct sock_addr v4, v6;
-    struct world_allocation allocations[WORLD_ALLOCATIONS];
+    struct relay_server *brain;
 };
 
 struct world_packet {
@@ -82,7 +69,6 @@ struct world {
     bool same_lan;
     struct world_end ends[WORLD_ENDS];
     struct world_relay relays[WORLD_RELAYS];
-    uint16_t next_relay_port;
     struct world_packet flight[WORLD_IN_FLIGHT];
     unsigned in_flight;
 };
@@ -230,185 +216,51 @@ static inline void end_sends(struct world *w, unsigned end, const struct sock_ad
 
 /* ---- relays ---- */
 
-static inline struct world_allocation *allocation_of(struct world_relay *r, time_ns now,
-                                                     const struct sock_addr *client)
+/* A datagram to one of its addresses. */
+static inline void relay_receives(struct world *w, struct world_relay *r,
+                                  const struct world_packet *p)
 {
-    for (unsigned i = 0; i < WORLD_ALLOCATIONS; i++) {
-        struct world_allocation *a = &r->allocations[i];
-        if (a->used && now >= a->expires_at)
-            a->used = false;
-        if (a->used && sock_addr_equal(&a->client, client))
-            return a;
-    }
-    return NULL;
-}
+    int64_t unix_s = WORLD_UNIX + (int64_t)(w->now / NS_PER_SEC);
+    uint8_t bytes[CHANNEL_HEADER_LEN + NODE_DATAGRAM_MAX];
+    struct relay_datagram out;
+    struct relay_port port;
+    struct sock_addr from;
+    enum relay_verdict verdict;
 
-static inline struct world_allocation *allocation_of_port(struct world_relay *r, time_ns now,
-                                                          uint16_t port)
-{
-    for (unsigned i = 0; i < WORLD_ALLOCATIONS; i++) {
-        struct world_allocation *a = &r->allocations[i];
-        if (a->used && a->port == port && now < a->expires_at)
-            return a;
-    }
-    return NULL;
-}
-
-/* One for each user. */
-static inline struct world_allocation *allocation_new(struct world *w, struct world_relay *r,
-                                                      const struct sock_addr *client,
-                                                      const char *user)
-{
-    struct world_allocation *unused = NULL;
-
-    for (unsigned i = 0; i < WORLD_ALLOCATIONS; i++) {
-        struct world_allocation *a = &r->allocations[i];
-        if (a->used && strcmp(a->user, user) == 0)
-            a->used = false;
-        if (!a->used)
-            unused = a;
-    }
-    if (!unused)
-        return NULL;
-    *unused = (struct world_allocation){.used = true, .client = *client};
-    snprintf(unused->user, sizeof unused->user, "%s", user);
-    w->next_relay_port = (uint16_t)(w->next_relay_port < 49152 ? 49152 : w->next_relay_port + 1);
-    unused->port = w->next_relay_port;
-    unused->expires_at = w->now + 600 * NS_PER_SEC;
-    return unused;
-}
-
-/* The error of a bind; 0: none. */
-static inline unsigned allocation_bind(struct world_allocation *a, time_ns now,
-                                       const struct stun_message *m)
-{
-    for (unsigned i = 0; i < a->channel_count; i++) {
-        bool same_peer = sock_addr_equal(&a->channels[i].peer, &m->peer);
-        bool same_number = a->channels[i].number == m->channel;
-        bool old = now - a->channels[i].bound_at >= 900 * NS_PER_SEC;
-        if (same_peer && same_number) {
-            a->channels[i].bound_at = now;
-            return 0;
-        }
-        if (old && (same_peer || same_number))
-            a->channels[i--] = a->channels[--a->channel_count];
-        else if (same_peer || same_number)
-            return 400;
-    }
-    if (a->channel_count == WORLD_CHANNELS)
-        return 508;
-    a->channels[a->channel_count].peer = m->peer;
-    a->channels[a->channel_count].number = m->channel;
-    a->channels[a->channel_count++].bound_at = now;
-    return 0;
-}
-
-static inline unsigned relay_carries_out(struct world *w, struct world_relay *r,
-                                         const struct sock_addr *client,
-                                         const struct stun_message *m, const char *user,
-                                         struct stun_writer *out)
-{
-    struct world_allocation *a = allocation_of(r, w->now, client);
-    bool deletes = m->has & STUN_HAS_LIFETIME && m->lifetime_s == 0;
-    struct sock_addr relayed;
-
-    if (!!a == (m->method == STUN_ALLOCATE))
-        return 437;
-    switch (m->method) {
-    case STUN_ALLOCATE:
-        a = allocation_new(w, r, client, user);
-        if (!a)
-            return 508;
-        relayed = (struct sock_addr){.ip = r->v4.ip, .port = a->port};
-        stun_add_address(out, STUN_XOR_RELAYED_ADDRESS, &relayed);
-        relayed.ip = r->v6.ip;
-        stun_add_address(out, STUN_XOR_RELAYED_ADDRESS, &relayed);
-        stun_add_address(out, STUN_XOR_MAPPED_ADDRESS, client);
-        stun_add_u32(out, STUN_LIFETIME, 600);
-        return 0;
-    case STUN_REFRESH:
-        a->used = !deletes;
-        a->expires_at = w->now + 600 * NS_PER_SEC;
-        stun_add_u32(out, STUN_LIFETIME, deletes ? 0 : 600);
-        return 0;
-    case STUN_CHANNEL_BIND:
-        return allocation_bind(a, w->now, m);
-    }
-    return 400;
-}
-
-static inline void relay_asked(struct world *w, struct world_relay *r, const struct world_packet *p)
-{
-    struct stun_message m;
-    struct stun_writer out;
-    uint8_t success[512], failure[512], key[STUN_KEY_LEN];
-    char user[32] = "";
-    unsigned error = 401;
-
-    if (stun_parse(&m, p->bytes, p->len) != ERR_OK || m.class != STUN_REQUEST)
+    relay_handle_timeout(r->brain, w->now);
+    verdict =
+        p->to.port == NODE_RELAY_PORT
+            ? relay_handle_client(r->brain, w->now, unix_s, &p->from, p->bytes, p->len, &out)
+            : relay_handle_peer(r->brain, w->now, p->to.port, &p->from, p->bytes, p->len, &out);
+    while (relay_poll_port(r->brain, &port))
+        continue;
+    if (verdict != RELAY_REPLY && verdict != RELAY_TO_PEER && verdict != RELAY_TO_CLIENT)
         return;
-    stun_begin(&out, success, sizeof success, (enum stun_method)m.method, STUN_SUCCESS, &m.id);
-    if (m.method == STUN_BINDING) {
-        stun_add_address(&out, STUN_XOR_MAPPED_ADDRESS, &p->from);
-        world_send(w, &p->to, &p->from, success, stun_finish(&out));
-        return;
-    }
-    if (m.username.len >= sizeof user || !m.username.bytes)
-        return;
-    memcpy(user, m.username.bytes, m.username.len);
-    stun_turn_key(key, user, "firezone", user); /* the password is the name */
-    ASSERT(stun_integrity_ok(&m, key, sizeof key));
-    if (m.nonce.bytes)
-        error = relay_carries_out(w, r, &p->from, &m, user, &out);
-    if (error) {
-        stun_begin(&out, failure, sizeof failure, (enum stun_method)m.method, STUN_ERROR, &m.id);
-        stun_add_error(&out, error, "because");
-        if (error == 401) {
-            stun_add_text(&out, STUN_REALM, "firezone");
-            stun_add_text(&out, STUN_NONCE, "nonce");
-        }
-    }
-    stun_add_integrity(&out, key, sizeof key);
-    ASSERT(stun_finish(&out) > 0);
-    world_send(w, &p->to, &p->from, error ? failure : success, stun_finish(&out));
+    from = out.to.ip.family == ADDR_V4 ? r->v4 : r->v6;
+    if (out.port != 0)
+        from.port = out.port;
+    ASSERT(out.header_len + out.len <= sizeof bytes);
+    memcpy(bytes, out.header, out.header_len);
+    memcpy(bytes + out.header_len, out.bytes, out.len);
+    world_send(w, &from, &out.to, bytes, out.header_len + out.len);
 }
 
-static inline void relay_from_client(struct world *w, struct world_relay *r,
-                                     const struct world_packet *p)
+static inline void relay_begins(struct world_relay *r, unsigned number)
 {
-    uint16_t number = channel_parse(p->bytes, p->len);
-    struct world_allocation *a;
+    struct relay_config config = {.public4 = r->v4.ip,
+                                  .public6 = r->v6.ip,
+                                  .lowest_port = 49152,
+                                  .highest_port = 49407,
+                                  .channels_max = 1024,
+                                  .nonces_max = 64,
+                                  .stamp_secret = WORLD_SECRET,
+                                  .seed = {(uint8_t)number}};
+    struct relay_port port;
 
-    if (number == 0) {
-        relay_asked(w, r, p);
-        return;
-    }
-    a = allocation_of(r, w->now, &p->from);
-    for (unsigned i = 0; a && i < a->channel_count; i++) {
-        const struct sock_addr *peer = &a->channels[i].peer;
-        struct sock_addr from = {.ip = peer->ip.family == ADDR_V4 ? r->v4.ip : r->v6.ip,
-                                 .port = a->port};
-        if (a->channels[i].number == number && w->now - a->channels[i].bound_at < 600 * NS_PER_SEC)
-            world_send(w, &from, peer, p->bytes + CHANNEL_HEADER_LEN, p->len - CHANNEL_HEADER_LEN);
-    }
-}
-
-static inline void relay_from_peer(struct world *w, struct world_relay *r,
-                                   const struct world_packet *p)
-{
-    struct world_allocation *a = allocation_of_port(r, w->now, p->to.port);
-    uint8_t bytes[NODE_DATAGRAM_MAX + CHANNEL_HEADER_LEN];
-
-    for (unsigned i = 0; a && i < a->channel_count; i++) {
-        if (!sock_addr_equal(&a->channels[i].peer, &p->from) ||
-            w->now - a->channels[i].bound_at >= 600 * NS_PER_SEC)
-            continue;
-        channel_write(bytes, a->channels[i].number, p->len);
-        memcpy(bytes + CHANNEL_HEADER_LEN, p->bytes, p->len);
-        world_send(w, a->client.ip.family == ADDR_V4 ? &r->v4 : &r->v6, &a->client, bytes,
-                   p->len + (size_t)CHANNEL_HEADER_LEN);
-        return;
-    }
+    relay_free(r->brain);
+    ASSERT(relay_new(&r->brain, &config) == ERR_OK);
+    while (relay_poll_port(r->brain, &port))
+        continue;
 }
 
 /* ---- time ---- */
@@ -439,10 +291,8 @@ static inline bool world_receive(struct world *w, struct world_packet *out, unsi
                 ip_addr_equal(&out->to.ip, &w->relays[j].v6.ip))
                 relay = &w->relays[j];
         }
-        if (relay && relay->up && out->to.port == NODE_RELAY_PORT)
-            relay_from_client(w, relay, out);
-        else if (relay && relay->up)
-            relay_from_peer(w, relay, out);
+        if (relay && relay->up)
+            relay_receives(w, relay, out);
         if (relay)
             continue;
         *end = end_of(w, &out->from, &out->to, local);
@@ -454,8 +304,11 @@ static inline bool world_receive(struct world *w, struct world_packet *out, unsi
 
 static inline void world_init(struct world *w, uint64_t seed)
 {
+    struct relay_server *brains[WORLD_RELAYS];
     char text[32];
 
+    for (unsigned i = 0; i < WORLD_RELAYS; i++)
+        brains[i] = w->relays[i].brain;
     memset(w, 0, offsetof(struct world, flight));
     w->in_flight = 0;
     w->random = seed;
@@ -466,6 +319,8 @@ static inline void world_init(struct world *w, uint64_t seed)
         w->relays[i].v4 = world_addr(text, NODE_RELAY_PORT);
         snprintf(text, sizeof text, "2001:db8:1::%u", i + 1);
         w->relays[i].v6 = world_addr(text, NODE_RELAY_PORT);
+        w->relays[i].brain = brains[i];
+        relay_begins(&w->relays[i], i);
     }
 }
 

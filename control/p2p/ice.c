@@ -176,7 +176,6 @@ bool ice_add_local(struct ice *a, time_ns now, const struct candidate *candidate
     at = ice_local_add(&a->candidates, candidate);
     if (at == ICE_NONE)
         return false;
-    ice_pairs_rank(&a->pairs, &a->candidates, a->role);
     ice_pairs_form_local(&a->pairs, &a->candidates, at, a->role, now);
     ice_step(a, now);
     return true;
@@ -266,13 +265,9 @@ bool ice_invalidate_remote(struct ice *a, time_ns now, const struct candidate_li
     if (a->state == ICE_FAILED || !is_of_peer(a, line) || at == ICE_NONE ||
         a->candidates.remotes[at].state != ICE_LIVE)
         return false;
-    do {
-        ice_pairs_remove_remote(&a->pairs, at);
-        ice_remote_invalidate(&a->candidates, at);
-        at = ice_remote_at(&a->candidates, addr);
-    } while (a->candidates.remotes[at].state == ICE_LIVE &&
-             (a->candidates.remotes[at].optimistic ||
-              a->candidates.remotes[at].candidate.kind == CANDIDATE_PRFLX));
+    ice_pairs_remove_remote(&a->pairs, at);
+    ice_remote_invalidate(&a->candidates, at);
+    at = ice_remote_at(&a->candidates, addr);
     /* Another one that was signalled with the same address was not needed until now. */
     if (a->candidates.remotes[at].state == ICE_LIVE)
         ice_pairs_form_remote(&a->pairs, &a->candidates, at, a->role, now);

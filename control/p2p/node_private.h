@@ -23,6 +23,9 @@ static inline struct node_connection *node_of_all(struct node_link *l)
     return CONTAINER_OF(l, struct node_connection, all);
 }
 
+bool node_path_equal(const struct node_path *a, const struct node_path *b);
+/* What does not fit into the queue of signals stays with the agent. */
+void node_take_agent_events(struct node_connection *c, time_ns now);
 /* Draws all conclusions from what has happened to the agent or its relay. */
 void node_settle(struct node *n, struct node_connection *c, time_ns now);
 /* It is in use: not idle any more, or not for a while. */
