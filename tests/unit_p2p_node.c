@@ -330,6 +330,75 @@ static void test_other_traffic_is_not_use(void **state)
     assert_true(rig.c.idle);
 }
 
+/* ---- checks ---- */
+
+/* A check of the peer that calls itself `remote`. */
+static enum node_verdict check_from(const char *from, const char *remote, uint8_t number)
+{
+    struct stun_id id = {{number}};
+    struct node_received out;
+    struct stun_writer w;
+    uint8_t buf[256];
+    char name[32];
+
+    snprintf(name, sizeof name, "abcd:%s", remote);
+    stun_begin(&w, buf, sizeof buf, STUN_BINDING, STUN_REQUEST, &id);
+    stun_add_text(&w, STUN_USERNAME, name);
+    stun_add_u32(&w, STUN_PRIORITY, 1862270975);
+    stun_add_u64(&w, STUN_ICE_CONTROLLED, 1);
+    stun_add_integrity(&w, "ourpassword", 11);
+    return arrives(from, buf, stun_finish(&w), &out);
+}
+
+static void test_two_of_the_same_name(void **state)
+{
+    static struct node_connection second;
+    struct node_peer p = peer_config(2);
+    (void)state;
+
+    start();
+    add_relays(1);
+    assert_int_equal(connect_to(1), NODE_CREATED);
+    p.remote_ufrag = "ijkl";
+    assert_int_equal(node_connect(&rig.n, rig.now, &p, &second), NODE_CREATED);
+    assert_int_equal(check_from(PEER, "efgh", 1), NODE_CONSUMED);
+    assert_true(rig.c.ice.had_remote);
+    assert_false(second.ice.had_remote);
+    assert_int_equal(check_from(PEER, "ijkl", 2), NODE_CONSUMED);
+    assert_true(second.ice.had_remote);
+    assert_int_equal(check_from(PEER, "mnop", 3), NODE_DROP_AGENT);
+    assert_int_equal(rig.n.refusals[ICE_VERDICT_OTHER_AGENT], 1);
+}
+
+static void test_a_channel_for_who_is_seen(void **state)
+{
+    (void)state;
+    start();
+    add_relays(1);
+    assert_int_equal(connect_to(1), NODE_CREATED);
+    pump();
+    assert_int_equal(check_from("198.51.100.50:777", "efgh", 1), NODE_CONSUMED);
+    pump();
+    assert_int_equal(rig.relays[0].binds, 1);
+    assert_addr(&rig.relays[0].channels[0], "198.51.100.50:777");
+    assert_addr(&rig.last.to, "198.51.100.50:777"); /* answered, and checked */
+    assert_addr(&rig.last.from, LOCAL);
+}
+
+static void test_an_older_time_counts_as_the_last(void **state)
+{
+    (void)state;
+    start();
+    add_relays(1);
+    assert_int_equal(connect_to(1), NODE_CREATED);
+    run_until(SEC(5));
+    node_handle_timeout(&rig.n, rig.now);
+    node_handle_timeout(&rig.n, BEGIN);
+    assert_int_equal(rig.n.now, rig.now);
+    run_until(SEC(10));
+    assert_non_null(told(NODE_EVENT_FAILED));
+}
+
 /* ---- the network changes, the end ---- */
 
 static void test_a_reset(void **state)
@@ -433,6 +502,9 @@ int main(void)
         cmocka_unit_test(test_closing),
         cmocka_unit_test(test_idle_after_a_while_without_packets),
         cmocka_unit_test(test_other_traffic_is_not_use),
+        cmocka_unit_test(test_two_of_the_same_name),
+        cmocka_unit_test(test_a_channel_for_who_is_seen),
+        cmocka_unit_test(test_an_older_time_counts_as_the_last),
         cmocka_unit_test(test_a_reset),
         cmocka_unit_test(test_shutting_down),
         cmocka_unit_test(test_many_connections),
