@@ -112,7 +112,7 @@ static void drain(struct script *s)
     while (ice_poll_transmit(&s->ice, &d)) {
         struct stun_message m;
         ASSERT(++n <= CHECKS_PER_STEP_MAX);
-        ASSERT(stun_parse(&m, d.bytes, d.len) == ERR_OK && m.fingerprint_ok);
+        ASSERT(stun_parse(&m, d.bytes, d.len) == ERR_OK && stun_fingerprint_ok(&m));
         ASSERT(d.from.ip.family == d.to.ip.family);
         if (m.class == STUN_REQUEST) {
             ASSERT(ice_owns_id(&s->ice, &m.id));

@@ -122,7 +122,7 @@ static void check(const uint8_t *bytes, size_t len)
     check_same(&m, &n);
     ASSERT(n.unknown == 0);
     ASSERT(stun_integrity_ok(&n, "key", 3) == !!(n.has & STUN_HAS_INTEGRITY));
-    ASSERT(n.fingerprint_ok == !!(n.has & STUN_HAS_FINGERPRINT));
+    ASSERT(stun_fingerprint_ok(&n) == !!(n.has & STUN_HAS_FINGERPRINT));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

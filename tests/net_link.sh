@@ -58,7 +58,10 @@ value_of() { # DIRECTION NAME: out of an answer
 }
 
 stat_of() { # DIRECTION COUNTER
-    ctl stats | value_of "$1" "$2"
+    local value
+    value=$(ctl stats | value_of "$1" "$2")
+    [[ $value =~ ^[0-9]+$ ]] || fail "there is no counter $2 of $1: $(ctl stats)"
+    echo "$value"
 }
 
 # pings COUNT INTERVAL ADDRESS: sets RECEIVED, DUPLICATES, RTT (average) and RTT_MIN, in us

@@ -119,6 +119,8 @@ status=0
 in_ns r timeout 20 env FIREZONE_TOKEN=.nobody "$FZRELAY" --public-ip4 $PUBLIC4 --control "$TMP/relay.sock" \
     --portal-url ws://192.0.1.2:8081 >"$TMP/out" 2>&1 || status=$?
 [[ $status -eq 1 ]] || fail "it ended with $status: $(cat "$TMP/out")"
+grep -q 'invalid_token' "$TMP/out" || fail "it does not say why it ends: $(cat "$TMP/out")"
+[[ ! -e $TMP/relay.sock ]] || fail "the control socket is left behind"
 kill -TERM "${CLIENT_PID[laptop]}"
 client_end laptop 0
 rig_end

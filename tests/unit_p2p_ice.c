@@ -49,7 +49,7 @@ static void test_check_content(void **state)
     assert_true(stun_is_ice_request(&r.sent));
     assert_true(stun_text_is(r.sent.username, "gwuf:cluf"));
     assert_true(stun_integrity_ok(&r.sent, THEIRS.password, strlen(THEIRS.password)));
-    assert_true(r.sent.fingerprint_ok);
+    assert_true(stun_fingerprint_ok(&r.sent));
     assert_int_equal(r.sent.priority, candidate_prflx_priority(2130706175));
     assert_true(r.sent.has & STUN_HAS_CONTROLLED && r.sent.controlled == r.ice.tie_breaker);
     assert_false(r.sent.has & (STUN_HAS_CONTROLLING | STUN_HAS_USE_CANDIDATE));

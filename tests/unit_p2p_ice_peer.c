@@ -233,6 +233,47 @@ static void test_nomination_controlled(void **state)
     assert_nominated(&r, HOST, PEER_RELAYED);
 }
 
+/* An old request comes again and again, from an address where nobody answers: it does not take the path. */
+static void test_replayed_nomination(void **state)
+{
+    static const char elsewhere[] = "198.51.100.66:6666";
+    struct sock_addr peer = addr(PEER);
+    struct ice_event e;
+    struct rig r;
+    (void)state;
+
+    begin(&r, ICE_CONTROLLED, ICE_GATEWAY);
+    assert_true(add_local(&r, CANDIDATE_HOST, HOST, HOST));
+    assert_true(add_remote(&r, CANDIDATE_SRFLX, PEER));
+    while (transmit(&r))
+        assert_int_equal(answer(&r), ICE_VERDICT_ACCEPTED);
+    assert_int_equal(request(&r, HOST, PEER, true), ICE_VERDICT_ACCEPTED);
+    assert_nominated(&r, HOST, PEER);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(request(&r, HOST, elsewhere, true), ICE_VERDICT_ACCEPTED);
+        while (transmit(&r))
+            if (r.sent.class == STUN_REQUEST && sock_addr_equal(&r.out.to, &peer))
+                assert_int_equal(answer(&r), ICE_VERDICT_ACCEPTED);
+        assert_false(next_event(&r, ICE_EVENT_NOMINATED, &e));
+        r.now += MS(2000);
+        ice_handle_timeout(&r.ice, r.now);
+    }
+    /* Whoever answers there is the peer. */
+    assert_int_equal(request(&r, HOST, elsewhere, true), ICE_VERDICT_ACCEPTED);
+    while (transmit(&r))
+        if (r.sent.class == STUN_REQUEST)
+            assert_int_equal(answer(&r), ICE_VERDICT_ACCEPTED);
+    for (int i = 0; i < 20 && !next_event(&r, ICE_EVENT_NOMINATED, &e); i++) {
+        r.now += MS(1000);
+        ice_handle_timeout(&r.ice, r.now);
+        while (transmit(&r))
+            if (r.sent.class == STUN_REQUEST)
+                assert_int_equal(answer(&r), ICE_VERDICT_ACCEPTED);
+    }
+    peer = addr(elsewhere);
+    assert_true(sock_addr_equal(&e.path.remote, &peer));
+}
+
 /* The better pair breaks: a gateway that is heard on the other pair only finds out within seconds. */
 static void test_silence_controlled(void **state)
 {
@@ -290,7 +331,7 @@ static void test_role_conflict(void **state)
             assert_int_equal(r.sent.class, STUN_ERROR);
             assert_int_equal(r.sent.error, 487);
             assert_true(stun_integrity_ok(&r.sent, OURS.password, strlen(OURS.password)));
-            assert_true(r.sent.fingerprint_ok);
+            assert_true(stun_fingerprint_ok(&r.sent));
         }
         assert_quiet(&r);
         assert_int_equal(r.ice.role, role);
@@ -361,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_nomination_controlling),
         cmocka_unit_test(test_nomination_controlled),
+        cmocka_unit_test(test_replayed_nomination),
         cmocka_unit_test(test_silence_controlled),
         cmocka_unit_test(test_role_conflict),
         cmocka_unit_test(test_role_conflict_answer),

@@ -35,6 +35,10 @@ static void test_credentials_are_looked_at(void **state)
     text[ICE_PASSWORD_MAX + 1] = '\0';
     p.ufrag = "";
     assert_int_equal(node_connect(&rig.n, rig.now, &p, &rig.c), NODE_INVALID);
+    p = peer_config(1), p.ufrag = "a-b"; /* no line can carry it */
+    assert_int_equal(node_connect(&rig.n, rig.now, &p, &rig.c), NODE_INVALID);
+    p = peer_config(1), p.remote_ufrag = "a:b";
+    assert_int_equal(node_connect(&rig.n, rig.now, &p, &rig.c), NODE_INVALID);
     p = peer_config(1), p.remote_password = text;
     assert_int_equal(node_connect(&rig.n, rig.now, &p, &rig.c), NODE_INVALID);
     p = peer_config(1), p.remote_ufrag = text + ICE_PASSWORD_MAX - ICE_UFRAG_MAX;

@@ -305,6 +305,7 @@ static void test_no_endless_talk_about_nonces(void **state)
     sends_nothing();
     due_at(MS(1000));
     sends(STUN_ALLOCATE);
+    assert_true(stun_text_is(rig.m.nonce, NONCE2));
     assert_true(allocation_arrives(600, SEALED));
 }
 

@@ -24,6 +24,33 @@ static void test_mismatch_of_allocate(void **state)
     assert_int_equal(rig.t.state, TURN_ALLOCATED);
 }
 
+/* What the relay knows of our address of the other family does not depend on its allocation. */
+static void test_mismatch_beside_other_family(void **state)
+{
+    static const char local6[] = "[2001:db8::77]:52625";
+    struct stun_message binding4, binding6;
+    (void)state;
+
+    start(RELAY4, RELAY6);
+    sends_to(STUN_BINDING, RELAY4);
+    binding4 = rig.m;
+    sends_to(STUN_BINDING, RELAY6);
+    binding6 = rig.m;
+    rig.m = binding4;
+    binding_answered();
+    sends(STUN_ALLOCATE);
+    error_arrives(401, NONCE1);
+    sends(STUN_ALLOCATE);
+    error_arrives(437, NULL);
+    sends(STUN_REFRESH);
+    forget_events();
+    rig.m = binding6;
+    answer(STUN_SUCCESS);
+    answer_address(STUN_XOR_MAPPED_ADDRESS, local6);
+    assert_true(arrives_at(UNSEALED, RELAY6, local6));
+    tells_candidate(TURN_EVENT_CANDIDATE_ADDED, CANDIDATE_HOST, local6);
+}
+
 static void test_mismatch_without_end(void **state)
 {
     (void)state;
@@ -432,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mismatch_of_allocate),
+        cmocka_unit_test(test_mismatch_beside_other_family),
         cmocka_unit_test(test_mismatch_without_end),
         cmocka_unit_test(test_deletion_that_is_refused),
         cmocka_unit_test(test_mismatch_of_refresh_and_bind),

@@ -268,7 +268,7 @@ enum err candidate_parse(struct candidate_line *out, const char *line, size_t le
 /* ---- writing ---- */
 
 /* The characters that the grammar of SDP gives it. */
-static bool is_ufrag(const char *text)
+bool candidate_ufrag_ok(const char *text)
 {
     size_t len = strlen(text);
 
@@ -299,7 +299,7 @@ size_t candidate_format(const struct candidate *c, const char *ufrag, char out[C
     size_t len;
 
     out[0] = '\0';
-    if (ufrag && !is_ufrag(ufrag))
+    if (ufrag && !candidate_ufrag_ok(ufrag))
         return 0;
     ASSERT(c->addr.ip.family != ADDR_NONE && c->transport == CANDIDATE_UDP);
     len = (size_t)snprintf(out, CANDIDATE_LINE_MAX, "candidate:%u 1 udp %u %s %u typ %s",

@@ -87,6 +87,9 @@ enum err candidate_parse(struct candidate_line *out, const char *line, size_t le
  */
 size_t candidate_format(const struct candidate *c, const char *ufrag, char out[CANDIDATE_LINE_MAX]);
 
+/* True for what may stand in a line as ufrag: letters, digits, '+' and '/', at most CANDIDATE_UFRAG_MAX of them. */
+bool candidate_ufrag_ok(const char *ufrag);
+
 /* "host", "srflx", ...; static. */
 const char *candidate_kind_text(enum candidate_kind kind);
 

@@ -8,6 +8,10 @@ static bool works(const struct ice *a, const struct ice_pair *p)
     return a->role == ICE_CONTROLLING ? p->schedule.answered_at > 0 : p->nominated;
 }
 
+/*
+ * What was answered comes before what never was: of a controlled agent's pairs, whose nomination may be an old request that somebody
+ * sends again from elsewhere.
+ */
 static bool better(const struct ice *a, const struct ice_pair *p, const struct ice_pair *than)
 {
     bool doubt = ice_schedule_doubtful(&p->schedule, a->timing);
@@ -16,6 +20,8 @@ static bool better(const struct ice *a, const struct ice_pair *p, const struct i
         return true;
     if (doubt != ice_schedule_doubtful(&than->schedule, a->timing))
         return !doubt;
+    if ((p->schedule.answered_at > 0) != (than->schedule.answered_at > 0))
+        return p->schedule.answered_at > 0;
     return p->priority > than->priority;
 }
 

@@ -236,9 +236,9 @@ static bool is_same(const struct node_connection *c, const struct node_peer *p)
 
 static bool credentials_ok(const struct node_peer *p)
 {
-    return p->ufrag[0] && strlen(p->ufrag) <= ICE_UFRAG_MAX && p->remote_ufrag[0] &&
-           strlen(p->remote_ufrag) <= ICE_UFRAG_MAX && p->password[0] &&
-           strlen(p->password) <= ICE_PASSWORD_MAX && p->remote_password[0] &&
+    return candidate_ufrag_ok(p->ufrag) && strlen(p->ufrag) <= ICE_UFRAG_MAX &&
+           candidate_ufrag_ok(p->remote_ufrag) && strlen(p->remote_ufrag) <= ICE_UFRAG_MAX &&
+           p->password[0] && strlen(p->password) <= ICE_PASSWORD_MAX && p->remote_password[0] &&
            strlen(p->remote_password) <= ICE_PASSWORD_MAX;
 }
 

@@ -109,7 +109,7 @@ enum node_connect {
     NODE_REUSED, /* the same as before: its candidates are signalled once more; start a new session if controlling */
     NODE_REPLACED,  /* other keys, credentials or role: it begins anew, and is without path */
     NODE_NO_RELAYS, /* none has answered yet: nothing was done. Ask the portal */
-    NODE_INVALID    /* credentials that are empty or too long: nothing was done */
+    NODE_INVALID /* credentials that are empty, too long, or not for a candidate's line: nothing was done */
 };
 
 /* NULL: none. */

@@ -172,8 +172,15 @@ static bool parse_fingerprint(struct stun_message *m, const struct attr *a)
     if (a->len != 4 || a->at + ATTR_HEADER_LEN + a->len != m->len)
         return false;
     m->has |= STUN_HAS_FINGERPRINT;
-    m->fingerprint_ok = load_be32(a->value) == stun_auth_fingerprint(m->bytes, a->at);
+    m->fingerprint_at = a->at;
     return true;
+}
+
+bool stun_fingerprint_ok(const struct stun_message *m)
+{
+    return (m->has & STUN_HAS_FINGERPRINT) &&
+           load_be32(m->bytes + m->fingerprint_at + ATTR_HEADER_LEN) ==
+               stun_auth_fingerprint(m->bytes, m->fingerprint_at);
 }
 
 static bool parse_unknown(struct stun_message *m, const struct attr *a)

@@ -119,7 +119,7 @@ struct stun_message {
     uint32_t priority;
     uint64_t controlled, controlling; /* tie-breakers */
     uint16_t integrity_at;            /* offset of the attribute MESSAGE-INTEGRITY */
-    bool fingerprint_ok;              /* if STUN_HAS_FINGERPRINT */
+    uint16_t fingerprint_at;          /* the same of FINGERPRINT */
     uint16_t unknown; /* the first attribute that has to be understood and is not; 0: none */
 };
 
@@ -131,6 +131,9 @@ enum err stun_parse(struct stun_message *out, const void *bytes, size_t len) MUS
 
 /* True if the message has a MESSAGE-INTEGRITY made with this key. Takes the same time for every wrong one. */
 bool stun_integrity_ok(const struct stun_message *m, const void *key, size_t key_len);
+
+/* True if the message has a FINGERPRINT that fits. Nobody needs it who looks at MESSAGE-INTEGRITY. */
+bool stun_fingerprint_ok(const struct stun_message *m);
 
 /* The key of long-term credentials: MD5 of "username:realm:password". */
 void stun_turn_key(uint8_t key[STUN_KEY_LEN], const char *username, const char *realm,

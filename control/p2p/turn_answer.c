@@ -207,7 +207,10 @@ static void mismatch(struct turn *t, time_ns now, const struct answer *a)
     }
     if (t->mismatches < UINT8_MAX)
         t->mismatches++;
+    struct turn_request other = t->binding[t->active != 1];
     turn_invalidate(t);
+    if (turn_request_in_flight(&other)) /* it asks for our address of the other family */
+        t->binding[t->active != 1] = other;
     if (a->r.method == STUN_ALLOCATE) {
         turn_set_state(t, TURN_DELETING);
         turn_delete(t, now, TURN_ATTEMPTS);
@@ -275,9 +278,13 @@ bool turn_handle_input(struct turn *t, time_ns now, const struct sock_addr *loca
         return false;
     if (m.method == STUN_BINDING && m.class == STUN_SUCCESS && m.mapped.ip.family == ADDR_NONE)
         return false;
-    /* Whoever changes the nonce again and again is asked on schedule, not at once. */
-    if (!authentic(t, &a) || (is_challenge(&a) && a.slot->reauths >= TURN_REAUTH_MAX))
+    if (!authentic(t, &a))
         return false;
+    /* Whoever changes the nonce again and again is asked on schedule, not at once. */
+    if (is_challenge(&a) && a.slot->reauths >= TURN_REAUTH_MAX) {
+        adopt_nonce(t, &m);
+        return false;
+    }
     first_refusal = is_sign(t, &a);
     a.local = local;
     a.r = *a.slot;

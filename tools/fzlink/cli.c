@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+    MTU_USUAL = 1500
+};
+
 static const char link_help[] =
     "Usage: " CLI_PROGRAM " --a NETNS:DEVICE:ADDR[,ADDR]... --b NETNS:DEVICE:ADDR[,ADDR]...\n"
     "              [OPTION]...\n"
@@ -224,12 +228,28 @@ static enum err parse_ctl(struct cli *c, int argc, char **argv, struct why why)
     return ERR_OK;
 }
 
+/* What is measured is a link of its own that does nothing to packets. */
+static enum err check_ceiling(const struct cli *c, struct why why)
+{
+    struct settings none;
+
+    settings_init(&none);
+    if (c->ends != 0)
+        return why_fail(why, ERR_PARSE, "--ceiling has ends of its own");
+    if (memcmp(&none, &c->link.settings, sizeof none) != 0 || c->link.mtu != MTU_USUAL ||
+        c->control_path)
+        return why_fail(why, ERR_PARSE,
+                        "--ceiling is of a link without impairment: only --seconds and --offloads "
+                        "go with it");
+    return ERR_OK;
+}
+
 enum err cli_parse(struct cli *out, int argc, char **argv, struct why why)
 {
     *out = (struct cli){.action = CLI_LINK,
                         .help = link_help,
                         .seconds = 2,
-                        .link = {.mtu = 1500, .offloads = true, .seed = 1}};
+                        .link = {.mtu = MTU_USUAL, .offloads = true, .seed = 1}};
     settings_init(&out->link.settings);
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return parse_ctl(out, argc - 1, argv + 1, why);
@@ -239,7 +259,7 @@ enum err cli_parse(struct cli *out, int argc, char **argv, struct why why)
     if (optind < argc)
         return why_fail(why, ERR_PARSE, "unexpected argument '%.200s'", argv[optind]);
     if (out->action == CLI_CEILING)
-        return out->ends == 0 ? ERR_OK : why_fail(why, ERR_PARSE, "--ceiling has ends of its own");
+        return check_ceiling(out, why);
     if (out->ends != 3)
         return why_fail(why, ERR_PARSE, "--%c is missing", out->ends & 1 ? 'b' : 'a');
     return settings_check(&out->link.settings, why);

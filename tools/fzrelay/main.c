@@ -36,7 +36,8 @@ enum {
     WHY_MAX = 512,
     HELP_COLUMNS = 98,
     CONTROL_PATH_MAX = 256,
-    RANDOM_SECRET_LEN = 32
+    RANDOM_SECRET_LEN = 32,
+    SECRET_FILE_MAX = 4096
 };
 
 struct app {
@@ -147,24 +148,35 @@ static int ctl(const struct command_line *c)
 
 /* ---- the secret, and credentials ---- */
 
+/* text: up to the end of its first line. what: where it comes from. */
+static enum err take_secret(char out[RELAY_SECRET_MAX + 1], const char *text, const char *what,
+                            char *why, unsigned why_size)
+{
+    size_t len = strcspn(text, "\r\n");
+
+    if (len < 1 || len > RELAY_SECRET_MAX) {
+        snprintf(why, why_size, "%s: a secret has 1 to %d characters", what, RELAY_SECRET_MAX);
+        return ERR_INVALID;
+    }
+    memcpy(out, text, len);
+    out[len] = '\0';
+    return ERR_OK;
+}
+
 static enum err read_secret(char out[RELAY_SECRET_MAX + 1], const char *path, char *why,
                             unsigned why_size)
 {
     struct file_content content;
     char reason[128];
-    size_t len;
-    enum err err = file_read(&content, path, RELAY_SECRET_MAX, reason, sizeof reason);
+    enum err err = file_read(&content, path, SECRET_FILE_MAX, reason, sizeof reason);
 
     if (err != ERR_OK) {
         snprintf(why, why_size, "%s: %s", path, reason);
         return err;
     }
-    len = size_min(content.len, RELAY_SECRET_MAX);
-    memcpy(out, content.bytes, len);
-    out[len] = '\0';
-    out[strcspn(out, " \t\r\n")] = '\0';
+    err = take_secret(out, content.bytes, path, why, why_size);
     file_content_wipe(&content);
-    return ERR_OK;
+    return err;
 }
 
 static void random_secret(char out[RELAY_SECRET_MAX + 1])
@@ -186,12 +198,7 @@ static enum err find_secret(char out[RELAY_SECRET_MAX + 1], const struct command
         random_secret(out);
         return ERR_OK;
     }
-    if (strlen(c->stamp_secret) > RELAY_SECRET_MAX) {
-        snprintf(why, why_size, "--stamp-secret: more than %d characters", RELAY_SECRET_MAX);
-        return ERR_INVALID;
-    }
-    snprintf(out, RELAY_SECRET_MAX + 1, "%s", c->stamp_secret);
-    return ERR_OK;
+    return take_secret(out, c->stamp_secret, "--stamp-secret", why, why_size);
 }
 
 static void print_credentials(const struct command_line *c, const char *secret)
