@@ -313,7 +313,7 @@ support() {
         if [[ ! -x $program || $source -nt $program ]]; then
             mkdir -p "$(dirname "$program")"
             "${CC:-cc}" -std=gnu11 -O2 -D_GNU_SOURCE= -I"$ROOT" -o "$program.$RIG_OWNER" "$source" \
-                "$ROOT"/platform/base/{blake2s,err,log}.c -lpthread >&2 || fail "cannot build $source"
+                "$ROOT"/platform/base/{blake2s,err,log,log_filter,log_line,stream}.c -lpthread >&2 || fail "cannot build $source"
             mv "$program.$RIG_OWNER" "$program"
         fi
     fi
