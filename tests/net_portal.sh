@@ -88,6 +88,25 @@ kill -TERM "${CLIENT_PID[brief]}"
 client_end brief 0
 : >"$TMP/brief.log"
 
+say "the system's store: its CAs count, with a private one beside them, too"
+mkdir "$TMP/store"
+cp "$TMP/ca.pem" "$TMP/store/$(openssl x509 -in "$TMP/ca.pem" -noout -subject_hash).0"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=other CA' \
+    -keyout "$TMP/other.key" -out "$TMP/other.pem" >>"$TMP/openssl" 2>&1 || fail "no certificate: $(cat "$TMP/openssl")"
+for ca_file in '' "$TMP/other.pem"; do
+    client_start brief c FIREZONE_API_URL=wss://portal.test:8443 ${ca_file:+FIREZONE_CA_FILE="$ca_file"}
+    client_says brief 5 X509_V_ERR # not among the system's, so far
+    kill -TERM "${CLIENT_PID[brief]}"
+    client_end brief 0
+    : >"$TMP/brief.log"
+    CLIENT_MOUNTS="mount --bind $TMP/store /etc/ssl/certs"
+    client_start brief c FIREZONE_API_URL=wss://portal.test:8443 ${ca_file:+FIREZONE_CA_FILE="$ca_file"}
+    CLIENT_MOUNTS=
+    client_says brief 5 "init received"
+    client_end brief 0
+    : >"$TMP/brief.log"
+done
+
 say "sign-in, init, resources, tunnel, readiness"
 spawn notify c socat -u "UNIX-RECV:$TMP/notify" "OPEN:$TMP/notified,creat,append"
 eventually 3 test -S "$TMP/notify" || fail "no notification socket"

@@ -9,6 +9,7 @@
 #                                a client in the background, its log in $TMP/NAME.log, its process id in CLIENT_PID[NAME]
 #   client_end NAME CODE         ends it with SIGTERM unless CODE is another than 0, and checks its exit code
 #
+# CLIENT_MOUNTS, if not empty, is a command that is run before a client in its own mount namespace.
 # A client has the hosts file $TMP/hosts and the resolvers of $TMP/resolv.conf, and its token, name and id by its NAME.
 
 FZPORTAL=${FZ_PORTAL:-$BUILD/fzportal}
@@ -46,11 +47,12 @@ client_start() {
     [[ -x $TMP/isolated ]] || {
         cat >"$TMP/isolated" <<WRAPPER
 #!/bin/sh
-exec unshare -m sh -c 'mount --make-rprivate / && mount --bind $TMP/hosts /etc/hosts && mount --bind $TMP/resolv.conf /etc/resolv.conf && exec "\$@"' sh "\$@"
+exec unshare -m sh -c 'mount --make-rprivate / && mount --bind $TMP/hosts /etc/hosts && mount --bind $TMP/resolv.conf /etc/resolv.conf &&
+    eval "\${CLIENT_MOUNTS:-true}" && exec "\$@"' sh "\$@"
 WRAPPER
         chmod 755 "$TMP/isolated"
     }
-    spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
+    CLIENT_MOUNTS=${CLIENT_MOUNTS:-} spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
         FIREZONE_TOKEN=".client-$name" FIREZONE_ID="id-of-$name" FIREZONE_NAME="device $name" \
         "${variables[@]}" "$CLIENT" --tun "$(tun "$name")" "$@"
     CLIENT_PID[$name]=$SPAWNED
