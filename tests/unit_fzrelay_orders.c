@@ -189,7 +189,7 @@ static void test_nonces_and_secret(void **state)
 
 static void test_table(void **state)
 {
-    const struct orders_help *h;
+    const struct ctl_help *h;
     (void)state;
 
     for (size_t i = 0; (h = orders_at(i)); i++)

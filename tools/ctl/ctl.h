@@ -18,6 +18,11 @@ enum {
     CTL_LINE_MAX = 1 << 20
 };
 
+/* A command that a tool obeys, for its list of them. */
+struct ctl_help {
+    const char *name, *arguments, *what;
+};
+
 /*
  * COMMAND [KEY=VALUE]...: a value that is a number, true, false, null, an object or an array in JSON is that, everything else is a
  * string; of KEY:=VALUE the value must be JSON, and so KEY:="7" is a string. On ERR_PARSE `why` is one sentence.

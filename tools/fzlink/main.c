@@ -15,7 +15,7 @@
 #include "platform/loop.h"
 #include "platform/process.h"
 #include "tools/ctl/ctl.h"
-#include "tools/ctl/ctl_client.h"
+#include "tools/ctl/ctl_command.h"
 #include "tools/ctl/ctl_server.h"
 #include "tools/fzlink/ceiling.h"
 #include "tools/fzlink/cli.h"
@@ -56,34 +56,16 @@ static int flush(void)
 
 /* ---- ctl ---- */
 
-static int ctl_print(const json_t *answer)
-{
-    const char *error;
-
-    if (!ctl_succeeded(answer, &error))
-        return fail("%s", error ? error : "the answer does not say whether it is done");
-    json_dumpf(answer, stdout, JSON_INDENT(2));
-    putchar('\n');
-    return flush();
-}
-
 static int ctl(const struct cli *c)
 {
-    char why[WHY_MAX];
-    json_t *command, *answer;
-
-    if (ctl_build(&command, c->words_n, c->words, why, sizeof why) != ERR_OK) {
-        fail("ctl: %s; see '%s ctl help'", why, CLI_PROGRAM);
-        return EXIT_USAGE;
-    }
-    enum err err =
-        ctl_call(&answer, c->control_path, command, CTL_SECONDS * NS_PER_SEC, why, sizeof why);
-    json_decref(command);
-    if (err != ERR_OK)
-        return fail("%s", why);
-    int code = ctl_print(answer);
-    json_decref(answer);
-    return code;
+    const struct ctl_command command = {
+        .program = CLI_PROGRAM,
+        .path = c->control_path,
+        .words = c->words,
+        .words_n = c->words_n,
+        .timeout = CTL_SECONDS * NS_PER_SEC,
+    };
+    return ctl_command_run(&command);
 }
 
 static json_t *on_command(void *arg, const json_t *json)

@@ -152,7 +152,7 @@ enum {
 #define SELECTOR_ARGUMENTS "[session=N] [role=ROLE] [device=NAME] [token=NAME] [all=true]"
 
 static const struct command {
-    struct portal_command_help help;
+    struct ctl_help help;
     json_t *(*carry_out)(const struct order *o);
     unsigned flags;
     const char *keys; /* each between spaces */
@@ -230,7 +230,7 @@ static const struct command {
     {{"start", "", "It listens again."}, order_start, 0, " "},
 };
 
-const struct portal_command_help *portal_command_at(size_t i)
+const struct ctl_help *portal_command_at(size_t i)
 {
     return i < ARRAY_LEN(commands) ? &commands[i].help : NULL;
 }

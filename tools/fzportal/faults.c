@@ -167,7 +167,7 @@ static json_t *raw(struct server *s, const json_t *command)
 
 #define WHICH "[session=N] [role=ROLE] [device=NAME] [token=NAME] [all=true]"
 
-const struct portal_command_help faults_commands[] = {
+const struct ctl_help faults_commands[] = {
     {"freeze", WHICH,
      "Keeps connections open without reading or writing; all=true: and accepts no new ones."},
     {"thaw", WHICH, "Ends that; the connections of sessions that ended meanwhile are dropped."},

@@ -11,7 +11,7 @@
 #include "tools/fzportal/portal.h"
 #include "tools/fzportal/server.h"
 
-extern const struct portal_command_help faults_commands[];
+extern const struct ctl_help faults_commands[];
 extern const size_t faults_commands_n;
 
 /* A command of the control interface. NULL: it is none of these. Otherwise the answer, a new reference. */

@@ -17,8 +17,7 @@
 #include "platform/loop.h"
 #include "platform/process.h"
 #include "platform/random.h"
-#include "tools/ctl/ctl.h"
-#include "tools/ctl/ctl_client.h"
+#include "tools/ctl/ctl_command.h"
 #include "tools/ctl/ctl_server.h"
 #include "tools/fzportal/cli.h"
 #include "tools/fzportal/config.h"
@@ -29,9 +28,7 @@
 
 enum {
     EXIT_USAGE = 2,
-    WHY_MAX = 512,
-    HELP_COLUMNS = 98,
-    CONTROL_PATH_MAX = 256
+    WHY_MAX = 512
 };
 
 struct app {
@@ -59,82 +56,32 @@ static int flush(void)
                                                   : fail("cannot write to the standard output");
 }
 
-/* Where both sides look unless they are told. */
-static const char *usual_control(char *buf, size_t size)
-{
-    const char *dir = getenv("XDG_RUNTIME_DIR");
-
-    if (dir && dir[0] == '/')
-        snprintf(buf, size, "%s/fzportal.sock", dir);
-    else
-        snprintf(buf, size, "/tmp/fzportal-%u.sock", (unsigned)getuid());
-    return buf;
-}
-
 /* ---- ctl ---- */
-
-static void print_command(const struct portal_command_help *h)
-{
-    int column = 0;
-
-    printf("  %s%s%s\n", h->name, h->arguments[0] ? " " : "", h->arguments);
-    for (const char *word = h->what; *word;) {
-        int len = (int)strcspn(word, " ");
-        if (column + len > HELP_COLUMNS) {
-            putchar('\n');
-            column = 0;
-        }
-        column += printf("%s%.*s", column == 0 ? "      " : " ", len, word);
-        word += len + (word[len] == ' ');
-    }
-    putchar('\n');
-}
 
 static int ctl_commands(void)
 {
-    const struct portal_command_help *h;
+    const struct ctl_help *h;
 
     puts("Commands, and the keys they take:\n");
     for (size_t i = 0; (h = portal_command_at(i)); i++)
-        print_command(h);
+        ctl_print_help(h);
     for (size_t i = 0; i < faults_commands_n; i++)
-        print_command(&faults_commands[i]);
+        ctl_print_help(&faults_commands[i]);
     return flush();
-}
-
-static int ctl_print(const struct cli *c, const json_t *answer)
-{
-    const char *error;
-    bool done = ctl_succeeded(answer, &error);
-
-    if (done || c->raw) {
-        json_dumpf(answer, stdout, c->raw ? JSON_COMPACT : JSON_INDENT(2));
-        putchar('\n');
-        if (flush() != EXIT_SUCCESS)
-            return EXIT_FAILURE;
-    }
-    if (!done)
-        fail("%s", error ? error : "the answer does not say whether it is done");
-    return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int ctl(const struct cli *c)
 {
-    char why[WHY_MAX], usual[CONTROL_PATH_MAX];
-    json_t *command, *answer;
-
-    if (ctl_build(&command, c->words_n, c->words, why, sizeof why) != ERR_OK) {
-        fail("ctl: %s; see '%s ctl help'", why, CLI_PROGRAM);
-        return EXIT_USAGE;
-    }
-    const char *path = c->control_path ? c->control_path : usual_control(usual, sizeof usual);
-    enum err err = ctl_call(&answer, path, command, c->timeout, why, sizeof why);
-    json_decref(command);
-    if (err != ERR_OK)
-        return fail("%s", why);
-    int code = ctl_print(c, answer);
-    json_decref(answer);
-    return code;
+    char usual[CTL_PATH_MAX];
+    const struct ctl_command command = {
+        .program = CLI_PROGRAM,
+        .path = c->control_path ? c->control_path : ctl_usual_path(usual, CLI_PROGRAM),
+        .words = c->words,
+        .words_n = c->words_n,
+        .timeout = c->timeout,
+        .raw = c->raw,
+    };
+    return ctl_command_run(&command);
 }
 
 /* ---- what is said at the start ---- */
@@ -267,12 +214,12 @@ static void merge(struct server_options *o, const struct cli *c, const struct po
 
 static int serve(const struct cli *c, const struct portal_config *config)
 {
-    char why[WHY_MAX], usual[CONTROL_PATH_MAX];
+    char why[WHY_MAX], usual[CTL_PATH_MAX];
     struct server_options o;
     struct app app = {0};
     const char *control = c->control_path   ? c->control_path
                           : config->control ? config->control
-                                            : usual_control(usual, sizeof usual);
+                                            : ctl_usual_path(usual, CLI_PROGRAM);
     int code;
 
     merge(&o, c, config);

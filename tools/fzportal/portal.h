@@ -26,6 +26,7 @@
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
 #include "platform/base/time.h"
+#include "tools/ctl/ctl.h"
 #include "tools/fzportal/config.h"
 
 enum {
@@ -114,11 +115,8 @@ json_t *portal_control(struct portal *p, struct portal_time t, const json_t *com
 bool portal_session_meant(const struct portal_session *s, const json_t *command);
 
 /* A line of the control interface's help. */
-struct portal_command_help {
-    const char *name, *arguments, *what;
-};
 /* Commands by number; NULL: there is none. */
-const struct portal_command_help *portal_command_at(size_t i);
+const struct ctl_help *portal_command_at(size_t i);
 
 /* False: the link is stopped, new connections are not accepted. */
 bool portal_listening(const struct portal *p);

@@ -190,7 +190,7 @@ static json_t *order_secret(const struct order *o)
 /* ---- the table ---- */
 
 static const struct {
-    struct orders_help help;
+    struct ctl_help help;
     const char *keys[4];
     json_t *(*run)(const struct order *o);
 } table[] = {
@@ -217,7 +217,7 @@ static const struct {
      order_secret},
 };
 
-const struct orders_help *orders_at(size_t i)
+const struct ctl_help *orders_at(size_t i)
 {
     return i < ARRAY_LEN(table) ? &table[i].help : NULL;
 }

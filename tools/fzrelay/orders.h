@@ -10,6 +10,7 @@
 
 #include "platform/base/err.h"
 #include "platform/base/time.h"
+#include "tools/ctl/ctl.h"
 #include "tools/fzrelay/relay.h"
 #include "tools/fzrelay/udp_batch.h"
 
@@ -21,12 +22,8 @@ struct orders {
     void *arg;
 };
 
-struct orders_help {
-    const char *name, *arguments, *what;
-};
-
 /* NULL: no more. */
-const struct orders_help *orders_at(size_t i);
+const struct ctl_help *orders_at(size_t i);
 
 /* Returns the answer, a new reference. */
 json_t *orders_handle(const struct orders *o, time_ns now, const json_t *command);
