@@ -309,8 +309,3 @@ enum err options_parse(struct options *out, const struct options_input *in, char
         return options_fail(&p.why, "the options of 'wireguard' must stand behind it");
     return parse_command(&p, command, seen);
 }
-
-const char *options_help(void)
-{
-    return options_help_program;
-}

@@ -100,9 +100,6 @@ struct options_input {
 enum err options_parse(struct options *out, const struct options_input *in, char *why,
                        unsigned why_size) MUST_USE;
 
-/* The help text of the program as a whole; static storage. */
-const char *options_help(void);
-
 /* What the options say about the tunnel; the name is borrowed from them. */
 struct tunnel_options;
 void options_tunnel(struct tunnel_options *out, const struct options *o);

@@ -90,17 +90,6 @@ enum err log_level_parse(enum log_level *out, const char *text)
     return ERR_PARSE;
 }
 
-enum err log_format_parse(enum log_format *out, const char *text)
-{
-    if (strcmp(text, "text") == 0)
-        *out = LOG_TEXT;
-    else if (strcmp(text, "json") == 0)
-        *out = LOG_JSON;
-    else
-        return ERR_PARSE;
-    return ERR_OK;
-}
-
 #ifndef _WIN32
 /* systemd names the stream it gave to the service, "device:inode": a child may have been given another one. */
 static bool read_by_journal(int fd)

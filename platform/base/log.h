@@ -63,9 +63,6 @@ bool log_enabled(enum log_level level);
 /* "error", "warn", "info", "debug", "trace". Returns ERR_OK or ERR_PARSE. */
 enum err log_level_parse(enum log_level *out, const char *text) MUST_USE;
 
-/* "text", "json". Returns ERR_OK or ERR_PARSE. */
-enum err log_format_parse(enum log_format *out, const char *text) MUST_USE;
-
 /* module: short static name, the filter's target; fmt: printf style, no newline. */
 void log_write(enum log_level level, const char *module, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
