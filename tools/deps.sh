@@ -42,8 +42,8 @@ readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang
     clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm valgrind
     gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64
     iproute2 iputils-ping netbase nftables ethtool procps util-linux psmisc libcap2-bin
-    wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd openssl python3"
-readonly PACKAGES_DEMO="iproute2 iputils-ping netbase procps util-linux wireguard-tools iperf3 python3"
+    wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd openssl python3 coturn libnice-dev libglib2.0-dev"
+readonly PACKAGES_DEMO="iproute2 iputils-ping netbase nftables procps util-linux wireguard-tools iperf3 python3"
 
 # Not a package by name: node often comes from elsewhere, with npm in it.
 packages_node() {
