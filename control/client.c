@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/access.h"
 #include "control/names.h"
+#include "control/peers.h"
 #include "control/portal/messages.h"
 #include "control/portal/requests.h"
 #include "control/portal_io.h"
@@ -42,8 +44,11 @@ struct client {
     struct noise_identity identity;
     struct resources resources;
     struct relays relays;
+    struct peers *peers;
+    struct access *access;
     unsigned listed; /* by the message that is being worked off */
 
+    bool ending;
     enum client_end end;
     char why[WHY_MAX];
 };
@@ -57,7 +62,12 @@ static void stop(struct client *c, enum client_end end, const char *why)
         if (end != CLIENT_STOPPED)
             log_error("client", "%s", c->why);
     }
-    loop_stop(c->loop);
+    /* The peers say goodbye to their relays first. */
+    if (c->ending || !c->peers)
+        loop_stop(c->loop);
+    else
+        peers_shut_down(c->peers);
+    c->ending = true;
 }
 
 /* ---- keys ---- */
@@ -93,8 +103,14 @@ static enum err tunnel_up(struct client *c, char *why, unsigned why_size)
     memcpy(config.device.private_key, c->identity.private_key, sizeof config.device.private_key);
     config.device.has_fwmark = true;
     config.device.fwmark = CLIENT_MARK;
-    err = tunnel_new(&c->tunnel, c->loop, &config, &c->options->tunnel, why, why_size);
+    struct tunnel_options options = c->options->tunnel;
+    peers_tunnel_options(c->peers, &options);
+    err = tunnel_new(&c->tunnel, c->loop, &config, &options, why, why_size);
     device_update_fini(&config.device);
+    if (err == ERR_OK) {
+        peers_attach(c->peers, c->tunnel);
+        access_attach(c->access, c->tunnel);
+    }
     return err;
 }
 
@@ -163,6 +179,7 @@ static void on_resource(void *arg, enum resource_change change, const struct res
     log_write(level, "client", "resource '%s' (%s%s%s)%s%s: %s", r->name, kinds[r->kind],
               r->address[0] ? " " : "", r->address, r->site_name ? " in site " : "",
               r->site_name ? r->site_name : "", changes[change]);
+    access_resource(c->access, change, r);
 }
 
 static void on_relay(void *arg, enum relay_change change, const struct relay *r)
@@ -178,12 +195,48 @@ static void on_relay(void *arg, enum relay_change change, const struct relay *r)
              r->v6.ip.family ? sock_addr_format(&r->v6, v6, sizeof v6) : "", changes[change]);
 }
 
+/* The peers are told what holds now: all relays that there are, and ids of such that are gone. */
+static void relays_to_peers(struct client *c, const json_t *gone)
+{
+    struct node_relay_config add[RELAYS_MAX];
+    struct uuid remove[RELAYS_MAX];
+    unsigned removed = 0;
+
+    for (unsigned i = 0; i < c->relays.n; i++)
+        add[i] = (struct node_relay_config){.id = c->relays.list[i].id,
+                                            .v4 = c->relays.list[i].v4,
+                                            .v6 = c->relays.list[i].v6,
+                                            .username = c->relays.list[i].username,
+                                            .password = c->relays.list[i].password};
+    for (size_t i = 0; i < json_array_size(gone) && removed < RELAYS_MAX; i++) {
+        struct fields f = {.failed = false};
+        if (message_uuid_at(&remove[removed], gone, i, &f))
+            removed++;
+    }
+    unsigned bad = peers_update_relays(c->peers, remove, removed, add, c->relays.n);
+    if (bad > 0)
+        log_warn("client", "%u relays cannot be used", bad);
+}
+
+static void on_candidates(struct client *c, const struct message *m)
+{
+    const char *line;
+
+    for (size_t i = 0; i < json_array_size(m->candidates); i++) {
+        line = message_text_at(m->candidates, i);
+        if (line &&
+            !peers_candidate(c->peers, &m->gateway, m->kind == MESSAGE_CANDIDATES_ADDED, line))
+            log_debug("client", "a candidate is of no use: %s", line);
+    }
+}
+
 static void on_init(struct client *c, const struct message *m)
 {
     resources_replace(&c->resources, m->resources);
     if (c->listed > LISTED_MAX)
         log_info("client", "and %u more (--log-level debug lists all)", c->listed - LISTED_MAX);
     relays_upsert(&c->relays, m->relays);
+    relays_to_peers(c, NULL);
     log_info("client", "init received: %zu resource%s, %u relay%s", c->resources.n,
              c->resources.n == 1 ? "" : "s", c->relays.n, c->relays.n == 1 ? "" : "s");
     set_addresses(c, &m->interface_);
@@ -209,11 +262,19 @@ static void carry_out(struct client *c, const struct message *m, const char *nam
     case MESSAGE_RELAYS_PRESENCE:
         relays_remove(&c->relays, m->gone);
         relays_upsert(&c->relays, m->relays);
+        relays_to_peers(c, m->gone);
         break;
     case MESSAGE_AUTHORIZATION_CREATED:
+        if (c->tunnel)
+            access_granted(c->access, &m->authorization);
+        break;
     case MESSAGE_AUTHORIZATION_FAILED:
+        access_refused(c->access, m);
+        break;
     case MESSAGE_CANDIDATES_ADDED:
     case MESSAGE_CANDIDATES_REMOVED:
+        on_candidates(c, m);
+        break;
     case MESSAGE_DOMAIN_RESOLVED:
     case MESSAGE_DOMAIN_FAILED:
         log_debug("client", "nothing was asked that '%s' could answer", name);
@@ -253,6 +314,8 @@ static void on_joined(void *arg)
     if (portal_io_push(c->portal, REQUEST_CAPABILITIES, payload) != ERR_OK)
         log_warn("portal", "the portal takes no messages");
     json_decref(payload);
+    peers_portal(c->peers, true);
+    access_portal_joined(c->access);
     service_status("signed in");
 }
 
@@ -267,12 +330,77 @@ static void on_away(void *arg, const char *why, time_ns delay_ns)
     char status[WHY_MAX];
 
     (void)delay_ns;
+    peers_portal(c->peers, false);
     snprintf(status, sizeof status, "%sthe portal is away: %s",
              c->tunnel ? "the tunnel is up, " : "", why);
     service_status(status);
 }
 
 static const struct portal_io_events portal_events = {on_joined, on_message, on_away, on_ended};
+
+/* ---- what the peers say ---- */
+
+static enum err push(void *arg, const char *name, const json_t *payload)
+{
+    struct client *c = arg;
+    return c->portal ? portal_io_push(c->portal, name, payload) : ERR_CLOSED;
+}
+
+static const struct access_events access_events = {push};
+
+static void on_peer_candidates(void *arg, const struct uuid *peer, bool added,
+                               const char *const *lines, size_t n)
+{
+    json_t *payload = request_candidates(peer, lines, n);
+
+    if (push(arg, added ? REQUEST_CANDIDATES_ADDED : REQUEST_CANDIDATES_REMOVED, payload) != ERR_OK)
+        log_warn("client", "the portal does not take %zu candidates", n);
+    json_decref(payload);
+}
+
+static void on_peer_up(void *arg, const struct uuid *peer, const struct node_path *path)
+{
+    char id[UUID_TEXT_MAX], to[SOCK_ADDR_TEXT_MAX];
+
+    (void)arg;
+    uuid_format(peer, id);
+    log_info("client", "connected to gateway %s, %s: %s", id, node_path_text(path->kind),
+             sock_addr_format(&path->peer, to, sizeof to));
+}
+
+static void on_peer_ended(void *arg, const struct uuid *peer, const char *why)
+{
+    struct client *c = arg;
+    char id[UUID_TEXT_MAX];
+
+    uuid_format(peer, id);
+    log_info("client", "the connection to gateway %s has ended: %s", id, why);
+    access_ended(c->access, peer);
+}
+
+static void on_no_relays(void *arg)
+{
+    json_t *payload = request_relays();
+
+    if (push(arg, REQUEST_RELAYS, payload) != ERR_OK)
+        log_debug("client", "there are no relays, and the portal is away");
+    json_decref(payload);
+}
+
+static void on_wanted(void *arg, void *destination_arg)
+{
+    struct client *c = arg;
+    access_wanted(c->access, destination_arg);
+}
+
+static void on_peers_down(void *arg)
+{
+    struct client *c = arg;
+    loop_stop(c->loop);
+}
+
+static const struct peers_events peers_events = {on_peer_candidates, on_peer_up, on_peer_ended,
+                                                 on_no_relays,       on_wanted,  on_peers_down};
 
 /* ---- resolvers ---- */
 
@@ -331,6 +459,8 @@ static void on_reset(void *arg)
     struct sock_addr servers[RESOLVERS_MAX];
 
     log_info("client", "SIGHUP: new sockets, a new key, a new connection to the portal");
+    access_reset(c->access);
+    peers_reset(c->peers);
     new_identity(c);
     if (c->tunnel) {
         device_update_init(&update);
@@ -414,6 +544,8 @@ static enum err start(struct client *c, char *why, unsigned why_size)
         return err;
     }
     new_identity(c);
+    c->peers = peers_new(c->loop, &peers_events, c);
+    c->access = access_new(c->loop, c->peers, &access_events, c);
     err = open_names(c, why, why_size);
     return err == ERR_OK ? open_portal(c, why, why_size) : err;
 }
@@ -422,8 +554,10 @@ static void finish(struct client *c)
 {
     portal_io_free(c->portal);
     names_free(c->names);
+    access_free(c->access);
     if (c->tunnel)
         tunnel_free(c->tunnel);
+    peers_free(c->peers);
     if (c->loop)
         loop_free(c->loop);
     resources_fini(&c->resources);

@@ -169,6 +169,8 @@ static enum err host_configure(struct tunnel *t, const struct config *config, ui
                              routes_addr_add(t->host, &config->addresses[i]));
     if (err == ERR_OK)
         err = routes_link_up(t->host);
+    if (err == ERR_OK && t->options.p2p)
+        err = tunnel_p2p_rules(t);
     if (err == ERR_OK)
         err = host_routes(t, config, table);
     return err == ERR_OK ? host_default(t, config, table) : err;
@@ -220,7 +222,8 @@ static enum err engine_up(struct tunnel *t, unsigned workers, char *why, unsigne
                                    .helpers = (enum engine_helpers)t->options.helpers,
                                    .mtu = t->mtu,
                                    .peers_max = TUNNEL_PEERS_MAX,
-                                   .pad = true,
+                                   .pad = !t->options.p2p,
+                                   .fixed_paths = t->options.p2p != NULL,
                                    .gate = true,
                                    .source_resolve = t->options.source_resolve};
     struct engine_tun tun = {.queues = tun_queues(t->tun), .offloads = tun_offloads(t->tun)};
@@ -269,9 +272,15 @@ static enum err control_up(struct tunnel *t, const struct config *config, char *
 static void summarise(struct tunnel *t)
 {
     unsigned offloads = tun_offloads(t->tun);
+    char ports[32];
+
+    if (t->v4.n > 0 && t->v6.n > 0 && t->v4.port != t->v6.port)
+        snprintf(ports, sizeof ports, "ports %u and %u", t->v4.port, t->v6.port);
+    else
+        snprintf(ports, sizeof ports, "port %u", t->port);
     snprintf(t->summary, sizeof t->summary,
-             "%s is up: port %u, mtu %u, %u worker%s, io %s, crypto %s, tun %s%s%s, udp %s%s%s, %s",
-             tun_name(t->tun), t->port, t->mtu, engine_workers(t->engine),
+             "%s is up: %s, mtu %u, %u worker%s, io %s, crypto %s, tun %s%s%s, udp %s%s%s, %s",
+             tun_name(t->tun), ports, t->mtu, engine_workers(t->engine),
              engine_workers(t->engine) == 1 ? "" : "s", engine_io_name(t->engine),
              engine_crypto_name(t->engine), offloads & TUN_OFFLOAD_TCP ? "tso" : "plain",
              offloads & TUN_OFFLOAD_UDP ? "+uso" : "", tun_steered(t->tun) ? "+steering" : "",
@@ -331,6 +340,7 @@ void tunnel_free(struct tunnel *t)
         routes_free(t->host);
     if (t->engine)
         loop_del_fd(t->loop, engine_event_fd(t->engine));
+    tunnel_p2p_fini(t);
     tunnel_updates_fini(t);
     loop_timer_clear(t->loop, &t->overflow_timer);
     loop_timer_clear(t->loop, &t->roam.retry);

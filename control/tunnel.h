@@ -16,6 +16,7 @@
 #include "platform/loop.h"
 
 struct tunnel;
+struct tunnel_p2p_events;
 
 struct tunnel_options {
     const char *tun_name; /* "" or NULL: chosen by the kernel */
@@ -28,6 +29,9 @@ struct tunnel_options {
     bool steering;                           /* false: as if the kernel refused the BPF programs */
     bool offloads;                           /* false: no TUN and UDP segmentation offloads */
     uint32_t udp_send_bytes, udp_recv_bytes; /* of socket buffers; 0: the default */
+    /* Not NULL: the peers' paths are found by others (tunnel_p2p.h), and the tunnel is Firezone's: no padding, ports, routes. */
+    const struct tunnel_p2p_events *p2p;
+    void *p2p_arg;
 };
 
 /*

@@ -45,7 +45,10 @@ static void peer_edges(struct tunnel *t, struct tunnel_peer *p)
     }
     if (edges & EDGE_WANT_HANDSHAKE) {
         struct wg_fresh fresh = tunnel_fresh(t, p);
-        wg_peer_want_handshake(&p->wg, now, &fresh);
+        if (t->options.p2p)
+            tunnel_p2p_want(p, &fresh);
+        else
+            wg_peer_want_handshake(&p->wg, now, &fresh);
         tunnel_fresh_done(t, p, &fresh);
     }
     if (edges & EDGE_PATH_LOST)
@@ -66,6 +69,25 @@ static void source_question(struct tunnel *t, const struct event_edge *e)
     tunnel_command(t, e->worker, &(struct command){.kind = COMMAND_SOURCE_ANSWER});
 }
 
+static void edge_event(struct tunnel *t, const struct event_edge *e)
+{
+    switch ((enum event_edge_kind)e->kind) {
+    case EVENT_EDGE_SOURCE:
+        source_question(t, e);
+        break;
+    case EVENT_EDGE_ADDRESS_LOST:
+        if (t->options.p2p)
+            t->options.p2p->address_lost(t->options.p2p_arg, &e->lost);
+        break;
+    case EVENT_EDGE_PEER:
+        if (t->peers[e->slot])
+            peer_edges(t, t->peers[e->slot]);
+        else
+            tunnel_p2p_wanted(t, e->slot);
+        break;
+    }
+}
+
 static bool edges_step(struct tunnel *t)
 {
     struct event_edge e;
@@ -77,10 +99,7 @@ static bool edges_step(struct tunnel *t)
         if (!engine_pop_edge(t->engine, &e))
             return false;
         n++;
-        if (e.kind == EVENT_EDGE_SOURCE)
-            source_question(t, &e);
-        else if (t->peers[e.slot])
-            peer_edges(t, t->peers[e.slot]);
+        edge_event(t, &e);
     }
     return true;
 }
@@ -176,32 +195,69 @@ static bool handshakes_step(struct tunnel *t)
     return n == HANDSHAKES_PER_STEP;
 }
 
-/* Nothing in this mode speaks STUN. */
+/* Plain WireGuard knows no STUN. */
 static bool packets_step(struct tunnel *t)
 {
     struct event_packet e;
     unsigned n = 0;
-    while (n < PACKETS_PER_STEP && engine_pop_packet(t->engine, &e))
+    while (n < PACKETS_PER_STEP && engine_pop_packet(t->engine, &e)) {
         n++;
-    t->packets_ignored += n;
+        if (t->options.p2p)
+            tunnel_p2p_packet(t, &e);
+        else
+            t->packets_ignored++;
+    }
     return n == PACKETS_PER_STEP;
 }
 
 /* ---- sockets ---- */
 
+static struct udp_config sockets_config(const struct tunnel *t, uint16_t port)
+{
+    return (struct udp_config){.port = port,
+                               .sockets = engine_threads(t->engine),
+                               .gate = true,
+                               .mark = t->mark,
+                               .send_bytes = t->options.udp_send_bytes,
+                               .recv_bytes = t->options.udp_recv_bytes,
+                               .steering = t->options.steering,
+                               .offloads = t->options.offloads};
+}
+
+/* Each family has the preferred port or, if that is taken, any. One family is enough. */
+static enum err sockets_open_p2p(struct tunnel *t, struct udp_group *v4, struct udp_group *v6,
+                                 char *why, unsigned why_size)
+{
+    struct udp_config config = sockets_config(t, TUNNEL_P2P_PORT);
+    struct udp_group *groups[] = {v4, v6};
+    enum err first = ERR_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+        config.family = i == 0 ? ADDR_V4 : ADDR_V6;
+        config.port = TUNNEL_P2P_PORT;
+        memset(groups[i], 0, sizeof *groups[i]);
+        enum err err = udp_group_open(groups[i], &config, why, why_size);
+        if (err == ERR_IN_USE) {
+            config.port = 0;
+            err = udp_group_open(groups[i], &config, why, why_size);
+        }
+        if (err == ERR_OK)
+            continue;
+        memset(groups[i], 0, sizeof *groups[i]);
+        log_debug("tunnel", "%s", why);
+        first = first == ERR_OK ? err : first;
+    }
+    return v4->n > 0 || v6->n > 0 ? ERR_OK : first;
+}
+
 enum err tunnel_sockets_open(struct tunnel *t, uint16_t port, struct udp_group *v4,
                              struct udp_group *v6, char *why, unsigned why_size)
 {
-    struct udp_config config = {.port = port,
-                                .sockets = engine_threads(t->engine),
-                                .gate = true,
-                                .mark = t->mark,
-                                .send_bytes = t->options.udp_send_bytes,
-                                .recv_bytes = t->options.udp_recv_bytes,
-                                .steering = t->options.steering,
-                                .offloads = t->options.offloads};
+    struct udp_config config = sockets_config(t, port);
     enum err err = ERR_OK;
 
+    if (t->options.p2p)
+        return sockets_open_p2p(t, v4, v6, why, why_size);
     for (unsigned try = 0; try < PORT_TRIES; try++) {
         config.family = ADDR_V4;
         config.port = port;
@@ -306,6 +362,8 @@ static void roam_finish(struct tunnel *t)
         log_debug("tunnel", "sockets replaced, port %u", t->port);
     }
     tunnel_sockets_hand_out(t);
+    if (t->options.p2p && !r->again && (t->v4.n > 0 || t->v6.n > 0))
+        t->options.p2p->sockets(t->options.p2p_arg);
     if (t->resolve)
         resolve_retry_now(t->resolve);
     if (r->again) {

@@ -120,6 +120,11 @@ static struct ip_source reply_source(const struct tunnel_peer *p, const struct s
 static void send_datagrams(struct tunnel_peer *p)
 {
     struct wg_datagram d;
+
+    if (p->tunnel->options.p2p) {
+        tunnel_p2p_transmit(p);
+        return;
+    }
     while (wg_peer_poll_transmit(&p->wg, &d)) {
         struct command c = {.kind = COMMAND_DATAGRAM, .slot = p->slot};
         if (d.to.ip.family == ADDR_NONE)
@@ -157,6 +162,8 @@ static void plain_command(struct tunnel_peer *p, enum command_kind kind)
 
 static void peer_event(struct tunnel_peer *p, struct wg_event *e)
 {
+    if (p->tunnel->options.p2p)
+        tunnel_p2p_note(p, e);
     switch (e->kind) {
     case WG_EVENT_SESSION_NEW:
         session_new(p, &e->session);
@@ -176,7 +183,8 @@ static void peer_event(struct tunnel_peer *p, struct wg_event *e)
         plain_command(p, COMMAND_SESSIONS_DROP);
         break;
     case WG_EVENT_ENDPOINT:
-        endpoint_command(p, &e->endpoint);
+        if (!p->tunnel->options.p2p)
+            endpoint_command(p, &e->endpoint);
         break;
     }
 }
@@ -219,6 +227,8 @@ void tunnel_peer_drive(struct tunnel_peer *p)
         peer_event(p, &e);
     send_datagrams(p);
     sync_armed(p);
+    if (p->tunnel->options.p2p)
+        tunnel_p2p_traffic(p);
     indices_sweep(p->tunnel, p);
     loop_timer_set(p->tunnel->loop, &p->timer, wg_peer_poll_timeout(&p->wg));
 }

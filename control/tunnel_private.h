@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tunnel's state, shared by its files: tunnel.c (bringing up, taking down, host configuration), tunnel_update.c
- * (updates: adding and removing peers, AllowedIPs), tunnel_peers.c (the peers' handshakes) and tunnel_events.c (what the
+ * (updates, in pieces), tunnel_table.c (adding and removing peers, AllowedIPs), tunnel_peers.c (the peers' handshakes) and tunnel_events.c (what the
  * workers report, roaming). Control role.
  */
 #ifndef FZ_CONTROL_TUNNEL_PRIVATE_H
@@ -13,9 +13,10 @@
 #include "control/allowed.h"
 #include "control/index.h"
 #include "control/resolve.h"
-#include "control/tunnel.h"
+#include "control/tunnel_p2p.h"
 #include "control/wg/handshake.h"
 #include "engine/engine.h"
+#include "platform/clock.h"
 #include "platform/routes.h"
 #include "platform/source.h"
 #include "platform/tun.h"
@@ -52,6 +53,11 @@ struct tunnel_peer {
     uint32_t handshake_nanoseconds;
     uint16_t keepalive_seconds;
     struct tunnel_peer *hash_next; /* by public key */
+
+    /* tunnel_p2p.c */
+    struct p2p_peer p2p;
+    void *arg;
+    time_ns seen_sent, seen_received, seen_packet; /* as the worker published them last */
 };
 
 /* Changing sockets: the workers let go, then the new ones are handed out. */
@@ -89,6 +95,7 @@ struct tunnel {
     time_ns gate_secret_at;
     uint64_t fresh_timestamp_ns; /* last handed out */
 
+    struct peer *records[TUNNEL_PEERS_MAX];      /* by slot: what the engine has there */
     struct tunnel_peer *peers[TUNNEL_PEERS_MAX]; /* by slot */
     size_t peers_n;
     uint32_t slots_used;                    /* highest slot ever used + 1 */
@@ -110,6 +117,13 @@ struct tunnel {
         bool running, waiting; /* waiting: for a free slot */
     } jobs;
 
+    struct {
+        struct tunnel_destination *destinations;
+        struct tunnel_destination *waiting[TUNNEL_PEERS_MAX]; /* by slot */
+        struct ip_source sources[8]; /* addresses of ours that datagrams came to; ring */
+        unsigned sources_next;
+    } p2p;
+
     struct loop_timer overflow_timer;
     uint64_t packets_ignored, handshakes[WG_OUTCOME_COUNT], handshakes_unknown_peer;
     bool default_waits; /* default-route rules wait until the endpoints' names are resolved */
@@ -124,9 +138,49 @@ void tunnel_updates_init(struct tunnel *t);
 void tunnel_updates_fini(struct tunnel *t);
 /* The peers of a first configuration, without pieces: before the loop runs. */
 enum err tunnel_update_now(struct tunnel *t, const struct device_update *update) MUST_USE;
+/* A slot is free again. */
+void tunnel_jobs_wake(struct tunnel *t);
+
+/* tunnel_table.c */
+#define TUNNEL_ANY_WORKER UINT_MAX
+struct tunnel_peer_spec {
+    const uint8_t *public_key;
+    uint32_t slot;
+    unsigned owner; /* TUNNEL_ANY_WORKER: the one with the fewest */
+    struct wg_timing timing;
+    bool waits_for_path; /* packets are kept for a peer that has none yet */
+};
+bool tunnel_slot_find(struct tunnel *t, uint32_t *slot);
+/* A peer as the engine sees it. */
+struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, bool waits);
+/* The worker lets go; the record is freed by ACK_PEER_GONE. What the workers route by may lead to the slot until routes
+   without it are published. */
+void tunnel_record_remove(struct tunnel *t, uint32_t slot, unsigned owner);
+/* The same when there are no workers any more. */
+void tunnel_record_forget(struct tunnel *t, uint32_t slot, unsigned owner);
 struct tunnel_peer *tunnel_peer_find(struct tunnel *t, const uint8_t public_key[WG_KEY_LEN]);
+struct tunnel_peer *tunnel_peer_add(struct tunnel *t, const struct tunnel_peer_spec *spec);
+/* False: the time is up, some may be left. */
+bool tunnel_allowed_clear(struct tunnel *t, const struct tunnel_peer *p, time_ns end);
+/* False: the time is up. */
+bool tunnel_peer_remove(struct tunnel *t, struct tunnel_peer *p, time_ns end);
+/* All but its record. */
+void tunnel_peer_forget(struct tunnel *t, struct tunnel_peer *p);
 /* Its worker let go of it. */
 void tunnel_peer_gone(struct tunnel *t, struct peer *p);
+/* Packets of the TUN to the prefix go to this worker's queue; TUNNEL_ANY_WORKER: to none in particular. */
+void tunnel_steer(struct tunnel *t, const struct ip_prefix *prefix, unsigned owner);
+/* All that belong to one group have the same worker. */
+unsigned tunnel_worker_of_group(const struct tunnel *t, uint32_t group);
+/* On failure the old routes stay, with the slots they lead to, and it is tried again in a while. */
+enum err tunnel_routes_publish(struct tunnel *t);
+/* The same from the loop, once for many changes. */
+void tunnel_routes_soon(struct tunnel *t);
+void tunnel_on_routes_timer(void *arg);
+static inline bool tunnel_time_is_up(time_ns end)
+{
+    return clock_now() >= end;
+}
 
 /* tunnel_peers.c */
 void tunnel_peer_timer_init(struct tunnel_peer *p);
@@ -150,6 +204,17 @@ void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsign
 void tunnel_default_rules(struct tunnel *t);
 /* Listen port and mark. */
 enum err tunnel_settings_apply(struct tunnel *t, const struct device_update *update) MUST_USE;
+
+/* tunnel_p2p.c, which is of no use without options.p2p. */
+struct ip_source tunnel_p2p_source(const struct tunnel *t, const struct sock_addr *from);
+void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e);
+void tunnel_p2p_wanted(struct tunnel *t, uint32_t slot);
+void tunnel_p2p_want(struct tunnel_peer *p, struct wg_fresh *fresh);
+void tunnel_p2p_note(struct tunnel_peer *p, const struct wg_event *e);
+void tunnel_p2p_transmit(struct tunnel_peer *p);
+void tunnel_p2p_traffic(struct tunnel_peer *p);
+enum err tunnel_p2p_rules(struct tunnel *t) MUST_USE;
+void tunnel_p2p_fini(struct tunnel *t);
 
 /* tunnel_events.c */
 void tunnel_on_events(void *arg, unsigned events);

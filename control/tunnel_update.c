@@ -17,8 +17,7 @@
 enum {
     PIECE_US = 2000,
     PREFIXES_PER_LOOK = 32, /* at the clock */
-    ROUTES_ALONE = 1024,    /* with more of them, publishing gets a piece of its own */
-    ROUTES_RETRY_MS = 100
+    ROUTES_ALONE = 1024     /* with more of them, publishing gets a piece of its own */
 };
 
 enum progress {
@@ -51,219 +50,10 @@ struct tunnel_job {
     struct tunnel_job *next;
 };
 
-static bool time_is_up(time_ns end)
-{
-    return clock_now() >= end;
-}
-
-static void jobs_wake(struct tunnel *t)
+void tunnel_jobs_wake(struct tunnel *t)
 {
     if (t->jobs.waiting)
         loop_timer_set(t->loop, &t->jobs.timer, clock_now());
-}
-
-/* ---- slots ---- */
-
-static bool slot_find(struct tunnel *t, uint32_t *slot)
-{
-    while (t->slot_free_from < TUNNEL_PEERS_MAX) {
-        *slot = t->slot_free_from;
-        if (!t->peers[*slot] && !t->slot_leaving[*slot])
-            return true;
-        t->slot_free_from++;
-    }
-    return false;
-}
-
-static void slot_hold(struct tunnel *t, uint32_t slot, uint8_t why)
-{
-    ASSERT(why && !t->slot_leaving[slot]);
-    t->slot_leaving[slot] = why;
-    t->slots_leaving++;
-}
-
-static void slot_release(struct tunnel *t, uint32_t slot, uint8_t why)
-{
-    if (!(t->slot_leaving[slot] & why))
-        return;
-    t->slot_leaving[slot] &= (uint8_t)~why;
-    if (t->slot_leaving[slot])
-        return;
-    t->slots_leaving--;
-    if (slot < t->slot_free_from)
-        t->slot_free_from = slot;
-    jobs_wake(t);
-}
-
-void tunnel_peer_gone(struct tunnel *t, struct peer *p)
-{
-    slot_release(t, engine_peer_value(p) & ((1u << ENGINE_OWNER_SHIFT) - 1), SLOT_HELD_BY_WORKER);
-    engine_peer_free(p);
-}
-
-/* ---- routes ---- */
-
-static enum err routes_set(struct tunnel *t)
-{
-    struct engine_route *routes = malloc((t->allowed.used + 1) * sizeof *routes);
-    const struct allowed_entry *e;
-    size_t cursor = 0, n = 0;
-
-    if (!routes)
-        return ERR_NO_MEMORY;
-    while ((e = allowed_next(&t->allowed, &cursor)) != NULL)
-        routes[n++] = (struct engine_route){
-            .prefix = e->prefix, .peer = engine_peer_value(t->peers[e->owner]->engine_peer)};
-    enum err err = engine_set_routes(t->engine, routes, n);
-    free(routes);
-    return err;
-}
-
-/* On failure the old routes stay, with the slots they lead to, and it is tried again in a while. */
-static enum err routes_publish(struct tunnel *t)
-{
-    if (!t->routes_dirty)
-        return ERR_OK;
-    enum err err = routes_set(t);
-    if (err != ERR_OK) {
-        if (!t->routes_failed)
-            log_error("tunnel", "the old AllowedIPs stay in use for now: %s", err_text(err));
-        t->routes_failed = true;
-        loop_timer_set(t->loop, &t->routes_timer, clock_now() + ROUTES_RETRY_MS * NS_PER_MS);
-        return err;
-    }
-    if (t->routes_failed)
-        log_info("tunnel", "the new AllowedIPs are in use");
-    t->routes_failed = t->routes_dirty = false;
-    loop_timer_clear(t->loop, &t->routes_timer);
-    for (uint32_t i = 0; i < t->slots_used; i++)
-        slot_release(t, i, SLOT_HELD_BY_ROUTES);
-    return ERR_OK;
-}
-
-static void on_routes_timer(void *arg)
-{
-    struct tunnel *t = arg;
-    if (t->jobs.first && !t->jobs.waiting)
-        return; /* its end publishes */
-    if (routes_publish(t) != ERR_OK)
-        log_debug("tunnel", "the old AllowedIPs still stay in use");
-}
-
-/* ---- by public key ---- */
-
-static struct tunnel_peer **key_bucket(struct tunnel *t, const uint8_t *key)
-{
-    return &t->by_key[load_le32(key) % ARRAY_LEN(t->by_key)];
-}
-
-struct tunnel_peer *tunnel_peer_find(struct tunnel *t, const uint8_t public_key[WG_KEY_LEN])
-{
-    struct tunnel_peer *p = *key_bucket(t, public_key);
-    while (p && memcmp(p->wg.remote.public_key, public_key, WG_KEY_LEN) != 0)
-        p = p->hash_next;
-    return p;
-}
-
-/* ---- adding and removing ---- */
-
-static unsigned least_loaded_worker(const struct tunnel *t)
-{
-    unsigned best = 0;
-    for (unsigned i = 1; i < engine_workers(t->engine); i++) {
-        if (t->worker_load[i] < t->worker_load[best])
-            best = i;
-    }
-    return best;
-}
-
-static struct tunnel_peer *peer_add(struct tunnel *t, const uint8_t *public_key, uint32_t slot)
-{
-    struct wg_peer_config config = {.identity = t->identity, .timing = WG_TIMING_DEFAULT};
-    struct tunnel_peer *p = mem_zalloc(1, sizeof *p);
-
-    memcpy(config.public_key, public_key, WG_KEY_LEN);
-    p->tunnel = t;
-    p->slot = slot;
-    p->owner = least_loaded_worker(t);
-    p->engine_peer = engine_peer_new(slot, p->owner);
-    wg_peer_init(&p->wg, &config, random_u32(), clock_now());
-    secure_wipe(&config, sizeof config);
-    tunnel_peer_timer_init(p);
-    t->peers[slot] = p;
-    t->peers_n++;
-    t->worker_load[p->owner]++;
-    if (slot >= t->slots_used)
-        t->slots_used = slot + 1;
-    struct tunnel_peer **bucket = key_bucket(t, public_key);
-    p->hash_next = *bucket;
-    *bucket = p;
-    tunnel_command(
-        t, p->owner,
-        &(struct command){.kind = COMMAND_PEER_ADD, .slot = slot, .peer = p->engine_peer});
-    return p;
-}
-
-static void steer(struct tunnel *t, const struct ip_prefix *prefix, const struct tunnel_peer *owner)
-{
-    enum err err;
-    if (!tun_steered(t->tun))
-        return;
-    err = owner ? tun_steer_set(t->tun, prefix, owner->owner) : tun_steer_clear(t->tun, prefix);
-    if (err != ERR_OK && err != ERR_NOT_FOUND)
-        log_debug("tunnel", "steering map: %s; packets reach their worker by rings", err_text(err));
-}
-
-/* The peer's record in the engine is freed when the worker let go of it (ACK_PEER_GONE). */
-static void peer_forget(struct tunnel *t, struct tunnel_peer *p)
-{
-    struct tunnel_peer **link = key_bucket(t, p->wg.remote.public_key);
-    while (*link != p)
-        link = &(*link)->hash_next;
-    *link = p->hash_next;
-    for (unsigned i = 0; i < TUNNEL_INDICES_MAX; i++) {
-        if (p->indices[i].index == 0)
-            continue;
-        if (p->indices[i].session)
-            index_orphan(&t->indices, p->indices[i].index);
-        else
-            index_release(&t->indices, p->indices[i].index);
-    }
-    loop_timer_clear(t->loop, &p->timer);
-    if (t->resolve)
-        resolve_cancel(t->resolve, p);
-    wg_peer_fini(&p->wg);
-    t->peers[p->slot] = NULL;
-    t->peers_n--;
-    t->worker_load[p->owner]--;
-    secure_wipe(p, sizeof *p);
-    free(p);
-}
-
-/* False: the time is up, some may be left. */
-static bool allowed_clear(struct tunnel *t, const struct tunnel_peer *p, time_ns end)
-{
-    struct ip_prefix prefix;
-    unsigned n = 0;
-
-    while (allowed_take(&t->allowed, p->slot, &prefix)) {
-        t->routes_dirty = true;
-        steer(t, &prefix, NULL);
-        if (++n % PREFIXES_PER_LOOK == 0 && time_is_up(end))
-            return false;
-    }
-    return true;
-}
-
-/* False: the time is up. What the workers route by may lead to the slot until routes without it are published. */
-static bool peer_remove(struct tunnel *t, struct tunnel_peer *p, time_ns end)
-{
-    if (!allowed_clear(t, p, end))
-        return false;
-    slot_hold(t, p->slot, SLOT_HELD_BY_WORKER | (t->routes_dirty ? SLOT_HELD_BY_ROUTES : 0));
-    tunnel_command(t, p->owner, &(struct command){.kind = COMMAND_PEER_REMOVE, .slot = p->slot});
-    peer_forget(t, p);
-    return true;
 }
 
 /* ---- the stages of a job: each does at least one thing before it looks at the clock ---- */
@@ -294,11 +84,11 @@ static enum progress identity_step(struct tunnel *t, struct tunnel_job *j, time_
     if (!j->rekey)
         return PROGRESS_DONE;
     struct tunnel_peer *own = tunnel_peer_find(t, t->identity->public_key);
-    if (own && !peer_remove(t, own, end))
+    if (own && !tunnel_peer_remove(t, own, end))
         return PROGRESS_AGAIN;
     while (j->at < t->slots_used) {
         struct tunnel_peer *p = t->peers[j->at++];
-        if (p && tunnel_peer_refresh(p) && time_is_up(end))
+        if (p && tunnel_peer_refresh(p) && tunnel_time_is_up(end))
             return PROGRESS_AGAIN;
     }
     noise_identity_wipe(&t->identities[t->identity == &t->identities[0]]);
@@ -309,10 +99,10 @@ static enum progress replace_step(struct tunnel *t, struct tunnel_job *j, time_n
 {
     while (j->update->replace_peers && j->at < t->slots_used) {
         struct tunnel_peer *p = t->peers[j->at];
-        if (p && !peer_remove(t, p, end))
+        if (p && !tunnel_peer_remove(t, p, end))
             return PROGRESS_AGAIN;
         j->at++;
-        if (p && time_is_up(end))
+        if (p && tunnel_time_is_up(end))
             return PROGRESS_AGAIN;
     }
     return PROGRESS_DONE;
@@ -340,7 +130,7 @@ static void peer_allow(struct tunnel *t, struct tunnel_peer *p, const struct dev
 {
     if (a->remove ? allowed_remove(&t->allowed, &a->prefix, p->slot)
                   : allowed_set(&t->allowed, &a->prefix, p->slot)) {
-        steer(t, &a->prefix, a->remove ? NULL : p);
+        tunnel_steer(t, &a->prefix, a->remove ? TUNNEL_ANY_WORKER : p->owner);
         t->routes_dirty = true;
     }
 }
@@ -355,14 +145,17 @@ static enum progress peer_begin(struct tunnel *t, struct tunnel_job *j, struct t
     if (j->in_peer || (!*out && u->update_only))
         return PROGRESS_DONE;
     if (!*out) {
-        if (!slot_find(t, &slot)) {
+        if (!tunnel_slot_find(t, &slot)) {
             if (t->slots_leaving > 0)
                 return PROGRESS_WAIT;
             log_warn("tunnel", "too many peers: at most %d", TUNNEL_PEERS_MAX);
             j->err = ERR_FULL;
             return PROGRESS_DONE;
         }
-        *out = peer_add(t, u->public_key, slot);
+        *out = tunnel_peer_add(t, &(struct tunnel_peer_spec){.public_key = u->public_key,
+                                                             .slot = slot,
+                                                             .owner = TUNNEL_ANY_WORKER,
+                                                             .timing = WG_TIMING_DEFAULT});
     }
     peer_settings(t, *out, u);
     j->in_peer = true;
@@ -378,16 +171,16 @@ static enum progress peer_step(struct tunnel *t, struct tunnel_job *j, time_ns e
         return PROGRESS_DONE; /* ourselves: WireGuard ignores such a peer */
     if (u->remove) {
         p = tunnel_peer_find(t, u->public_key);
-        return !p || peer_remove(t, p, end) ? PROGRESS_DONE : PROGRESS_AGAIN;
+        return !p || tunnel_peer_remove(t, p, end) ? PROGRESS_DONE : PROGRESS_AGAIN;
     }
     enum progress progress = peer_begin(t, j, &p);
     if (progress != PROGRESS_DONE || !p)
         return progress;
-    if (u->replace_allowed && j->prefix_at == 0 && !allowed_clear(t, p, end))
+    if (u->replace_allowed && j->prefix_at == 0 && !tunnel_allowed_clear(t, p, end))
         return PROGRESS_AGAIN;
     while (j->prefix_at < u->allowed_n) {
         peer_allow(t, p, &u->allowed[j->prefix_at++]);
-        if (j->prefix_at % PREFIXES_PER_LOOK == 0 && time_is_up(end))
+        if (j->prefix_at % PREFIXES_PER_LOOK == 0 && tunnel_time_is_up(end))
             return PROGRESS_AGAIN;
     }
     if (u->has_keepalive) {
@@ -407,7 +200,7 @@ static enum progress peers_step(struct tunnel *t, struct tunnel_job *j, time_ns 
         j->at++;
         j->in_peer = false;
         j->prefix_at = 0;
-        if (time_is_up(end))
+        if (tunnel_time_is_up(end))
             return PROGRESS_AGAIN;
     }
     return PROGRESS_DONE;
@@ -415,7 +208,7 @@ static enum progress peers_step(struct tunnel *t, struct tunnel_job *j, time_ns 
 
 static enum progress routes_step(struct tunnel *t, struct tunnel_job *j)
 {
-    enum err err = routes_publish(t);
+    enum err err = tunnel_routes_publish(t);
     if (j->err == ERR_OK)
         j->err = err;
     return PROGRESS_DONE;
@@ -474,7 +267,7 @@ static void job_end(struct tunnel *t, enum err err)
 static bool wait_is_over(struct tunnel *t)
 {
     uint32_t slot;
-    return routes_publish(t) == ERR_OK && slot_find(t, &slot);
+    return tunnel_routes_publish(t) == ERR_OK && tunnel_slot_find(t, &slot);
 }
 
 static void jobs_run(struct tunnel *t)
@@ -490,7 +283,7 @@ static void jobs_run(struct tunnel *t)
         t->jobs.waiting = progress == PROGRESS_WAIT && !wait_is_over(t);
         if (t->jobs.waiting || !t->jobs.first)
             break;
-        if (progress == PROGRESS_AGAIN || time_is_up(end)) {
+        if (progress == PROGRESS_AGAIN || tunnel_time_is_up(end)) {
             loop_timer_set(t->loop, &t->jobs.timer, clock_now());
             break;
         }
@@ -538,7 +331,7 @@ void tunnel_updates_init(struct tunnel *t)
     t->identity = &t->identities[0];
     t->jobs.last = &t->jobs.first;
     loop_timer_init(&t->jobs.timer, on_jobs_timer, t);
-    loop_timer_init(&t->routes_timer, on_routes_timer, t);
+    loop_timer_init(&t->routes_timer, tunnel_on_routes_timer, t);
 }
 
 void tunnel_updates_fini(struct tunnel *t)
@@ -548,7 +341,9 @@ void tunnel_updates_fini(struct tunnel *t)
     loop_timer_clear(t->loop, &t->jobs.timer);
     loop_timer_clear(t->loop, &t->routes_timer);
     for (uint32_t i = 0; i < t->slots_used; i++) {
-        if (t->peers[i])
-            peer_forget(t, t->peers[i]);
+        if (!t->peers[i])
+            continue;
+        tunnel_record_forget(t, i, t->peers[i]->owner);
+        tunnel_peer_forget(t, t->peers[i]);
     }
 }

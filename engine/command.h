@@ -16,7 +16,7 @@ struct peer;
 struct session;
 
 enum {
-    COMMAND_DATAGRAM_MAX = 192
+    COMMAND_DATAGRAM_MAX = 640 /* a check or TURN request, with its channel header */
 };
 #define COMMAND_NO_PEER UINT32_MAX
 
@@ -28,7 +28,9 @@ enum command_kind {
     COMMAND_SESSION_ADD,   /* slot, session; staged packets leave if it is usable at once */
     COMMAND_SESSIONS_DROP, /* slot: all sessions of the peer end */
     COMMAND_STAGE_PURGE,   /* slot: no session came to be */
-    COMMAND_KEEPALIVE,     /* slot: staged packets or else an empty one */
+    COMMAND_STAGE_MOVE, /* slot, to: staged packets, and those that are still routed to `slot`, are the other
+                              peer's, which the same worker owns */
+    COMMAND_KEEPALIVE, /* slot: staged packets or else an empty one */
     COMMAND_DATAGRAM, /* send these bytes (handshake, STUN); slot: the peer whose tx_bytes they are,
                               COMMAND_NO_PEER: nobody's */
     COMMAND_SOCKETS_DROP,  /* let go of the UDP sockets; answered by ACK_SOCKETS_DROPPED */
@@ -61,6 +63,7 @@ struct command {
             uint16_t len;
             uint8_t bytes[COMMAND_DATAGRAM_MAX];
         } datagram;
+        uint32_t to;
         uint64_t token;
     };
 };

@@ -90,12 +90,13 @@ static enum egress_result egress_to_peer(struct worker *w, struct peer *p, const
         count(w, verdict_of(status), 1);
         return EGRESS_DONE;
     }
-    if (p->endpoint.ip.family == ADDR_NONE) {
+    bool homeless = p->endpoint.ip.family == ADDR_NONE;
+    if (UNLIKELY(homeless && !p->waits_for_path)) {
         count(w, VERDICT_OUT_NO_ENDPOINT, plan.n);
         return EGRESS_DONE;
     }
     struct session *s = session_for_sending(w, p);
-    if (!s || p->staged_n > 0) { /* behind what waits already */
+    if (!s || homeless || p->staged_n > 0) { /* behind what waits already */
         stage_plan(w, p, &plan);
         return EGRESS_DONE;
     }
@@ -133,6 +134,8 @@ enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsign
         return drop(w, rx, VERDICT_OUT_HANDOFF_FULL);
     }
     struct peer *p = w->peers[slot_of(value)];
+    if (UNLIKELY(p && p->moved_to != 0))
+        p = w->peers[p->moved_to - 1];
     if (!p)
         return drop(w, rx, VERDICT_OUT_NO_PEER);
     return egress_to_peer(w, p, rx, v.ecn);

@@ -53,6 +53,9 @@ struct engine_config {
     uint32_t peers_max;  /* slots, <= ENGINE_PEERS_MAX */
     bool pad;            /* pad plaintext to 16 bytes (plain WireGuard); Firezone mode does not */
     bool source_resolve; /* datagrams without a source go through the source cache */
+    bool
+        fixed_paths; /* a peer is sent to where control says, whatever path its own packets take; relays' channel
+                            data is understood. Else it is where it was heard last (roaming) */
     enum engine_helpers helpers;
     bool gate; /* one thread more, which owns no peers and gets all handshake messages */
     bool pin;  /* worker i runs on the i-th usable CPU only */
@@ -133,6 +136,8 @@ void engine_sources_invalidate(struct engine *e);
 
 /* A peer's record, to be given to worker `owner` by COMMAND_PEER_ADD. Out of memory is fatal. */
 struct peer *engine_peer_new(uint32_t slot, unsigned owner);
+/* Before it is added: packets wait for its first path as they do for a session; else they are dropped. */
+void engine_peer_wait_for_path(struct peer *p);
 /* After ACK_PEER_GONE. */
 void engine_peer_free(struct peer *p);
 /* slot | owner << ENGINE_OWNER_SHIFT: what routes and edges carry. */
@@ -146,6 +151,7 @@ struct peer_activity {
     time_ns last_received;
     uint64_t rx_bytes, tx_bytes; /* authentic datagrams, handshakes included, as `wg show` counts */
     uint32_t current_index;      /* local index of the session in use for sending, 0: none */
+    time_ns last_packet;         /* an inner packet, in either direction */
     struct sock_addr endpoint;   /* family ADDR_NONE: not known */
 };
 void engine_peer_activity(const struct peer *p, struct peer_activity *out);

@@ -35,14 +35,16 @@ enum arm_bit {
 
 enum event_edge_kind {
     EVENT_EDGE_PEER,
-    EVENT_EDGE_SOURCE
+    EVENT_EDGE_SOURCE,
+    EVENT_EDGE_ADDRESS_LOST
 };
 
 struct event_edge {
-    uint8_t kind;       /* enum event_edge_kind */
-    uint8_t worker;     /* who asked, for the answer */
-    uint32_t slot;      /* PEER: take its edges */
-    struct ip_addr dst; /* SOURCE: resolve this, then COMMAND_SOURCE_ANSWER */
+    uint8_t kind;        /* enum event_edge_kind */
+    uint8_t worker;      /* who asked, for the answer */
+    uint32_t slot;       /* PEER: take its edges */
+    struct ip_addr dst;  /* SOURCE: resolve this, then COMMAND_SOURCE_ANSWER */
+    struct ip_addr lost; /* ADDRESS_LOST: the system does not send from it any more */
 };
 
 enum ack_kind {
@@ -69,14 +71,15 @@ enum {
 
 /* A handshake message that passed the gate. */
 struct event_handshake {
-    struct sock_addr from;
-    struct ip_source to; /* our address it came to */
+    struct sock_addr from; /* through a channel: the relay */
+    struct ip_source to;   /* our address it came to */
+    uint16_t channel;      /* 0: it came directly */
     uint8_t worker;
     uint8_t len;
     uint8_t bytes[EVENT_HANDSHAKE_MAX];
 };
 
-/* A datagram that is control's business (STUN, TURN). */
+/* A datagram that is control's business (STUN, TURN, channel data with STUN in it). */
 struct event_packet {
     struct sock_addr from;
     struct ip_source to;

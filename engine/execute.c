@@ -49,6 +49,19 @@ static void handshake_failed(struct worker *w, struct peer *p) REQUIRES_ROLE(rol
     counter_set(&p->shared.unacked_since, 0);
 }
 
+/* The other peer's own packets keep their place. */
+static void stage_move_to(struct worker *w, struct peer *p, uint32_t slot)
+    REQUIRES_ROLE(role_worker)
+{
+    struct peer *to = slot < w->engine->config.peers_max ? w->peers[slot] : NULL;
+
+    if (!to)
+        return;
+    p->moved_to = slot + 1;
+    stage_move(w, p, to);
+    egress_staged(w, to);
+}
+
 /* Everything that was framed leaves, or is dropped, before the sockets do. */
 static void sockets_drop(struct worker *w) REQUIRES_ROLE(role_worker)
 {
@@ -107,6 +120,10 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_STAGE_PURGE:
         if (p)
             handshake_failed(w, p);
+        break;
+    case COMMAND_STAGE_MOVE:
+        if (p)
+            stage_move_to(w, p, c->to);
         break;
     case COMMAND_KEEPALIVE:
         if (p)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/cookie_gate.h"
+#include "engine/wire/channel.h"
 #include "engine/wire/wg.h"
 #include "engine/worker.h"
 #include "platform/random.h"
@@ -64,12 +65,48 @@ static void nonce_next(struct worker *w, uint8_t nonce[WG_NONCE_LEN]) REQUIRES_R
     memcpy(nonce, w->entropy + w->entropy_left, WG_NONCE_LEN);
 }
 
-static void send_cookie(struct worker *w, const struct cookie_gate *gate, const struct io_rx *rx,
-                        const uint8_t *msg, uint32_t len) REQUIRES_ROLE(role_worker)
+/* A message, and the peer it came from as far as addresses can tell. */
+struct knock {
+    const struct io_rx *rx;
+    const uint8_t *msg;
+    uint32_t len;
+    uint16_t channel;      /* it came through a relay */
+    struct sock_addr from; /* whom cookies and limits are for */
+};
+
+/* Behind a relay there are many peers: the channel's number is a part of the address of each. */
+static struct sock_addr knocker(const struct io_rx *rx, uint16_t channel)
+{
+    struct sock_addr from = rx->from;
+
+    if (channel != 0) {
+        unsigned last = from.ip.family == ADDR_V4 ? 2 : 14;
+        from.port = channel;
+        from.ip.bytes[last] ^= (uint8_t)(channel >> 8);
+        from.ip.bytes[last + 1] ^= (uint8_t)channel;
+    }
+    return from;
+}
+
+static bool send_reply(struct worker *w, const struct knock *k,
+                       const uint8_t reply[WG_COOKIE_REPLY_LEN]) REQUIRES_ROLE(role_worker)
+{
+    uint8_t framed[CHANNEL_HEADER_LEN + WG_COOKIE_REPLY_LEN];
+    const struct ip_source none = {.ifindex = 0};
+
+    if (k->channel == 0)
+        return train_send_small(w, &k->rx->from, &k->rx->to, reply, WG_COOKIE_REPLY_LEN);
+    channel_write(framed, k->channel, WG_COOKIE_REPLY_LEN);
+    memcpy(framed + CHANNEL_HEADER_LEN, reply, WG_COOKIE_REPLY_LEN);
+    return train_send_small(w, &k->rx->from, &none, framed, sizeof framed);
+}
+
+static void send_cookie(struct worker *w, const struct cookie_gate *gate, const struct knock *k)
+    REQUIRES_ROLE(role_worker)
 {
     uint8_t nonce[WG_NONCE_LEN], reply[WG_COOKIE_REPLY_LEN];
 
-    bool known = source_seen_note(&w->seen, &rx->from, w->now);
+    bool known = source_seen_note(&w->seen, &k->from, w->now);
     if (!known && !cookie_token(w)) {
         count(w, VERDICT_IN_COOKIE_DEFERRED, 1);
         return;
@@ -83,25 +120,28 @@ static void send_cookie(struct worker *w, const struct cookie_gate *gate, const 
         return;
     }
     nonce_next(w, nonce);
-    cookie_gate_reply(gate, msg, len, &rx->from, nonce, reply);
-    bool sent = train_send_small(w, &rx->from, &rx->to, reply, sizeof reply);
-    count(w, sent ? VERDICT_IN_COOKIE_SENT : VERDICT_IN_COOKIE_BUDGET, 1);
+    cookie_gate_reply(gate, k->msg, k->len, &k->from, nonce, reply);
+    count(w, send_reply(w, k, reply) ? VERDICT_IN_COOKIE_SENT : VERDICT_IN_COOKIE_BUDGET, 1);
 }
 
-static void pass(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
-    REQUIRES_ROLE(role_worker)
+static void pass(struct worker *w, const struct knock *k) REQUIRES_ROLE(role_worker)
 {
-    struct event_handshake e = {
-        .from = rx->from, .to = rx->to, .worker = (uint8_t)w->index, .len = (uint8_t)len};
-    memcpy(e.bytes, msg, len);
+    struct event_handshake e = {.from = k->rx->from,
+                                .to = k->rx->to,
+                                .channel = k->channel,
+                                .worker = (uint8_t)w->index,
+                                .len = (uint8_t)k->len};
+    memcpy(e.bytes, k->msg, k->len);
     bool pushed = handshake_ring_push_spsc(&w->handshakes, &e);
     count(w, pushed ? VERDICT_IN_HANDSHAKE : VERDICT_IN_HANDSHAKE_FULL, 1);
     w->wake_control = true;
 }
 
-void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
+void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len,
+                    uint16_t channel)
 {
     const struct cookie_gate *gate = snapshot_read(&w->engine->gate);
+    const struct knock k = {rx, msg, len, channel, knocker(rx, channel)};
 
     if (!gate) {
         count(w, VERDICT_IN_BAD_MAC1, 1);
@@ -110,35 +150,43 @@ void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg
     if (wg_message_kind(msg, len) == WG_KIND_COOKIE_REPLY) {
         /* No MAC to check here; half of the queue stays free for the others. */
         if (handshake_ring_len(&w->handshakes) < RING_HANDSHAKES / 2)
-            pass(w, rx, msg, len);
+            pass(w, &k);
         else
             count(w, VERDICT_IN_HANDSHAKE_FULL, 1);
         return;
     }
-    switch (cookie_gate_check(gate, msg, len, &rx->from, under_load(w))) {
+    switch (cookie_gate_check(gate, msg, len, &k.from, under_load(w))) {
     case COOKIE_MAC1_INVALID:
         count(w, VERDICT_IN_BAD_MAC1, 1);
         return;
     case COOKIE_REPLY_NEEDED:
-        send_cookie(w, gate, rx, msg, len);
+        send_cookie(w, gate, &k);
         return;
     case COOKIE_MAC1_VALID:
         w->load_window_count++;
-        pass(w, rx, msg, len);
+        pass(w, &k);
         return;
     case COOKIE_MAC2_VALID:
-        if (rate_limit_allow(&w->limits, &rx->from.ip, w->now))
-            pass(w, rx, msg, len);
+        if (rate_limit_allow(&w->limits, &k.from.ip, w->now))
+            pass(w, &k);
         else
             count(w, VERDICT_IN_HANDSHAKE_LIMIT, 1);
         return;
     }
 }
 
-void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
+static bool is_stun(const uint8_t *msg, uint32_t len)
 {
-    if (len < STUN_HEADER || len > EVENT_PACKET_MAX || (msg[0] & 0xc0) != 0 ||
-        load_be32(msg + 4) != STUN_MAGIC) {
+    return len >= STUN_HEADER && (msg[0] & 0xc0) == 0 && load_be32(msg + 4) == STUN_MAGIC;
+}
+
+void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len,
+                uint16_t channel)
+{
+    bool wrapped = channel != 0 && w->engine->config.fixed_paths;
+    unsigned head = wrapped ? CHANNEL_HEADER_LEN : 0;
+
+    if (len > EVENT_PACKET_MAX || !is_stun(msg + head, len - head)) {
         count(w, VERDICT_IN_MALFORMED, 1);
         return;
     }

@@ -131,6 +131,8 @@ static void note_received(struct worker *w, struct peer *p, const struct session
 
     counter_add(&shared->rx_bytes, bytes);
     counter_set(&shared->last_received, w->now);
+    if (data)
+        counter_set(&shared->last_packet, w->now);
     if (counter_read(&shared->unanswered_since) != 0)
         counter_set(&shared->unanswered_since, 0);
     if (data && counter_read(&shared->unacked_since) == 0) {
@@ -189,7 +191,7 @@ static void open_deliver(struct worker *w, const struct open_batch *b) REQUIRES_
         return;
     struct peer *p = s->peer;
     tally(w, TALLY_IN_BYTES, bytes);
-    if (LIKELY(!b->relayed))
+    if (!b->relayed && !w->engine->config.fixed_paths)
         note_endpoint(w, p, last);
     if (keys_confirm(w, p, s)) {
         worker_raise(w, p, EDGE_CONFIRMED);
@@ -412,7 +414,7 @@ static void ingress_data(struct worker *w, const struct io_rx *rx, uint8_t *msg,
         count(w, VERDICT_IN_NO_SESSION, 1);
         return;
     }
-    if (UNLIKELY(channel != 0)) {
+    if (UNLIKELY(channel != 0 && !w->engine->config.fixed_paths)) {
         if (channel != s->peer->channel || !sock_addr_equal(&s->peer->endpoint, &rx->from)) {
             count(w, VERDICT_IN_BAD_CHANNEL, 1);
             return;
@@ -497,6 +499,17 @@ static inline uint32_t ingress_message(struct worker *w, const struct io_rx *rx,
     return at + len;
 }
 
+/* What is no data: channel data with a handshake message in it, and all the rest. */
+static void ingress_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg,
+                          uint32_t len, uint16_t channel) REQUIRES_ROLE(role_worker)
+{
+    if (channel != 0 && w->engine->config.fixed_paths &&
+        wg_message_kind(msg + CHANNEL_HEADER_LEN, len - CHANNEL_HEADER_LEN) != WG_KIND_NONE)
+        gate_handshake(w, rx, msg + CHANNEL_HEADER_LEN, len - CHANNEL_HEADER_LEN, channel);
+    else
+        gate_other(w, rx, msg, len, channel);
+}
+
 void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin)
 {
     bool borrowed = origin != w->index;
@@ -514,7 +527,7 @@ void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin
         case WG_KIND_INITIATION:
         case WG_KIND_RESPONSE:
         case WG_KIND_COOKIE_REPLY:
-            gate_handshake(w, rx, msg, len);
+            gate_handshake(w, rx, msg, len, 0);
             break;
         case WG_KIND_NONE:
             channel = channel_parse(msg, len);
@@ -523,7 +536,7 @@ void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin
                 at = ingress_message(w, rx, at, len, channel, borrowed);
                 continue;
             }
-            gate_other(w, rx, msg, len);
+            ingress_other(w, rx, msg, len, channel);
             break;
         }
         at += len;

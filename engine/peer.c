@@ -26,6 +26,11 @@ struct peer *engine_peer_new(uint32_t slot, unsigned owner)
     return p;
 }
 
+void engine_peer_wait_for_path(struct peer *p)
+{
+    p->waits_for_path = true;
+}
+
 void engine_peer_free(struct peer *p)
 {
     free(p);
@@ -44,6 +49,7 @@ void engine_peer_activity(const struct peer *p, struct peer_activity *out)
         .unacked_since = counter_read(&s->unacked_since),
         .last_sent = counter_read(&s->last_sent),
         .last_received = counter_read(&s->last_received),
+        .last_packet = counter_read(&s->last_packet),
         .rx_bytes = counter_read(&s->rx_bytes),
         .tx_bytes = counter_read(&s->tx_bytes),
         .current_index = (uint32_t)counter_read(&s->current_index),

@@ -27,7 +27,7 @@ enum {
 
 /* Written by the owner worker, read by control at any time. */
 struct peer_shared {
-    struct counter unanswered_since, unacked_since, last_sent, last_received;
+    struct counter unanswered_since, unacked_since, last_sent, last_received, last_packet;
     struct counter rx_bytes, tx_bytes;
     struct counter current_index;
     struct seqlock endpoint; /* struct sock_addr */
@@ -46,6 +46,9 @@ struct peer {
     struct sock_addr endpoint;
     struct ip_source source;
     uint16_t channel; /* `endpoint` is a relay: the channel that leads to the peer; 0: none */
+
+    bool waits_for_path; /* packets are staged while `endpoint` is not known */
+    uint32_t moved_to;   /* slot + 1 of the peer that its packets belong to now, 0: to this one */
 
     struct train *train; /* open in this batch, or NULL */
     time_ns asked_at;    /* last EDGE_WANT_HANDSHAKE, 0: none */

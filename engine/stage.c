@@ -94,6 +94,23 @@ void stage_pop(struct worker *w, struct peer *p)
     set_staged(&w->stage, p, p->staged_n - 1);
 }
 
+void stage_move(struct worker *w, struct peer *from, struct peer *to)
+{
+    struct stage_pool *s = &w->stage;
+
+    while (from->staged_n > 0) {
+        uint16_t entry = from->staged[from->staged_head];
+        from->staged_head = (uint16_t)((from->staged_head + 1) % PEER_STAGED_MAX);
+        set_staged(s, from, from->staged_n - 1);
+        if (to->staged_n == PEER_STAGED_MAX) {
+            stage_pop(w, to);
+            count(w, VERDICT_OUT_STAGE_FULL, 1);
+        }
+        to->staged[(to->staged_head + to->staged_n) % PEER_STAGED_MAX] = entry;
+        set_staged(s, to, to->staged_n + 1);
+    }
+}
+
 void stage_purge(struct worker *w, struct peer *p, enum verdict reason)
 {
     count(w, reason, p->staged_n);

@@ -183,6 +183,8 @@ static void note_sent(struct worker *w, struct peer *p, const struct train *t)
     counter_set(&s->last_sent, w->now);
     if (counter_read(&s->unacked_since) != 0)
         counter_set(&s->unacked_since, 0);
+    if (data)
+        counter_set(&s->last_packet, w->now);
     if (data && counter_read(&s->unanswered_since) == 0) {
         counter_set(&s->unanswered_since, w->now);
         if (arm_missing(&s->armed, ARM_ANSWER))
@@ -472,9 +474,13 @@ static enum verdict verdict_of(enum io_result result)
 }
 
 /* A vanished source address or route: the next datagram goes out without the learned source, and control hears. */
-static void note_path_lost(struct worker *w, uint32_t slot) REQUIRES_ROLE(role_worker)
+static void note_path_lost(struct worker *w, uint32_t slot, const struct ip_addr *from)
+    REQUIRES_ROLE(role_worker)
 {
     struct peer *p = w->peers[slot];
+
+    if (from->family != ADDR_NONE)
+        worker_address_lost(w, from);
     if (!p)
         return;
     memset(&p->source, 0, sizeof p->source);
@@ -491,11 +497,13 @@ void train_collect(struct worker *w)
             struct train *t = s->owner;
             count_run(w, s, WG_DATA_LEN_MIN + t->head, verdict_of((enum io_result)s->result));
             if (s->result == IO_PATH_LOST)
-                note_path_lost(w, t->slot);
+                note_path_lost(w, t->slot, &s->from.ip);
             if (--t->sends_out == 0)
                 train_give_back(w, t);
         } else {
             tally(w, s->result == IO_SENT ? TALLY_CONTROL_SENT : TALLY_CONTROL_FAILED, 1);
+            if (s->result == IO_PATH_LOST && s->from.ip.family != ADDR_NONE)
+                worker_address_lost(w, &s->from.ip);
             small_give_back(w, s->owner);
         }
         s = next;

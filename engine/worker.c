@@ -38,14 +38,32 @@ void worker_raise(struct worker *w, struct peer *p, uint32_t bits)
     w->wake_control = true;
 }
 
+/* Room for every peer's notice is kept: what is no peer's may not fit. */
+static void push_edge(struct worker *w, const struct event_edge *e) REQUIRES_ROLE(role_worker)
+{
+    if (edge_ring_len(&w->edges) < SOURCE_PARKED_DESTINATIONS_MAX * 4 &&
+        edge_ring_push_spsc(&w->edges, e))
+        w->wake_control = true;
+}
+
+/* A question that does not fit is put again by the cache. */
 void worker_ask_source(struct worker *w, const struct ip_addr *dst)
 {
     struct event_edge e = {.kind = EVENT_EDGE_SOURCE, .worker = (uint8_t)w->index, .dst = *dst};
     tally(w, TALLY_SOURCE_MISSES, 1);
-    /* Room for every peer's notice is kept; a question that does not fit is put again by the cache. */
-    if (edge_ring_len(&w->edges) < SOURCE_PARKED_DESTINATIONS_MAX * 4 &&
-        edge_ring_push_spsc(&w->edges, &e))
-        w->wake_control = true;
+    push_edge(w, &e);
+}
+
+void worker_address_lost(struct worker *w, const struct ip_addr *ip)
+{
+    struct event_edge e = {
+        .kind = EVENT_EDGE_ADDRESS_LOST, .worker = (uint8_t)w->index, .lost = *ip};
+
+    if (!ip_addr_equal(ip, &w->lost_address))
+        w->lost_address_at = 0;
+    w->lost_address = *ip;
+    if (!raised_lately(w, &w->lost_address_at))
+        push_edge(w, &e);
 }
 
 void worker_ack(struct worker *w, const struct event_ack *ack)
@@ -165,6 +183,7 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
     if (UNLIKELY(w->help.busy))
         help_collect(w);
     run_commands(w);
+    w->routes = snapshot_read(&w->engine->routes); /* not older than what a command counts on */
     if (source_parking_len(&w->parking) > 0)
         train_release_parked(w);
     if (w->staged_blocked)

@@ -175,7 +175,9 @@ struct worker {
     struct io *io;
     struct snapshot_domain *domain;
     struct crypt crypt;
-    time_ns now;                      /* of this loop */
+    time_ns now;                 /* of this loop */
+    struct ip_addr lost_address; /* the last one that was reported, and when */
+    time_ns lost_address_at;
     const struct route_table *routes; /* of this loop */
 
     struct peer **peers;       /* by slot */
@@ -303,6 +305,8 @@ enum err worker_init(struct worker *w, struct engine *e, unsigned index) MUST_US
 void worker_fini(struct worker *w);
 void worker_raise(struct worker *w, struct peer *p, uint32_t edge_bits) REQUIRES_ROLE(role_worker);
 void worker_ask_source(struct worker *w, const struct ip_addr *dst) REQUIRES_ROLE(role_worker);
+/* The system refused to send from this address of ours. */
+void worker_address_lost(struct worker *w, const struct ip_addr *ip) REQUIRES_ROLE(role_worker);
 void worker_ack(struct worker *w, const struct event_ack *ack) REQUIRES_ROLE(role_worker);
 
 /* engine.c: start_result is set; returns when all workers' are, so that each may wake the others. False: some failed. */
@@ -359,6 +363,8 @@ uint8_t *stage_push(struct worker *w, struct peer *p, uint32_t len) REQUIRES_ROL
 uint8_t *stage_peek(struct worker *w, struct peer *p, uint32_t *len) REQUIRES_ROLE(role_worker);
 void stage_pop(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 void stage_purge(struct worker *w, struct peer *p, enum verdict reason) REQUIRES_ROLE(role_worker);
+/* All that `from` has goes behind what `to` has; the oldest of `to` make room. */
+void stage_move(struct worker *w, struct peer *from, struct peer *to) REQUIRES_ROLE(role_worker);
 
 /* ingress.c */
 enum err ingress_pool_init(struct worker *w) MUST_USE;
@@ -376,10 +382,12 @@ void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin
 void ingress_flush(struct worker *w) REQUIRES_ROLE(role_worker);
 
 /* handshake_gate.c: handshake messages and other datagrams that are not transport data. */
-void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
-    REQUIRES_ROLE(role_worker);
-void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len)
-    REQUIRES_ROLE(role_worker);
+/* channel: the message stood behind the header of this one, 0: of none. */
+void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len,
+                    uint16_t channel) REQUIRES_ROLE(role_worker);
+/* A whole datagram; channel: the one of its header, 0: it has none. */
+void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len,
+                uint16_t channel) REQUIRES_ROLE(role_worker);
 
 /* handoff.c */
 /*

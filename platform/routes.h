@@ -36,6 +36,9 @@ enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t tabl
  */
 enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark,
                               uint32_t table) MUST_USE;
+/* "not fwmark MARK lookup TABLE" at a priority; an identical one is success, and becomes ours. */
+enum err routes_unmarked_rule(struct routes *r, unsigned family, uint32_t mark, uint32_t table,
+                              uint32_t priority) MUST_USE;
 /* A table number that no route or rule of the host uses yet, starting at `from`. */
 enum err routes_free_table(struct routes *r, uint32_t from, uint32_t *table) MUST_USE;
 /* Path MTU towards `dst` (route and interface MTU of the way out that is not our TUN), for choosing the TUN's. */

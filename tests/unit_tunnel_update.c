@@ -243,6 +243,7 @@ void engine_peer_activity(const struct peer *p, struct peer_activity *out)
         return (type)0;                                                                            \
     }
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+IGNORED(engine_peer_wait_for_path, struct peer *p)
 IGNORED(engine_peer_arm, struct peer *p, uint32_t bits)
 IGNORED(engine_peer_disarm, struct peer *p, uint32_t bits)
 IGNORED(engine_events_begin, struct engine *e)

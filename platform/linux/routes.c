@@ -7,6 +7,7 @@
 #include "platform/routes.h"
 
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -420,6 +421,24 @@ enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark, 
     }
     if (family == ADDR_V4)
         reverse_path_warn(&r->netlink, r->ifindex);
+    return ERR_OK;
+}
+
+enum err routes_unmarked_rule(struct routes *r, unsigned family, uint32_t mark, uint32_t table,
+                              uint32_t priority)
+{
+    struct rule rule = {.family = (uint8_t)family,
+                        .action = FR_ACT_TO_TBL,
+                        .invert = true,
+                        .has_mark = true,
+                        .mark = mark,
+                        .table = table,
+                        .priority = priority};
+    int e = rule_add(&r->netlink, &rule);
+
+    if (e != 0 && e != EEXIST)
+        return fail(r, family, e, "cannot add a policy rule for table %u", table);
+    remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = rule});
     return ERR_OK;
 }
 

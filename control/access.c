@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/access.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/portal/requests.h"
+#include "platform/base/bytes.h"
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/clock.h"
+
+#define ASK_AGAIN_NS (2 * NS_PER_SEC) /* per resource. Source: spec/tunnel.md 1.3 */
+
+enum {
+    CONNECTED_MAX = 64, /* gateways that a request names */
+    BUCKETS = 4096,
+    STEP_US = 2000
+};
+
+struct entry {
+    struct access *access;
+    struct uuid resource, site;
+    struct ip_prefix prefix;
+    char *name;
+    struct tunnel_destination *destination; /* NULL: there is no tunnel, or no room */
+    time_ns asked_at;                       /* 0: not, or it may be asked again */
+    bool pending, held;         /* an answer is expected; to be asked when the portal is there */
+    struct entry *next, **link; /* of all */
+    struct entry *next_id, *next_prefix; /* of a bucket */
+};
+
+struct access {
+    struct loop *loop;
+    struct peers *peers;
+    struct tunnel *tunnel;
+    const struct access_events *events;
+    void *arg;
+    struct entry *list, *by_id[BUCKETS], *by_prefix[BUCKETS];
+    struct loop_timer
+        timer; /* some have no destination yet: thousands of routes are not set in one step */
+};
+
+static struct entry **bucket_of_id(struct access *a, const struct uuid *resource)
+{
+    return &a->by_id[load_le32(resource->bytes) % BUCKETS];
+}
+
+static struct entry **bucket_of_prefix(struct access *a, const struct ip_prefix *p)
+{
+    uint64_t h = (load_le64(p->ip.bytes) ^ load_le64(p->ip.bytes + 8) ^ p->len) *
+                 UINT64_C(0x9e3779b97f4a7c15);
+    return &a->by_prefix[(h >> 40) % BUCKETS];
+}
+
+static struct entry *find(struct access *a, const struct uuid *resource)
+{
+    struct entry *e = *bucket_of_id(a, resource);
+
+    while (e && !uuid_equal(&e->resource, resource))
+        e = e->next_id;
+    return e;
+}
+
+/* All gateways of a site are on one worker, so that what waits can be moved to whichever is granted. */
+static uint32_t group_of(const struct uuid *site)
+{
+    return load_le32(site->bytes) >> 1;
+}
+
+/* ---- the tunnel's side of a resource ---- */
+
+/* Another resource has the same route. */
+static bool prefix_shared(struct access *a, const struct entry *e)
+{
+    for (const struct entry *other = *bucket_of_prefix(a, &e->prefix); other;
+         other = other->next_prefix) {
+        if (other != e && other->destination && other->prefix.len == e->prefix.len &&
+            ip_addr_equal(&other->prefix.ip, &e->prefix.ip))
+            return true;
+    }
+    return false;
+}
+
+static void connect_prefix(struct access *a, struct entry *e)
+{
+    if (!a->tunnel || e->destination)
+        return;
+    e->destination = tunnel_destination_add(a->tunnel, &e->prefix, group_of(&e->site), e);
+    if (!e->destination) {
+        log_warn("access", "resource '%s' cannot be reached: there are too many", e->name);
+        return;
+    }
+    if (!prefix_shared(a, e))
+        tunnel_p2p_route(a->tunnel, &e->prefix, true);
+}
+
+static void disconnect_prefix(struct access *a, struct entry *e)
+{
+    if (!e->destination)
+        return;
+    if (!prefix_shared(a, e))
+        tunnel_p2p_route(a->tunnel, &e->prefix, false);
+    tunnel_destination_remove(e->destination);
+    e->destination = NULL;
+}
+
+/* ---- resources ---- */
+
+static void add(struct access *a, const struct resource *r)
+{
+    struct entry *e = mem_zalloc(1, sizeof *e);
+
+    e->access = a;
+    e->resource = r->id;
+    e->site = r->site;
+    e->prefix = r->prefix;
+    e->name = mem_dup_text(r->name, strlen(r->name));
+    e->next = a->list;
+    e->link = &a->list;
+    if (e->next)
+        e->next->link = &e->next;
+    a->list = e;
+    struct entry **bucket = bucket_of_id(a, &e->resource);
+    e->next_id = *bucket;
+    *bucket = e;
+    bucket = bucket_of_prefix(a, &e->prefix);
+    e->next_prefix = *bucket;
+    *bucket = e;
+    if (a->tunnel)
+        loop_timer_set(a->loop, &a->timer, clock_now());
+}
+
+static void take_out(struct access *a, struct entry *e)
+{
+    struct entry **at = bucket_of_id(a, &e->resource);
+
+    disconnect_prefix(a, e);
+    while (*at != e)
+        at = &(*at)->next_id;
+    *at = e->next_id;
+    at = bucket_of_prefix(a, &e->prefix);
+    while (*at != e)
+        at = &(*at)->next_prefix;
+    *at = e->next_prefix;
+    *e->link = e->next;
+    if (e->next)
+        e->next->link = e->link;
+    free(e->name);
+    free(e);
+}
+
+/* New ones stand at the front of the list. */
+static void on_timer(void *arg)
+{
+    struct access *a = arg;
+    time_ns end = clock_now() + STEP_US * NS_PER_US;
+
+    for (struct entry *e = a->list; e; e = e->next) {
+        if (e->destination)
+            continue;
+        connect_prefix(a, e);
+        if (clock_now() >= end) {
+            loop_timer_set(a->loop, &a->timer, clock_now());
+            return;
+        }
+    }
+}
+
+/* A new name, or a description, disturbs nothing. */
+static bool same_way(const struct entry *e, const struct resource *r)
+{
+    return e->prefix.len == r->prefix.len && ip_addr_equal(&e->prefix.ip, &r->prefix.ip) &&
+           uuid_equal(&e->site, &r->site);
+}
+
+void access_resource(struct access *a, enum resource_change change, const struct resource *r)
+{
+    struct entry *e = find(a, &r->id);
+
+    if (e && (change == RESOURCE_REMOVED || r->kind != RESOURCE_CIDR || !same_way(e, r)))
+        take_out(a, e);
+    if (change != RESOURCE_REMOVED && r->kind == RESOURCE_CIDR && !find(a, &r->id))
+        add(a, r);
+}
+
+/* ---- asking ---- */
+
+static void ask(struct access *a, struct entry *e)
+{
+    struct uuid gateways[CONNECTED_MAX];
+    size_t n = peers_list(a->peers, gateways, CONNECTED_MAX);
+    json_t *payload = request_authorization(&e->resource, gateways, n);
+    enum err err = a->events->push(a->arg, REQUEST_AUTHORIZATION, payload);
+
+    json_decref(payload);
+    e->held = err == ERR_CLOSED;
+    e->pending = err == ERR_OK;
+    if (err == ERR_OK) {
+        e->asked_at = clock_now();
+        log_info("access", "resource '%s': access requested", e->name);
+    } else if (err != ERR_CLOSED) {
+        log_warn("access", "resource '%s': the portal takes no request: %s", e->name,
+                 err_text(err));
+    }
+}
+
+void access_wanted(struct access *a, void *destination_arg)
+{
+    struct entry *e = destination_arg;
+
+    if (e->asked_at != 0 && time_since(clock_now(), e->asked_at) < ASK_AGAIN_NS)
+        return;
+    ask(a, e);
+}
+
+void access_portal_joined(struct access *a)
+{
+    for (struct entry *e = a->list; e; e = e->next) {
+        if (e->held)
+            ask(a, e);
+    }
+}
+
+void access_reset(struct access *a)
+{
+    for (struct entry *e = a->list; e; e = e->next) {
+        e->held = e->held || e->pending;
+        e->pending = false;
+        e->asked_at = 0;
+    }
+}
+
+/* ---- answers ---- */
+
+static struct ip_prefix host_prefix(const struct ip_addr *ip)
+{
+    return (struct ip_prefix){.ip = *ip, .len = ip_addr_bits(ip)};
+}
+
+static enum node_connect connect_gateway(struct access *a, const struct message_authorization *m)
+{
+    struct node_peer peer = {.id = m->gateway,
+                             .role = ICE_CONTROLLING,
+                             .kind = ICE_CLIENT,
+                             .ufrag = m->client_ice.username,
+                             .password = m->client_ice.password,
+                             .remote_ufrag = m->gateway_ice.username,
+                             .remote_password = m->gateway_ice.password};
+    struct ip_prefix allowed[2] = {host_prefix(&m->gateway_ipv4), host_prefix(&m->gateway_ipv6)};
+    struct peers_inner inner = {
+        .allowed = allowed, .allowed_n = ARRAY_LEN(allowed), .group = group_of(&m->site)};
+
+    memcpy(peer.public_key, m->gateway_key, sizeof peer.public_key);
+    memcpy(peer.preshared_key, m->preshared_key, sizeof peer.preshared_key);
+    enum node_connect result = peers_connect(a->peers, &peer, &inner);
+    secure_wipe(&peer, sizeof peer);
+    return result;
+}
+
+static void grant(struct access *a, struct entry *e, const struct message_authorization *m)
+{
+    struct tunnel_peer *gateway = peers_find(a->peers, &m->gateway);
+
+    log_info("access", "resource '%s': access granted", e->name);
+    if (gateway && e->destination)
+        tunnel_destination_grant(e->destination, gateway);
+}
+
+void access_granted(struct access *a, const struct message_authorization *m)
+{
+    struct entry *e = find(a, &m->resource);
+
+    if (!e || !e->pending) {
+        log_debug("access", "a grant that nobody has asked for is ignored");
+        return;
+    }
+    e->pending = false;
+    if (!uuid_equal(&m->site, &e->site)) {
+        log_warn("access", "resource '%s': granted through a gateway of another site", e->name);
+        return;
+    }
+    switch (connect_gateway(a, m)) {
+    case NODE_CREATED:
+    case NODE_REUSED:
+    case NODE_REPLACED:
+        grant(a, e, m);
+        break;
+    case NODE_NO_RELAYS: {
+        json_t *payload = request_relays();
+        log_warn("access", "resource '%s': no relay has answered yet", e->name);
+        if (a->events->push(a->arg, REQUEST_RELAYS, payload) != ERR_OK)
+            log_debug("access", "the portal is away");
+        json_decref(payload);
+        break;
+    }
+    case NODE_INVALID:
+        log_warn("access", "resource '%s': the gateway cannot be used", e->name);
+        break;
+    }
+}
+
+void access_refused(struct access *a, const struct message *m)
+{
+    static const char *const reasons[] = {
+        [FAIL_NOT_FOUND] = "there is no such resource",
+        [FAIL_OFFLINE] = "no gateway of its site is online",
+        [FAIL_VERSION_MISMATCH] = "no gateway of its site is compatible with this client",
+        [FAIL_FORBIDDEN] = "no policy permits it",
+        [FAIL_DISABLED] = "it is disabled",
+        [FAIL_AMBIGUOUS_ADDRESS] = "its address is ambiguous",
+        [FAIL_MISSING_ADDRESS] = "an address is missing",
+        [FAIL_INVALID_ADDRESS] = "its address is not valid",
+        [FAIL_UNKNOWN] = "the portal gives no reason that is known"};
+    struct entry *e = find(a, &m->resource_id);
+
+    if (!e)
+        return;
+    e->pending = false;
+    log_warn("access", "resource '%s': access refused: %s", e->name, reasons[m->reason]);
+}
+
+void access_ended(struct access *a, const struct uuid *gateway)
+{
+    (void)gateway;
+    /* What was granted waits again (tunnel_p2p_remove), and may be asked for at the next packet. */
+    for (struct entry *e = a->list; e; e = e->next) {
+        if (e->destination && !tunnel_destination_granted(e->destination) && !e->pending)
+            e->asked_at = 0;
+    }
+}
+
+/* ---- life ---- */
+
+struct access *access_new(struct loop *l, struct peers *peers, const struct access_events *events,
+                          void *arg)
+{
+    struct access *a = mem_zalloc(1, sizeof *a);
+
+    a->loop = l;
+    a->peers = peers;
+    loop_timer_init(&a->timer, on_timer, a);
+    a->events = events;
+    a->arg = arg;
+    return a;
+}
+
+void access_attach(struct access *a, struct tunnel *t)
+{
+    a->tunnel = t;
+    loop_timer_set(a->loop, &a->timer, clock_now());
+}
+
+void access_free(struct access *a)
+{
+    if (!a)
+        return;
+    loop_timer_clear(a->loop, &a->timer);
+    while (a->list) {
+        struct entry *e = a->list;
+        a->list = e->next;
+        free(e->name);
+        free(e);
+    }
+    free(a);
+}

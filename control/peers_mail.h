@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lines for one peer that wait for the portal: new candidates and such that are not valid any more, in one message each.
+ * Control role. Source: spec/p2p.md 6.2.
+ */
+#ifndef FZ_CONTROL_PEERS_MAIL_H
+#define FZ_CONTROL_PEERS_MAIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "control/peers.h"
+
+enum {
+    PEERS_MAIL_MAX = 64 /* of each kind; the oldest is given up */
+};
+
+struct peers_mail {
+    char *added[PEERS_MAIL_MAX], *removed[PEERS_MAIL_MAX];
+    size_t added_n, removed_n;
+};
+
+/* Zeroed memory is an empty mail. */
+void peers_mail_fini(struct peers_mail *m);
+void peers_mail_clear(struct peers_mail *m);
+void peers_mail_add(struct peers_mail *m, const char *line);
+/* One that still waits to be added was never there. */
+void peers_mail_remove(struct peers_mail *m, const char *line);
+/* Hands out all, by events->candidates. */
+void peers_mail_flush(struct peers_mail *m, const struct peers_events *events, void *arg,
+                      const struct uuid *peer);
+
+#endif

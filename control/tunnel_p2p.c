@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/tunnel_p2p.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/keylog.h"
+#include "control/tunnel_private.h"
+#include "platform/base/bytes.h"
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/clock.h"
+
+/* Source: spec/platform.md 0 and 2.2. */
+#define USER_TABLE 0x2021fd00u
+
+enum {
+    USER_PRIORITY = 100
+};
+
+/* While it waits it has a slot, with a record in the engine that keeps its packets. */
+struct tunnel_destination {
+    struct tunnel *tunnel;
+    struct ip_prefix prefix;
+    uint32_t group;
+    void *arg;
+    bool waits;
+    uint32_t slot;
+    struct tunnel_peer *peer; /* it was granted to; NULL: none */
+    struct tunnel_destination *next, **link;
+};
+
+/* ---- sources ---- */
+
+struct ip_source tunnel_p2p_source(const struct tunnel *t, const struct sock_addr *from)
+{
+    struct ip_source source = {.ip = from->ip};
+
+    for (size_t i = 0; i < ARRAY_LEN(t->p2p.sources) && t->options.source_resolve; i++) {
+        if (ip_addr_equal(&t->p2p.sources[i].ip, &from->ip))
+            source.ifindex = t->p2p.sources[i].ifindex;
+    }
+    return source;
+}
+
+/* Which interface has an address of ours: what goes out from it has to leave there. */
+static void note_source(struct tunnel *t, const struct ip_source *to)
+{
+    struct ip_source *at = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(t->p2p.sources) && !at; i++) {
+        if (ip_addr_equal(&t->p2p.sources[i].ip, &to->ip))
+            at = &t->p2p.sources[i];
+    }
+    if (!at)
+        at = &t->p2p.sources[t->p2p.sources_next++ % ARRAY_LEN(t->p2p.sources)];
+    *at = *to;
+}
+
+void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e)
+{
+    const struct udp_group *group = e->to.ip.family == ADDR_V6 ? &t->v6 : &t->v4;
+    struct sock_addr local = {.ip = e->to.ip, .port = group->port};
+
+    if (e->to.ip.family == ADDR_NONE)
+        return; /* the socket it came by is gone */
+    note_source(t, &e->to);
+    t->options.p2p->packet(t->options.p2p_arg, &local, &e->from, e->bytes, e->len);
+}
+
+void tunnel_p2p_send(struct tunnel *t, const struct node_transmit *datagram)
+{
+    struct command c = {.kind = COMMAND_DATAGRAM, .slot = COMMAND_NO_PEER};
+
+    c.datagram.to = datagram->to;
+    if (datagram->from.ip.family != ADDR_NONE)
+        c.datagram.from = tunnel_p2p_source(t, &datagram->from);
+    c.datagram.len = datagram->len;
+    memcpy(c.datagram.bytes, datagram->bytes, datagram->len);
+    tunnel_command(t, engine_threads(t->engine) - 1, &c);
+}
+
+/* ---- destinations ---- */
+
+static void allow(struct tunnel *t, const struct ip_prefix *prefix, uint32_t slot, unsigned owner)
+{
+    if (!allowed_set(&t->allowed, prefix, slot))
+        return;
+    tunnel_steer(t, prefix, owner);
+    t->routes_dirty = true;
+}
+
+static void disallow(struct tunnel *t, const struct ip_prefix *prefix, uint32_t slot)
+{
+    if (!allowed_remove(&t->allowed, prefix, slot))
+        return;
+    tunnel_steer(t, prefix, TUNNEL_ANY_WORKER);
+    t->routes_dirty = true;
+}
+
+static void publish(struct tunnel *t)
+{
+    if (tunnel_routes_publish(t) != ERR_OK)
+        log_debug("tunnel", "routes are published later");
+}
+
+/* Packets to it wait. False: there is no slot. */
+static bool destination_wait(struct tunnel_destination *d)
+{
+    struct tunnel *t = d->tunnel;
+    unsigned owner = tunnel_worker_of_group(t, d->group);
+
+    d->peer = NULL;
+    d->waits = tunnel_slot_find(t, &d->slot);
+    if (!d->waits)
+        return false;
+    (void)tunnel_record_add(t, d->slot, owner, true);
+    t->p2p.waiting[d->slot] = d;
+    allow(t, &d->prefix, d->slot, owner);
+    return true;
+}
+
+/* After routes that do not lead to it any more. */
+static void slot_give_back(struct tunnel_destination *d)
+{
+    struct tunnel *t = d->tunnel;
+
+    t->p2p.waiting[d->slot] = NULL;
+    tunnel_record_remove(t, d->slot, tunnel_worker_of_group(t, d->group));
+    d->waits = false;
+}
+
+struct tunnel_destination *tunnel_destination_add(struct tunnel *t, const struct ip_prefix *prefix,
+                                                  uint32_t group, void *arg)
+{
+    struct tunnel_destination *d = mem_zalloc(1, sizeof *d);
+
+    d->tunnel = t;
+    d->prefix = *prefix;
+    d->group = group;
+    d->arg = arg;
+    if (!destination_wait(d)) {
+        free(d);
+        return NULL;
+    }
+    tunnel_routes_soon(t);
+    d->next = t->p2p.destinations;
+    d->link = &t->p2p.destinations;
+    if (d->next)
+        d->next->link = &d->next;
+    t->p2p.destinations = d;
+    return d;
+}
+
+/* The order makes that no packet overtakes another: what waits moves first, and what still comes here follows it. */
+void tunnel_destination_grant(struct tunnel_destination *d, struct tunnel_peer *p)
+{
+    struct tunnel *t = d->tunnel;
+
+    ASSERT(p->owner == tunnel_worker_of_group(t, d->group));
+    if (d->waits)
+        tunnel_command(
+            t, p->owner,
+            &(struct command){.kind = COMMAND_STAGE_MOVE, .slot = d->slot, .to = p->slot});
+    else if (d->peer)
+        disallow(t, &d->prefix, d->peer->slot);
+    allow(t, &d->prefix, p->slot, p->owner);
+    publish(t);
+    if (d->waits)
+        slot_give_back(d);
+    d->peer = p;
+}
+
+bool tunnel_destination_granted(const struct tunnel_destination *d)
+{
+    return d->peer != NULL;
+}
+
+void tunnel_destination_remove(struct tunnel_destination *d)
+{
+    struct tunnel *t = d->tunnel;
+
+    if (d->waits || d->peer)
+        disallow(t, &d->prefix, d->waits ? d->slot : d->peer->slot);
+    tunnel_routes_soon(t);
+    if (d->waits)
+        slot_give_back(d);
+    *d->link = d->next;
+    if (d->next)
+        d->next->link = d->link;
+    free(d);
+}
+
+static void destinations_of_peer_wait(struct tunnel *t, const struct tunnel_peer *p)
+{
+    for (struct tunnel_destination *d = t->p2p.destinations; d; d = d->next) {
+        if (d->peer == p && !destination_wait(d))
+            log_warn("tunnel", "too many destinations: packets to one of them are dropped");
+    }
+}
+
+void tunnel_p2p_wanted(struct tunnel *t, uint32_t slot)
+{
+    struct tunnel_destination *d = t->p2p.waiting[slot];
+
+    if (!d)
+        return;
+    (void)engine_peer_take_edges(t->records[slot]);
+    t->options.p2p->wanted(t->options.p2p_arg, d->arg);
+}
+
+/* ---- peers ---- */
+
+struct tunnel_peer *tunnel_p2p_add(struct tunnel *t, const struct tunnel_p2p_peer *config)
+{
+    struct tunnel_peer_spec spec = {.public_key = config->public_key,
+                                    .owner = config->group == TUNNEL_NO_GROUP
+                                                 ? TUNNEL_ANY_WORKER
+                                                 : tunnel_worker_of_group(t, config->group),
+                                    .timing = P2P_PEER_TIMING,
+                                    .waits_for_path = config->controlling};
+
+    if (!tunnel_slot_find(t, &spec.slot))
+        return NULL;
+    struct tunnel_peer *p = tunnel_peer_add(t, &spec);
+    p->arg = config->arg;
+    p2p_peer_init(&p->p2p, config->controlling);
+    wg_peer_set_psk(&p->wg, config->preshared_key);
+    keylog_remote(config->public_key);
+    keylog_psk(config->preshared_key);
+    for (size_t i = 0; i < config->allowed_n; i++)
+        allow(t, &config->allowed[i], p->slot, p->owner);
+    publish(t);
+    tunnel_peer_drive(p);
+    return p;
+}
+
+void tunnel_p2p_remove(struct tunnel *t, struct tunnel_peer *p)
+{
+    destinations_of_peer_wait(t, p);
+    (void)tunnel_allowed_clear(t, p, TIME_NEVER);
+    publish(t);
+    (void)tunnel_peer_remove(t, p, TIME_NEVER);
+}
+
+static void tell(struct tunnel_peer *p, enum p2p_peer_news news)
+{
+    const struct tunnel_options *o = &p->tunnel->options;
+
+    if (news != P2P_PEER_NO_NEWS)
+        o->p2p->peer(o->p2p_arg, p->arg, news);
+}
+
+void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path)
+{
+    struct tunnel *t = p->tunnel;
+    struct command c = {.kind = COMMAND_ENDPOINT, .slot = p->slot};
+    struct wg_fresh fresh = tunnel_fresh(t, p);
+
+    c.endpoint.to = path->to;
+    c.endpoint.channel = path->channel;
+    if (path->from.ip.family != ADDR_NONE)
+        c.endpoint.from = tunnel_p2p_source(t, &path->from);
+    tunnel_command(t, p->owner, &c);
+    tell(p, p2p_peer_set_path(&p->p2p, &p->wg, clock_now(), path, &fresh));
+    tunnel_fresh_done(t, p, &fresh);
+    tunnel_peer_drive(p);
+}
+
+void tunnel_p2p_again(struct tunnel_peer *p)
+{
+    struct wg_fresh fresh = tunnel_fresh(p->tunnel, p);
+
+    p2p_peer_again(&p->p2p, &p->wg, clock_now(), &fresh);
+    tunnel_fresh_done(p->tunnel, p, &fresh);
+    tunnel_peer_drive(p);
+}
+
+void tunnel_p2p_want(struct tunnel_peer *p, struct wg_fresh *fresh)
+{
+    p2p_peer_want(&p->p2p, &p->wg, clock_now(), fresh);
+}
+
+void tunnel_p2p_note(struct tunnel_peer *p, const struct wg_event *e)
+{
+    tell(p, p2p_peer_note(&p->p2p, e));
+}
+
+void tunnel_p2p_transmit(struct tunnel_peer *p)
+{
+    struct tunnel *t = p->tunnel;
+    struct node_transmit d;
+
+    while (p2p_peer_poll_transmit(&p->p2p, &p->wg, &d)) {
+        struct command c = {.kind = COMMAND_DATAGRAM, .slot = p->slot};
+        c.datagram.to = d.to;
+        if (d.from.ip.family != ADDR_NONE)
+            c.datagram.from = tunnel_p2p_source(t, &d.from);
+        c.datagram.len = d.len;
+        memcpy(c.datagram.bytes, d.bytes, d.len);
+        tunnel_command(t, p->owner, &c);
+    }
+}
+
+void tunnel_p2p_traffic(struct tunnel_peer *p)
+{
+    const struct tunnel_options *o = &p->tunnel->options;
+    struct peer_activity a;
+
+    engine_peer_activity(p->engine_peer, &a);
+    struct node_traffic traffic = {.sent = a.last_sent != p->seen_sent,
+                                   .received = a.last_received != p->seen_received,
+                                   .packets = a.last_packet != p->seen_packet};
+    p->seen_sent = a.last_sent;
+    p->seen_received = a.last_received;
+    p->seen_packet = a.last_packet;
+    if (traffic.sent || traffic.received)
+        o->p2p->traffic(o->p2p_arg, p->arg, traffic);
+}
+
+/* ---- the host ---- */
+
+void tunnel_p2p_route(struct tunnel *t, const struct ip_prefix *prefix, bool add)
+{
+    char text[IP_PREFIX_TEXT_MAX];
+    enum err err =
+        add ? routes_add(t->host, prefix, USER_TABLE) : routes_del(t->host, prefix, USER_TABLE);
+
+    if (err != ERR_OK && (add || err != ERR_NOT_FOUND))
+        log_warn("tunnel", "the route to %s: %s", ip_prefix_format(prefix, text, sizeof text),
+                 routes_why(t->host));
+}
+
+enum err tunnel_p2p_rules(struct tunnel *t)
+{
+    static const unsigned families[] = {ADDR_V4, ADDR_V6};
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(families) && err == ERR_OK; i++) {
+        err = routes_unmarked_rule(t->host, families[i], t->mark, USER_TABLE, USER_PRIORITY);
+        if (err == ERR_UNSUPPORTED && families[i] == ADDR_V6 && t->v6.n == 0)
+            err = ERR_OK;
+    }
+    return err;
+}
+
+void tunnel_p2p_fini(struct tunnel *t)
+{
+    while (t->p2p.destinations) {
+        struct tunnel_destination *d = t->p2p.destinations;
+        t->p2p.destinations = d->next;
+        if (d->waits)
+            tunnel_record_forget(t, d->slot, tunnel_worker_of_group(t, d->group));
+        free(d);
+    }
+}
