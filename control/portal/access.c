@@ -30,6 +30,40 @@ enum message_fail_reason access_read_reason(const json_t *object, struct fields 
     return (enum message_fail_reason)fields_choice(f, object, "reason", reasons, FAIL_UNKNOWN);
 }
 
+int64_t access_read_expiry(const json_t *object, struct fields *f)
+{
+    return fields_integer_or(f, object, "expires_at", 0, INT64_MAX / 2, MESSAGE_NEVER);
+}
+
+struct message_subject access_read_subject(const json_t *object, struct fields *f)
+{
+    const json_t *subject = fields_object_or_null(f, object, "subject");
+    struct fields_mark mark = fields_enter(f, "subject", -1);
+    struct message_subject m;
+    m.actor_id = fields_text_or_null(f, subject, "actor_id");
+    m.actor_name = fields_text_or_null(f, subject, "actor_name");
+    m.actor_email = fields_text_or_null(f, subject, "actor_email");
+    m.actor_type = fields_text_or_null(f, subject, "actor_type");
+    m.auth_provider_id = fields_text_or_null(f, subject, "auth_provider_id");
+    m.ip = fields_text_or_null(f, subject, "ip");
+    m.ip_region = fields_text_or_null(f, subject, "ip_region");
+    m.ip_city = fields_text_or_null(f, subject, "ip_city");
+    m.user_agent = fields_text_or_null(f, subject, "user_agent");
+    fields_leave(f, mark);
+    return m;
+}
+
+bool message_grant_at(struct message_grant *g, const json_t *list, size_t i, struct fields *f)
+{
+    struct fields_mark mark = fields_enter(f, "authorizations", (int)i);
+    const json_t *object = fields_element(f, list, i);
+    g->client = fields_uuid(f, object, "client_id");
+    g->resource = fields_uuid(f, object, "resource_id");
+    g->expires_at = access_read_expiry(object, f);
+    fields_leave(f, mark);
+    return !f->failed;
+}
+
 void access_read_granted(struct message *m, const json_t *payload, struct fields *f)
 {
     struct message_authorization *a = &m->authorization;

@@ -7,22 +7,6 @@
 #include "control/portal/messages.h"
 #include "platform/base/bytes.h"
 
-static int64_t read_expiry(const json_t *object, struct fields *f)
-{
-    return fields_integer_or(f, object, "expires_at", 0, INT64_MAX / 2, MESSAGE_NEVER);
-}
-
-bool message_grant_at(struct message_grant *g, const json_t *list, size_t i, struct fields *f)
-{
-    struct fields_mark mark = fields_enter(f, "authorizations", (int)i);
-    const json_t *object = fields_element(f, list, i);
-    g->client = fields_uuid(f, object, "client_id");
-    g->resource = fields_uuid(f, object, "resource_id");
-    g->expires_at = read_expiry(object, f);
-    fields_leave(f, mark);
-    return !f->failed;
-}
-
 /* ---- access ---- */
 
 static bool read_controlling(const json_t *payload, struct fields *f)
@@ -32,22 +16,6 @@ static bool read_controlling(const json_t *payload, struct fields *f)
     if (i == ARRAY_LEN(roles))
         fields_fail(f, "ice_role", "not known");
     return i == 1;
-}
-
-static void read_subject(struct message_subject *m, const json_t *payload, struct fields *f)
-{
-    const json_t *object = fields_object_or_null(f, payload, "subject");
-    struct fields_mark mark = fields_enter(f, "subject", -1);
-    m->actor_id = fields_text_or_null(f, object, "actor_id");
-    m->actor_name = fields_text_or_null(f, object, "actor_name");
-    m->actor_email = fields_text_or_null(f, object, "actor_email");
-    m->actor_type = fields_text_or_null(f, object, "actor_type");
-    m->auth_provider_id = fields_text_or_null(f, object, "auth_provider_id");
-    m->ip = fields_text_or_null(f, object, "ip");
-    m->ip_region = fields_text_or_null(f, object, "ip_region");
-    m->ip_city = fields_text_or_null(f, object, "ip_city");
-    m->user_agent = fields_text_or_null(f, object, "user_agent");
-    fields_leave(f, mark);
 }
 
 /* Filters that are missing would open everything: whoever lets another one in has to be told. */
@@ -62,8 +30,8 @@ static void read_inbound(struct message_direct *d, const json_t *payload, struct
     d->resource = fields_uuid(f, resource, "id");
     d->filters = resource_read_filters(resource, f);
     fields_leave(f, mark);
-    d->expires_at = read_expiry(payload, f);
-    read_subject(&d->subject, payload, f);
+    d->expires_at = access_read_expiry(payload, f);
+    d->subject = access_read_subject(payload, f);
 }
 
 void direct_read_granted(struct message *m, const json_t *payload, struct fields *f)

@@ -93,29 +93,36 @@ const json_t *fields_element(struct fields *f, const json_t *list, size_t i)
     return f->failed ? NULL : value;
 }
 
-static const char *checked_text(struct fields *f, const char *key, const json_t *value)
+static const char *checked_text(struct fields *f, const char *key, const json_t *value,
+                                size_t len_max)
 {
     const char *text = json_string_value(value);
     if (!text)
         fields_fail(f, key, "not a text");
     else if (text[0] == 0)
         fields_fail(f, key, "empty");
-    else if (json_string_length(value) > FIELDS_TEXT_MAX)
+    else if (json_string_length(value) > len_max)
         fields_fail(f, key, "too long");
     return f->failed ? "" : text;
 }
 
-const char *fields_text(struct fields *f, const json_t *object, const char *key)
+const char *fields_text_within(struct fields *f, const json_t *object, const char *key,
+                               size_t len_max)
 {
     const json_t *value = member(f, object, key);
-    return value ? checked_text(f, key, value) : "";
+    return value ? checked_text(f, key, value, len_max) : "";
+}
+
+const char *fields_text(struct fields *f, const json_t *object, const char *key)
+{
+    return fields_text_within(f, object, key, FIELDS_TEXT_MAX);
 }
 
 const char *fields_text_or_null(struct fields *f, const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     bool empty = json_is_string(value) && json_string_length(value) == 0;
-    return is_absent(object, key) || empty ? NULL : checked_text(f, key, value);
+    return is_absent(object, key) || empty ? NULL : checked_text(f, key, value, FIELDS_TEXT_MAX);
 }
 
 bool fields_bool_or(struct fields *f, const json_t *object, const char *key, bool absent)

@@ -21,7 +21,7 @@
 enum {
     FIELDS_PATH_MAX = 95,
     FIELDS_WHY_MAX = 191,
-    FIELDS_TEXT_MAX = 1024 /* of any text */
+    FIELDS_TEXT_MAX = 1024 /* of a text, where nothing else is said */
 };
 
 struct fields {
@@ -55,6 +55,9 @@ const json_t *fields_element(struct fields *f, const json_t *list, size_t i);
 
 /* Required; not empty, at most FIELDS_TEXT_MAX bytes. "" if it failed. */
 const char *fields_text(struct fields *f, const json_t *object, const char *key);
+/* The same for what may be longer. */
+const char *fields_text_within(struct fields *f, const json_t *object, const char *key,
+                               size_t len_max);
 /* Absent or empty: NULL. */
 const char *fields_text_or_null(struct fields *f, const json_t *object, const char *key);
 bool fields_bool_or(struct fields *f, const json_t *object, const char *key, bool absent);

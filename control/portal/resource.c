@@ -6,6 +6,8 @@
 
 #include "platform/base/bytes.h"
 
+#define INTERNET_NAME "Internet Resource" /* the portal gives it none */
+
 /* ---- filters ---- */
 
 static struct message_filter read_filter(const json_t *object, struct fields *f)
@@ -154,11 +156,37 @@ bool resource_read(struct message_resource *r, const json_t *object, struct fiel
     r->kind = (enum message_resource_kind)i;
     r->id = fields_uuid(f, object, "id");
     if (r->kind == RESOURCE_INTERNET) {
-        r->name = "Internet Resource";
+        r->name = INTERNET_NAME;
     } else {
         r->name = fields_text(f, object, "name");
         r->filters = resource_read_filters_or_null(object, f);
     }
     read[i](r, object, f);
+    return !f->failed;
+}
+
+bool resource_read_for_gateway(struct message_resource *r, const json_t *object, struct fields *f)
+{
+    static const char *const names[] = {
+        [RESOURCE_DNS] = "dns", [RESOURCE_CIDR] = "cidr", [RESOURCE_INTERNET] = "internet"};
+    unsigned i = fields_choice(f, object, "type", names, ARRAY_LEN(names));
+
+    *r = (struct message_resource){.kind = RESOURCE_DNS};
+    if (i == ARRAY_LEN(names)) {
+        fields_fail(f, "type", "not known");
+        return false;
+    }
+    r->kind = (enum message_resource_kind)i;
+    r->id = fields_uuid(f, object, "id");
+    if (r->kind == RESOURCE_INTERNET) {
+        r->name = INTERNET_NAME;
+        return !f->failed;
+    }
+    r->name = fields_text(f, object, "name");
+    r->filters = resource_read_filters(object, f);
+    if (r->kind == RESOURCE_DNS)
+        r->address = fields_text(f, object, "address");
+    else
+        r->prefix = fields_prefix(f, object, "address");
     return !f->failed;
 }

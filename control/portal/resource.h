@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Resources as the portal describes them to a client, with what they allow and, of a device pool, its devices. What a
+ * Resources as the portal describes them to a client and to a gateway, with what they allow and, of a device pool, its devices. What a
  * resource needs is checked when it is read, filters and devices included; these lists are not copied, their elements are
  * taken out one by one. All text is borrowed from the payload. Pure; control role. Source: spec/portal.md 6.
  */
@@ -56,6 +56,12 @@ struct message_resource {
 
 /* False: it is to be skipped; `f->failed` tells one that is wrong from one of a kind that is not known. */
 bool resource_read(struct message_resource *r, const json_t *object, struct fields *f);
+
+/*
+ * As a gateway is told, which is less: RESOURCE_DNS and RESOURCE_CIDR with name, address and filters, RESOURCE_INTERNET with its id;
+ * there is no site. Filters that are missing would open everything. False: it is wrong, any other kind included.
+ */
+bool resource_read_for_gateway(struct message_resource *r, const json_t *object, struct fields *f);
 
 /* Member "filters" of an object that may leave it out, or of one that must not; NULL if it failed. */
 const json_t *resource_read_filters_or_null(const json_t *object, struct fields *f);

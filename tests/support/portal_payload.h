@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Payloads of the portal for tests: an example is read as a message, and again with each of its members missing, null or of
- * another type. A test program has one message at a time; its teardown is payload_tear_down.
+ * another type. A test program has one message at a time; its teardown is payload_tear_down. It is a client's, or a gateway's
+ * where PAYLOAD_OF_GATEWAY is defined before.
  */
 #ifndef FZ_TESTS_PORTAL_PAYLOAD_H
 #define FZ_TESTS_PORTAL_PAYLOAD_H
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "control/portal/gateway_messages.h"
 #include "control/portal/messages.h"
 #include "platform/base/bytes.h"
 
@@ -27,8 +29,34 @@
 #define PRESHARED_KEY "nf/zxFPO6UthXqXx5mQvtNZLT0cwCJiO6nYyJhnspc4="
 
 static json_t *payload;
-static struct message m;
 static struct fields f;
+
+#ifdef PAYLOAD_OF_GATEWAY
+static struct gateway_message m;
+
+static inline bool payload_message_read(const char *name, const json_t *whole)
+{
+    return gateway_message_read(&m, name, whole, &f);
+}
+
+static inline bool payload_has_secret(void)
+{
+    return !ct_is_zero(m.authorization.client.preshared_key, KEY_LEN);
+}
+#else
+static struct message m;
+
+static inline bool payload_message_read(const char *name, const json_t *whole)
+{
+    return message_read(&m, name, whole, &f);
+}
+
+static inline bool payload_has_secret(void)
+{
+    return !ct_is_zero(m.authorization.preshared_key, KEY_LEN) ||
+           !ct_is_zero(m.direct.preshared_key, KEY_LEN);
+}
+#endif
 
 static inline int payload_tear_down(void **state)
 {
@@ -43,7 +71,7 @@ static inline bool payload_read(const char *name, const char *text)
     json_decref(payload);
     payload = json_loads(text, JSON_DECODE_ANY, NULL);
     assert_non_null(payload);
-    bool good = message_read(&m, name, payload, &f);
+    bool good = payload_message_read(name, payload);
     assert_int_equal(good, !f.failed);
     assert_string_equal(f.path, "");
     return good;
@@ -109,7 +137,7 @@ static inline void payload_change(const char *name, const char *text,
         json_object_set_new(parent, key, json_null());
     else
         json_object_set_new(parent, key, json_loads(member->wrong, JSON_DECODE_ANY, NULL));
-    bool good = message_read(&m, name, whole, &f);
+    bool good = payload_message_read(name, whole);
     snprintf(why, sizeof why, "%s: %s", member->path,
              change == PAYLOAD_WITHOUT ? "missing" : member->why);
     if (change != PAYLOAD_WRONG && member->optional)
@@ -120,8 +148,7 @@ static inline void payload_change(const char *name, const char *text,
         assert_int_equal(strncmp(f.why, why, strlen(member->path) + 2), 0);
     assert_int_equal(good, f.why[0] == 0);
     assert_string_equal(f.path, "");
-    assert_true(ct_is_zero(m.authorization.preshared_key, KEY_LEN) || good);
-    assert_true(ct_is_zero(m.direct.preshared_key, KEY_LEN) || good);
+    assert_true(good || !payload_has_secret());
     json_decref(whole);
 }
 
@@ -146,9 +173,9 @@ static inline void expect_members(const char *name, const char *text,
             continue;
         json_t *other = json_copy(whole);
         json_object_set_new(other, key, json_pack("[i]", 1));
-        assert_true(message_read(&m, name, other, &f));
+        assert_true(payload_message_read(name, other));
         json_object_del(other, key);
-        assert_true(message_read(&m, name, other, &f));
+        assert_true(payload_message_read(name, other));
         json_decref(other);
     }
     json_decref(whole);
