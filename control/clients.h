@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The clients that a gateway lets in: what the portal has authorised each for, and until when. A client without any
+ * authorisation left is disconnected; one whose connection has ended keeps what it has, and may come back.
+ * Control role. Source: spec/tunnel.md 8.1, 8.2.
+ */
+#ifndef FZ_CONTROL_CLIENTS_H
+#define FZ_CONTROL_CLIENTS_H
+
+#include <jansson.h>
+
+#include "control/peers.h"
+#include "control/portal/gateway_messages.h"
+
+struct clients;
+
+struct clients_events {
+    /* For the portal. ERR_CLOSED: it is away. */
+    enum err (*push)(void *arg, const char *name, const json_t *payload);
+};
+
+/* Out of memory is fatal. */
+struct clients *clients_new(struct loop *l, struct peers *peers,
+                            const struct clients_events *events, void *arg);
+void clients_free(struct clients *s);
+
+/* The tunnel is up. Tells the portal that the client may come, or that there is no relay. */
+void clients_authorize(struct clients *s, const struct gateway_message_authorization *m);
+void clients_reject(struct clients *s, const struct uuid *client, const struct uuid *resource);
+/* These are all, as `init` says: what is not listed is no more; what is has the expiry that it says. */
+void clients_keep(struct clients *s, const json_t *grants);
+void clients_candidates(struct clients *s, const struct gateway_message *m);
+
+#endif
