@@ -3,11 +3,6 @@
 #include "control/p2p/node_private.h"
 #include "platform/base/err.h"
 
-enum {
-    CANDIDATES = 6, /* of an allocation: host, srflx, relay; of each IPv4, IPv6 */
-    RELAYED = 4     /* the first relayed one */
-};
-
 #define SPREAD_MIN_NS (2 * NS_PER_MS)
 #define DOUBT_GAP_NS  (15 * NS_PER_SEC)
 
@@ -114,8 +109,8 @@ void node_relay_doubt(struct node_relay *r, time_ns now)
         (r->doubted_at > 0 && time_since(now, r->doubted_at) < DOUBT_GAP_NS))
         return;
     r->doubted_at = now;
-    r->turn.refresh_at = now;
-    r->stale = true;
+    turn_check_allocation(&r->turn, now);
+    r->sends = r->stale = true;
 }
 
 /* A relay lets in only whom we have a channel for. */
@@ -138,9 +133,9 @@ void node_relay_assign(struct node *n, struct node_connection *c, struct node_re
     n->homeless--;
     for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
         const struct node_relay *other = &n->relays[i];
-        for (unsigned j = 0; j < CANDIDATES && other->used; j++) {
+        for (unsigned j = 0; j < TURN_CANDIDATES && other->used; j++) {
             const struct turn_candidate *t = &other->turn.candidates[j];
-            if (t->valid && (j < RELAYED || other == r))
+            if (t->valid && (j < TURN_CANDIDATE_RELAYS || other == r))
                 (void)ice_add_local(&c->ice, now, &t->now);
         }
     }
@@ -164,6 +159,63 @@ void node_relays_migrate(struct node *n, time_ns now)
     }
 }
 
+/* ---- our addresses ---- */
+
+static struct ip_addr *vanished(struct node *n, const struct ip_addr *ip)
+{
+    for (unsigned i = 0; i < NODE_VANISHED_MAX; i++) {
+        if (ip_addr_equal(&n->vanished[i], ip))
+            return &n->vanished[i];
+    }
+    return NULL;
+}
+
+static void appears(struct node *n, const struct ip_addr *ip)
+{
+    struct ip_addr *at = vanished(n, ip);
+
+    if (at)
+        at->family = ADDR_NONE;
+}
+
+/* False: nothing used it. */
+static bool drop_address(struct node *n, time_ns now, const struct ip_addr *ip)
+{
+    struct node_link *next;
+    bool any = false;
+
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++)
+        any |= n->relays[i].used && turn_forget_address(&n->relays[i].turn, ip);
+    for (struct node_link *l = n->all.next; l != &n->all; l = next) {
+        struct node_connection *c = node_of_all(l);
+        next = l->next;
+        if (!ice_remove_base(&c->ice, now, ip))
+            continue;
+        any = true;
+        node_active(c, now);
+        node_settle(n, c, now);
+    }
+    return any;
+}
+
+void node_address_lost(struct node *n, time_ns now, const struct ip_addr *ip)
+{
+    now = node_advance(n, now);
+    if (ip->family == ADDR_NONE || n->closing || vanished(n, ip))
+        return;
+    n->vanished[n->vanished_next] = *ip;
+    n->vanished_next = (n->vanished_next + 1) % NODE_VANISHED_MAX;
+    if (!drop_address(n, now, ip))
+        return;
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        struct node_relay *r = &n->relays[i];
+        if (!r->used)
+            continue;
+        turn_ask(&r->turn, now);
+        r->sends = r->stale = true;
+    }
+}
+
 void node_relay_candidate(struct node *n, const struct node_relay *r, const struct turn_event *e,
                           time_ns now)
 {
@@ -171,6 +223,8 @@ void node_relay_candidate(struct node *n, const struct node_relay *r, const stru
     bool added = e->kind == TURN_EVENT_CANDIDATE_ADDED;
     struct node_link *next;
 
+    if (added && !relayed)
+        appears(n, &e->candidate.base.ip);
     /* What the network's change makes invalid has ended with the connections. */
     for (struct node_link *l = n->all.next; l != &n->all && (added || relayed); l = next) {
         struct node_connection *c = node_of_all(l);
@@ -202,7 +256,7 @@ void node_relay_channels(struct node *n, const struct node_relay *r, uint16_t ch
 
 void node_relay_invalidate(struct node *n, const struct node_relay *r, time_ns now)
 {
-    for (unsigned i = RELAYED; i < CANDIDATES; i++) {
+    for (unsigned i = TURN_CANDIDATE_RELAYS; i < TURN_CANDIDATES; i++) {
         struct turn_event e = {.kind = TURN_EVENT_CANDIDATE_INVALIDATED,
                                .candidate = r->turn.candidates[i].now};
         if (r->turn.candidates[i].valid)
