@@ -38,7 +38,8 @@ struct fake_relay {
     bool silent;         /* answers nothing */
     unsigned refuses;    /* the code of the error by which ALLOCATE is answered; 0: none */
     bool wrong_password; /* 401 to everything */
-    unsigned allocations, refreshes, deletions, binds;
+    bool forgets;        /* it has no allocation: 437 until the next ALLOCATE */
+    unsigned bindings, allocations, refreshes, deletions, binds;
     struct sock_addr channels[RIG_CHANNELS]; /* whose channel 0x4000 + i is */
 };
 
@@ -49,12 +50,14 @@ static struct rig {
     struct ice peer;
     bool has_peer, peer_deaf; /* deaf: nothing from or to it arrives */
     bool direct, peer_relayed;
-    bool hold_signals; /* candidates are not exchanged */
+    bool hold_signals;              /* candidates are not exchanged */
+    struct sock_addr local, mapped; /* our address, and as relays see it */
     time_ns now;
     struct node_event events[RIG_EVENTS];
     unsigned event_count;
     struct node_transmit last; /* that is not for a relay's client */
     unsigned strange;          /* transmits to nobody known */
+    unsigned refused;          /* from an address that is not ours */
 } rig;
 
 static inline struct sock_addr addr(const char *text)
@@ -103,26 +106,25 @@ static inline struct fake_relay *relay_at(const struct sock_addr *server)
 static inline enum node_verdict arrives(const char *from, const void *bytes, size_t len,
                                         struct node_received *out)
 {
-    struct sock_addr local = addr(LOCAL), f = addr(from);
-    return node_handle_input(&rig.n, rig.now, &local, &f, bytes, len, out);
+    struct sock_addr f = addr(from);
+    return node_handle_input(&rig.n, rig.now, &rig.local, &f, bytes, len, out);
 }
 
 static inline void relay_sends(const struct fake_relay *r, const void *bytes, size_t len)
 {
-    struct sock_addr local = addr(LOCAL);
     struct node_received out;
-    (void)node_handle_input(&rig.n, rig.now, &local, &r->server, bytes, len, &out);
+    (void)node_handle_input(&rig.n, rig.now, &rig.local, &r->server, bytes, len, &out);
 }
 
 static inline void relay_succeeds(struct fake_relay *r, const struct stun_message *m,
                                   struct stun_writer *w)
 {
-    struct sock_addr mapped = addr(PUBLIC);
     bool deletes = m->has & STUN_HAS_LIFETIME && m->lifetime_s == 0;
 
     switch (m->method) {
     case STUN_BINDING:
-        stun_add_address(w, STUN_XOR_MAPPED_ADDRESS, &mapped);
+        r->bindings++;
+        stun_add_address(w, STUN_XOR_MAPPED_ADDRESS, &rig.mapped);
         break;
     case STUN_ALLOCATE:
         r->allocations++;
@@ -154,7 +156,9 @@ static inline void relay_answers(struct fake_relay *r, const struct stun_message
     if (m->method != STUN_BINDING && (first || r->wrong_password))
         error = 401;
     else if (m->method == STUN_ALLOCATE)
-        error = r->refuses;
+        error = r->refuses, r->forgets = false;
+    else if (m->method != STUN_BINDING && r->forgets)
+        error = 437;
     stun_begin(&w, buf, sizeof buf, (enum stun_method)m->method, error ? STUN_ERROR : STUN_SUCCESS,
                &m->id);
     if (error)
@@ -177,7 +181,7 @@ static inline enum node_verdict through_relay(const struct fake_relay *r, const 
                                               const void *bytes, size_t len,
                                               struct node_received *out)
 {
-    struct sock_addr from = addr(peer), local = addr(LOCAL);
+    struct sock_addr from = addr(peer);
     uint8_t buf[512];
 
     for (uint16_t i = 0; i < RIG_CHANNELS; i++) {
@@ -185,8 +189,8 @@ static inline enum node_verdict through_relay(const struct fake_relay *r, const 
             continue;
         channel_write(buf, (uint16_t)(CHANNEL_FIRST + i), (uint16_t)len);
         memcpy(buf + CHANNEL_HEADER_LEN, bytes, len);
-        return node_handle_input(&rig.n, rig.now, &local, &r->server, buf, len + CHANNEL_HEADER_LEN,
-                                 out);
+        return node_handle_input(&rig.n, rig.now, &rig.local, &r->server, buf,
+                                 len + CHANNEL_HEADER_LEN, out);
     }
     return NODE_VERDICT_COUNT;
 }
@@ -206,14 +210,13 @@ static inline void peer_receives(const struct sock_addr *at, const struct sock_a
 /* Where the peer's datagrams get to. */
 static inline void peer_sends(const struct ice_datagram *d)
 {
-    struct sock_addr local = addr(LOCAL);
     struct node_received out;
     char from[SOCK_ADDR_TEXT_MAX];
 
     if (rig.peer_deaf)
         return;
     sock_addr_format(&d->from, from, sizeof from);
-    if (sock_addr_equal(&d->to, &local) && (rig.direct || d->relayed)) {
+    if (sock_addr_equal(&d->to, &rig.local) && (rig.direct || d->relayed)) {
         (void)arrives(from, d->bytes, d->len, &out);
         return;
     }
@@ -226,17 +229,20 @@ static inline void peer_sends(const struct ice_datagram *d)
 static inline void dispatch(const struct node_transmit *d)
 {
     struct fake_relay *r = relay_at(&d->to);
-    struct sock_addr peer = addr(PEER), relayed = addr(PEER_RELAYED), local = addr(LOCAL);
+    struct sock_addr peer = addr(PEER), relayed = addr(PEER_RELAYED);
     uint16_t channel = channel_parse(d->bytes, d->len);
     struct stun_message m;
 
+    if (!r && !sock_addr_equal(&d->from, &rig.local)) {
+        rig.refused++;
+        return;
+    }
     if (!r) {
-        assert_true(sock_addr_equal(&d->from, &local));
         rig.last = *d;
         if (rig.direct && sock_addr_equal(&d->to, &peer))
-            peer_receives(&peer, &local, d->bytes, d->len);
+            peer_receives(&peer, &rig.local, d->bytes, d->len);
         else if (rig.peer_relayed && sock_addr_equal(&d->to, &relayed))
-            peer_receives(&relayed, &local, d->bytes, d->len);
+            peer_receives(&relayed, &rig.local, d->bytes, d->len);
         else
             rig.strange++;
         return;
@@ -393,6 +399,8 @@ static inline void start(void)
 
     memset(&rig, 0, sizeof rig);
     rig.now = BEGIN;
+    rig.local = addr(LOCAL);
+    rig.mapped = addr(PUBLIC);
     for (unsigned i = 0; i < RIG_RELAYS; i++) {
         struct fake_relay *r = &rig.relays[i];
         char text[SOCK_ADDR_TEXT_MAX];

@@ -310,6 +310,63 @@ static void test_keepalive_without_answer(void **state)
     assert_failed_for(TURN_FAILURE_NO_RESPONSE);
 }
 
+/* ---- our addresses vanish ---- */
+
+static void test_an_address_that_vanishes(void **state)
+{
+    struct sock_addr local = addr(LOCAL4), other = addr(PUBLIC4), relayed;
+    struct stun_message before;
+    (void)state;
+
+    until_bound();
+    due_at(SEC(25));
+    sends(STUN_BINDING);
+    before = rig.m;
+    assert_false(turn_forget_address(&rig.t, &other.ip));
+    assert_true(turn_forget_address(&rig.t, &local.ip));
+    assert_false(turn_forget_address(&rig.t, &local.ip));
+    tells_nothing();
+    turn_ask(&rig.t, rig.now);
+    turn_ask(&rig.t, rig.now);
+    sends(STUN_BINDING);
+    assert_false(stun_id_equal(&rig.m.id, &before.id)); /* not only with the next attempt */
+    binding_answered();
+    sends(STUN_REFRESH);
+    success_arrives();
+    sends_nothing();
+    tells_candidate(TURN_EVENT_CANDIDATE_ADDED, CANDIDATE_HOST, LOCAL4);
+    tells_candidate(TURN_EVENT_CANDIDATE_ADDED, CANDIDATE_SRFLX, PUBLIC4);
+    tells_nothing();
+    assert_true(turn_relayed(&rig.t, ADDR_V4, &relayed));
+    assert_int_equal(channel_for(PEER), 0x4000);
+    due_at(SEC(26)); /* for the second time */
+    sends(STUN_BINDING);
+    binding_answered();
+    sends(STUN_REFRESH);
+    success_arrives();
+    tells_nothing();
+    assert_true(turn_poll_timeout(&rig.t) > rig.now + SEC(1));
+}
+
+static void test_nothing_is_asked_of_who_is_gone(void **state)
+{
+    (void)state;
+
+    until_bound();
+    due_at(SEC(25));
+    turn_ask(&rig.t, rig.now);
+    turn_ask(&rig.t, rig.now);
+    turn_close(&rig.t, rig.now);
+    turn_ask(&rig.t, rig.now);
+    sends(STUN_REFRESH);
+    success_arrives();
+    forget_events();
+    turn_ask(&rig.t, rig.now);
+    turn_check_allocation(&rig.t, rig.now);
+    sends_nothing();
+    assert_true(turn_poll_timeout(&rig.t) == TIME_NEVER);
+}
+
 /* ---- restart, end ---- */
 
 static void test_restart(void **state)
@@ -471,6 +528,8 @@ int main(void)
         cmocka_unit_test(test_refresh_without_answer),
         cmocka_unit_test(test_keepalive),
         cmocka_unit_test(test_keepalive_without_answer),
+        cmocka_unit_test(test_an_address_that_vanishes),
+        cmocka_unit_test(test_nothing_is_asked_of_who_is_gone),
         cmocka_unit_test(test_restart),
         cmocka_unit_test(test_close),
         cmocka_unit_test(test_close_of_what_is_not_yet_there),

@@ -199,6 +199,24 @@ bool ice_remove_local(struct ice *a, time_ns now, const struct candidate *candid
     return true;
 }
 
+bool ice_remove_base(struct ice *a, time_ns now, const struct ip_addr *ip)
+{
+    bool any = false;
+
+    for (int i = 0; i < ICE_LOCAL_MAX && a->state != ICE_FAILED; i++) {
+        const struct ice_local *l = &a->candidates.locals[i];
+        if (l->state != ICE_LIVE || l->candidate.kind == CANDIDATE_RELAY ||
+            !ip_addr_equal(&l->candidate.base.ip, ip))
+            continue;
+        ice_pairs_remove_local(&a->pairs, i);
+        ice_local_remove(&a->candidates, i);
+        any = true;
+    }
+    if (any)
+        ice_step(a, now);
+    return any;
+}
+
 void ice_signal_again(struct ice *a)
 {
     for (int i = 0; i < ICE_LOCAL_MAX; i++) {

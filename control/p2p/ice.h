@@ -155,6 +155,8 @@ void ice_wipe(struct ice *a);
 /* candidate: host, srflx or relay; its priority is computed here. False: redundant or of no use. */
 bool ice_add_local(struct ice *a, time_ns now, const struct candidate *candidate);
 bool ice_remove_local(struct ice *a, time_ns now, const struct candidate *candidate);
+/* An address of ours is no more: all candidates that are sent from it, though not through a relay, are removed. False: none. */
+bool ice_remove_base(struct ice *a, time_ns now, const struct ip_addr *ip);
 /* A signalled candidate of the peer, and one it has invalidated. False: it is not the peer's, not known, or of no use. */
 bool ice_add_remote(struct ice *a, time_ns now, const struct candidate_line *line);
 bool ice_invalidate_remote(struct ice *a, time_ns now, const struct candidate_line *line);

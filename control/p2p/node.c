@@ -424,6 +424,7 @@ void node_reset(struct node *n, time_ns now)
     end_all(n);
     n->lost_count = 0;
     n->no_relays = false;
+    memset(n->vanished, 0, sizeof n->vanished);
     node_relays_restart(n, now);
 }
 

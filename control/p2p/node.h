@@ -148,6 +148,12 @@ enum node_verdict node_handle_input(struct node *n, time_ns now, const struct so
 time_ns node_poll_timeout(struct node *n);
 void node_handle_timeout(struct node *n, time_ns now);
 
+/*
+ * The system refuses to send from this address: it is not ours any more. What uses it is dropped at once, though relays may still
+ * work, and they are asked what our addresses are now and whether they still have our allocations. An answer that arrives on the
+ * address makes it ours again. May be called for each datagram that is refused.
+ */
+void node_address_lost(struct node *n, time_ns now, const struct ip_addr *ip);
 /* The network has changed: all connections end, allocations start over. New keys are due. */
 void node_reset(struct node *n, time_ns now);
 /* The end: all connections are closed, and allocations deleted, which takes 1 s at most. */

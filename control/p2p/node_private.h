@@ -47,6 +47,8 @@ void node_relays_restart(struct node *n, time_ns now);
 void node_relays_close(struct node *n, time_ns now);
 void node_relay_wipe(struct node_relay *r);
 
+/* ---- node_addresses.c ---- */
+
 /* A relay for a new connection; NULL: none has answered. */
 struct node_relay *node_relay_choose(struct node *n);
 /* Gives the connection all that the relays know of our addresses; binds channels to the peer's. */
@@ -57,5 +59,14 @@ void node_relay_bind(struct node_relay *r, time_ns now, const struct sock_addr *
 void node_relay_doubt(struct node_relay *r, time_ns now);
 /* The channel to a peer, made if there is none; 0: none yet. */
 uint16_t node_relay_channel(struct node_relay *r, time_ns now, const struct sock_addr *peer);
+/* One of its candidates was added or has become invalid. */
+void node_relay_candidate(struct node *n, const struct node_relay *r, const struct turn_event *e,
+                          time_ns now);
+/* Its relayed addresses, as far as connections know them, are not valid any more. */
+void node_relay_invalidate(struct node *n, const struct node_relay *r, time_ns now);
+/* channel: 0: all its channels have changed. */
+void node_relay_channels(struct node *n, const struct node_relay *r, uint16_t channel, time_ns now);
+/* Finds a relay for the connections that have none. */
+void node_relays_migrate(struct node *n, time_ns now);
 
 #endif

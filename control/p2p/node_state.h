@@ -19,6 +19,7 @@ enum {
     NODE_KEY_LEN = 32,
     NODE_RELAYS_MAX = 8,      /* the portal gives two */
     NODE_OLD_RELAYS_MAX = 64, /* addresses that are remembered; the oldest is forgotten */
+    NODE_VANISHED_MAX = 8,    /* addresses of ours; the same */
     NODE_RELAY_PORT = 3478,   /* relays always send from it */
     NODE_SIGNAL_MAX = 40,     /* candidates of a connection that wait to be signalled */
     NODE_DATAGRAM_MAX = TURN_DATAGRAM_MAX
@@ -120,6 +121,8 @@ struct node {
     struct node_relay relays[NODE_RELAYS_MAX];
     struct ip_addr old_relays[NODE_OLD_RELAYS_MAX]; /* ring */
     unsigned old_relay_next;
+    struct ip_addr vanished[NODE_VANISHED_MAX]; /* ring: nothing here uses them */
+    unsigned vanished_next;
     struct node_lost_relay lost[NODE_RELAYS_MAX];
     unsigned lost_count;
     unsigned homeless; /* connections without relay */

@@ -10,11 +10,7 @@
 
 enum {
     FIXED_REQUESTS = 4,
-    MISMATCHES_MAX = 2, /* 437 that are answered at once */
-    CANDIDATE_HOSTS = 0,
-    CANDIDATE_SRFLXS = 2,
-    CANDIDATE_RELAYS = 4,
-    CANDIDATES = 6
+    MISMATCHES_MAX = 2 /* 437 that are answered at once */
 };
 
 void turn_set_state(struct turn *t, enum turn_state next)
@@ -114,16 +110,9 @@ void turn_delete(struct turn *t, time_ns now, uint8_t attempts_max)
 
 /* ---- the allocation and what depends on it ---- */
 
-static void candidate_invalidate(struct turn_candidate *c)
-{
-    c->valid = false;
-    c->stale = c->told;
-}
-
 void turn_invalidate(struct turn *t)
 {
-    for (unsigned i = CANDIDATE_RELAYS; i < CANDIDATES; i++)
-        candidate_invalidate(&t->candidates[i]);
+    turn_candidates_invalidate(t, TURN_CANDIDATE_RELAYS);
     t->down_untold = t->up_told;
     turn_channels_clear(&t->channels);
     for (unsigned i = 0; i < FIXED_REQUESTS; i++)
@@ -138,29 +127,6 @@ void turn_fail(struct turn *t, enum turn_failure failure)
     t->waiting_count = 0;
     t->failure = failure;
     turn_set_state(t, TURN_FAILED);
-}
-
-void turn_candidate_set(struct turn *t, enum candidate_kind kind, const struct sock_addr *addr,
-                        const struct sock_addr *local)
-{
-    unsigned first = kind == CANDIDATE_HOST    ? CANDIDATE_HOSTS
-                     : kind == CANDIDATE_SRFLX ? CANDIDATE_SRFLXS
-                                               : CANDIDATE_RELAYS;
-    struct turn_candidate *c = &t->candidates[first + (addr->ip.family == ADDR_V6)];
-
-    if (!candidate_addr_ok(addr))
-        return;
-    c->now = candidate_make(kind, addr, local);
-    c->valid = true;
-}
-
-bool turn_relayed(const struct turn *t, enum addr_family family, struct sock_addr *out)
-{
-    const struct turn_candidate *c = &t->candidates[CANDIDATE_RELAYS + (family == ADDR_V6)];
-
-    if (c->valid)
-        *out = c->now.addr;
-    return c->valid;
 }
 
 /* ---- channels ---- */
@@ -253,6 +219,16 @@ void turn_note_data_received(struct turn *t, time_ns at, uint16_t channel)
 
 /* ---- beginning and end ---- */
 
+static void ask_addresses(struct turn *t, time_ns now)
+{
+    t->asked_at = now;
+    t->ask_at = TIME_NEVER;
+    for (uint8_t i = 0; i < 2; i++) {
+        if (t->servers[i].ip.family != ADDR_NONE)
+            turn_begin(t, now, &t->binding[i], STUN_BINDING, i, TURN_ATTEMPTS);
+    }
+}
+
 /* As if it were new, but for the addresses that it has told. */
 static void start(struct turn *t, time_ns now)
 {
@@ -265,10 +241,7 @@ static void start(struct turn *t, time_ns now)
     t->pause_ns = TURN_PAUSE_MIN_NS;
     t->waiting_count = 0;
     turn_set_state(t, TURN_BINDING);
-    for (uint8_t i = 0; i < 2; i++) {
-        if (t->servers[i].ip.family != ADDR_NONE)
-            turn_begin(t, now, &t->binding[i], STUN_BINDING, i, TURN_ATTEMPTS);
-    }
+    ask_addresses(t, now);
 }
 
 void turn_wipe(struct turn *t)
@@ -299,8 +272,7 @@ enum err turn_init(struct turn *t, const struct turn_config *config,
 
 void turn_restart(struct turn *t, time_ns now)
 {
-    for (unsigned i = 0; i < CANDIDATE_RELAYS; i++)
-        candidate_invalidate(&t->candidates[i]);
+    turn_candidates_invalidate(t, 0);
     start(t, now);
 }
 
@@ -314,6 +286,33 @@ void turn_refresh(struct turn *t, time_ns now)
     }
 }
 
+void turn_check_allocation(struct turn *t, time_ns now)
+{
+    if (t->state != TURN_ALLOCATED || turn_request_in_flight(&t->refresh))
+        return;
+    turn_begin(t, now, &t->refresh, STUN_REFRESH, (uint8_t)t->active, TURN_ATTEMPTS);
+    t->refresh_at = TIME_NEVER;
+}
+
+/* What is in flight has perhaps been sent from an address that is no more: it begins anew. */
+static void ask_all(struct turn *t, time_ns now)
+{
+    ask_addresses(t, now);
+    if (t->state == TURN_ALLOCATED)
+        turn_request_end(&t->refresh);
+    turn_check_allocation(t, now);
+}
+
+void turn_ask(struct turn *t, time_ns now)
+{
+    if (ended(t) || t->state == TURN_CLOSING)
+        return;
+    if (time_since(now, t->asked_at) >= TURN_ASK_GAP_NS)
+        ask_all(t, now);
+    else
+        t->ask_at = t->asked_at + TURN_ASK_GAP_NS;
+}
+
 void turn_close(struct turn *t, time_ns now)
 {
     bool has_one = t->state == TURN_ALLOCATED || t->state == TURN_DELETING ||
@@ -323,6 +322,7 @@ void turn_close(struct turn *t, time_ns now)
         return;
     turn_invalidate(t);
     t->waiting_count = 0;
+    t->ask_at = TIME_NEVER;
     turn_set_state(t, has_one ? TURN_CLOSING : TURN_CLOSED);
     if (has_one)
         turn_delete(t, now, 1);
@@ -379,8 +379,7 @@ static void allocation_timeout(struct turn *t, time_ns now)
     }
     if (now >= t->refresh_at) {
         t->refresh_at = TIME_NEVER;
-        if (!turn_request_in_flight(&t->refresh))
-            turn_begin(t, now, &t->refresh, STUN_REFRESH, (uint8_t)t->active, TURN_ATTEMPTS);
+        turn_check_allocation(t, now);
     }
     if (now >= t->keepalive_at) {
         t->keepalive_at = now + TURN_KEEPALIVE_NS;
@@ -395,6 +394,8 @@ void turn_handle_timeout(struct turn *t, time_ns now)
     if (ended(t))
         return;
     requests_timeout(t, now);
+    if (now >= t->ask_at && !ended(t))
+        ask_all(t, now);
     if (t->state == TURN_ALLOCATED)
         allocation_timeout(t, now);
     if (now >= t->allocate_at) {
@@ -410,6 +411,7 @@ time_ns turn_poll_timeout(const struct turn *t)
 
     if (ended(t))
         return TIME_NEVER;
+    due = time_min(due, t->ask_at);
     due = time_min(due, turn_request_due(&t->binding[0]));
     due = time_min(due, turn_request_due(&t->binding[1]));
     due = time_min(due, turn_request_due(&t->allocate));
@@ -447,33 +449,6 @@ bool turn_poll_transmit(struct turn *t, struct turn_datagram *out)
     return false;
 }
 
-static bool poll_invalidated(struct turn *t, struct turn_event *out)
-{
-    for (unsigned i = 0; i < CANDIDATES; i++) {
-        struct turn_candidate *c = &t->candidates[i];
-        if (!c->stale)
-            continue;
-        c->stale = c->told = false;
-        *out = (struct turn_event){.kind = TURN_EVENT_CANDIDATE_INVALIDATED, .candidate = c->then};
-        return true;
-    }
-    return false;
-}
-
-static bool poll_added(struct turn *t, struct turn_event *out)
-{
-    for (unsigned i = 0; i < CANDIDATES; i++) {
-        struct turn_candidate *c = &t->candidates[i];
-        if (!c->valid || (c->told && candidate_equal(&c->now, &c->then)))
-            continue;
-        c->told = true;
-        c->then = c->now;
-        *out = (struct turn_event){.kind = TURN_EVENT_CANDIDATE_ADDED, .candidate = c->now};
-        return true;
-    }
-    return false;
-}
-
 static bool poll_channel(struct turn *t, struct turn_event *out)
 {
     enum turn_channel_tell tell;
@@ -492,7 +467,7 @@ bool turn_poll_event(struct turn *t, struct turn_event *out)
         *out = (struct turn_event){.kind = TURN_EVENT_DEALLOCATED};
         return true;
     }
-    if (poll_invalidated(t, out) || poll_added(t, out))
+    if (turn_candidates_tell(t, out))
         return true;
     if (t->state == TURN_ALLOCATED && !t->up_told) {
         t->up_told = true;

@@ -44,10 +44,17 @@ enum {
     TURN_NONCE_MAX = 256,
     TURN_DATAGRAM_MAX = 640,
     TURN_WAITING_MAX = 100, /* peers that wait for an allocation; the oldest is forgotten */
-    TURN_SEED_LEN = 32
+    TURN_SEED_LEN = 32,
+
+    /* Candidates by number: host, srflx, relay; of each IPv4, IPv6. */
+    TURN_CANDIDATE_HOSTS = 0,
+    TURN_CANDIDATE_SRFLXS = 2,
+    TURN_CANDIDATE_RELAYS = 4,
+    TURN_CANDIDATES = 6
 };
 
 #define TURN_KEEPALIVE_NS (25 * NS_PER_SEC)
+#define TURN_ASK_GAP_NS   (1 * NS_PER_SEC)
 #define TURN_PAUSE_MIN_NS (1 * NS_PER_SEC)
 #define TURN_PAUSE_MAX_NS (60 * NS_PER_SEC)
 
@@ -124,8 +131,10 @@ struct turn {
     time_ns pause_ns;
     time_ns allocate_at; /* ALLOCATING: next try after a pause; TIME_NEVER */
     time_ns refresh_at, expires_at, keepalive_at; /* ALLOCATED; else TIME_NEVER */
+    time_ns asked_at,
+        ask_at; /* BINDING to all addresses of the relay; its next time: or TIME_NEVER */
     struct turn_request binding[2], allocate, refresh;
-    struct turn_candidate candidates[6];        /* host, srflx, relay; of each IPv4, IPv6 */
+    struct turn_candidate candidates[TURN_CANDIDATES];
     struct sock_addr waiting[TURN_WAITING_MAX]; /* ring */
     unsigned waiting_first, waiting_count;
     struct turn_channels channels;
@@ -157,6 +166,18 @@ bool turn_bind(struct turn *t, time_ns now, const struct sock_addr *peer);
 
 /* The portal's list of relays came without this one: one REFRESH that must be answered within 1 s; starts over if suspended. */
 void turn_refresh(struct turn *t, time_ns now);
+/*
+ * An address of ours is no more: candidates with this base are not valid, which is not told. True: there were some. The next
+ * BINDING that is answered there makes it valid again.
+ */
+bool turn_forget_address(struct turn *t, const struct ip_addr *ip);
+/*
+ * Our addresses have changed: asks what they are now, and whether the relay still has the allocation. At once, unless it was asked
+ * less than 1 s ago: then after that.
+ */
+void turn_ask(struct turn *t, time_ns now);
+/* Asks now, not only when half of its lifetime is over, whether the relay still has the allocation. */
+void turn_check_allocation(struct turn *t, time_ns now);
 /* The network has changed: starts over with the same credentials, and everything told becomes invalid. */
 void turn_restart(struct turn *t, time_ns now);
 /* Deletes the allocation; TURN_EVENT_CLOSED comes after the answer or 1 s. */

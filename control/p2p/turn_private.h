@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the TURN client share: turn.c (its life, time, outputs), turn_answer.c (what answers of the relay mean),
- * turn_message.c (the requests as bytes).
+ * What the files of the TURN client share: turn.c (its life, time, outputs), turn_candidates.c (our addresses), turn_answer.c (what
+ * answers of the relay mean), turn_message.c (the requests as bytes).
  */
 #ifndef FZ_CONTROL_P2P_TURN_PRIVATE_H
 #define FZ_CONTROL_P2P_TURN_PRIVATE_H
@@ -31,6 +31,12 @@ void turn_fail(struct turn *t, enum turn_failure failure);
 void turn_wait(struct turn *t, const struct sock_addr *peer);
 void turn_bind_waiting(struct turn *t, time_ns now);
 
+/* ---- turn_candidates.c ---- */
+
+/* From this one on none is valid, which is to be told. */
+void turn_candidates_invalidate(struct turn *t, unsigned first);
+/* The next one that has become invalid or new. */
+bool turn_candidates_tell(struct turn *t, struct turn_event *out);
 /* Sets a candidate: kind HOST, SRFLX or RELAY. */
 void turn_candidate_set(struct turn *t, enum candidate_kind kind, const struct sock_addr *addr,
                         const struct sock_addr *local);

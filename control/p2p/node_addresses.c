@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What connections get of the node's relays: which one each uses, our addresses, and channels to the peers. See node.h. */
+#include "control/p2p/node_private.h"
+#include "platform/base/err.h"
+
+#define SPREAD_MIN_NS (2 * NS_PER_MS)
+#define DOUBT_GAP_NS  (15 * NS_PER_SEC)
+
+/* ---- choosing one: spec 5.9 ---- */
+
+static bool answered(const struct node_relay *r)
+{
+    return r->used && turn_rtt(&r->turn) > 0 && r->turn.state != TURN_FAILED &&
+           r->turn.state != TURN_CLOSING && r->turn.state != TURN_CLOSED;
+}
+
+bool node_has_relay(const struct node *n)
+{
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        if (answered(&n->relays[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The median; sorts. */
+static time_ns median(time_ns *of, unsigned count)
+{
+    for (unsigned i = 1; i < count; i++) {
+        for (unsigned j = i; j > 0 && of[j - 1] > of[j]; j--) {
+            time_ns swap = of[j];
+            of[j] = of[j - 1];
+            of[j - 1] = swap;
+        }
+    }
+    return count % 2 ? of[count / 2] : (of[count / 2 - 1] + of[count / 2]) / 2;
+}
+
+/* The round trip up to which a relay is near. */
+static time_ns near_up_to(time_ns *rtts, unsigned count)
+{
+    time_ns middle = median(rtts, count);
+
+    if (count <= 2)
+        return rtts[0] + rtts[0] / 2;
+    for (unsigned i = 0; i < count; i++)
+        rtts[i] = rtts[i] > middle ? rtts[i] - middle : middle - rtts[i];
+    return middle + 3 * time_max(median(rtts, count), SPREAD_MIN_NS);
+}
+
+/* Those with this answer to the question of an allocation being possible. */
+static unsigned eligible(struct node *n, bool refused, struct node_relay *out[NODE_RELAYS_MAX])
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        struct node_relay *r = &n->relays[i];
+        if (answered(r) && (r->turn.state == TURN_SUSPENDED) == refused)
+            out[count++] = r;
+    }
+    return count;
+}
+
+struct node_relay *node_relay_choose(struct node *n)
+{
+    struct node_relay *relays[NODE_RELAYS_MAX];
+    time_ns rtts[NODE_RELAYS_MAX], limit;
+    unsigned count = eligible(n, false, relays), chosen = 0;
+    uint32_t random;
+
+    if (count == 0)
+        count = eligible(n, true, relays);
+    if (count == 0)
+        return NULL;
+    for (unsigned i = 0; i < count; i++)
+        rtts[i] = turn_rtt(&relays[i]->turn);
+    limit = near_up_to(rtts, count);
+    for (unsigned i = 0; i < count; i++) {
+        if (turn_rtt(&relays[i]->turn) <= limit)
+            relays[chosen++] = relays[i];
+    }
+    ASSERT(chosen > 0);
+    node_draw(n, &random, sizeof random);
+    return relays[random % chosen];
+}
+
+/* ---- channels ---- */
+
+void node_relay_bind(struct node_relay *r, time_ns now, const struct sock_addr *peer)
+{
+    (void)turn_bind(&r->turn, now, peer);
+    r->sends = r->stale = true;
+}
+
+uint16_t node_relay_channel(struct node_relay *r, time_ns now, const struct sock_addr *peer)
+{
+    uint16_t channel = turn_channel_for(&r->turn, now, peer);
+
+    if (channel == 0) {
+        node_relay_bind(r, now, peer);
+        channel = turn_channel_for(&r->turn, now, peer);
+    }
+    return channel;
+}
+
+void node_relay_doubt(struct node_relay *r, time_ns now)
+{
+    if (r->turn.state != TURN_ALLOCATED ||
+        (r->doubted_at > 0 && time_since(now, r->doubted_at) < DOUBT_GAP_NS))
+        return;
+    r->doubted_at = now;
+    turn_check_allocation(&r->turn, now);
+    r->sends = r->stale = true;
+}
+
+/* A relay lets in only whom we have a channel for. */
+static void bind_remotes(struct node_connection *c, time_ns now)
+{
+    for (unsigned i = 0; i < ICE_REMOTE_MAX; i++) {
+        const struct ice_remote *remote = &c->ice.candidates.remotes[i];
+        if (remote->state == ICE_LIVE && !remote->optimistic &&
+            remote->candidate.kind != CANDIDATE_HOST)
+            node_relay_bind(c->relay, now, &remote->candidate.addr);
+    }
+}
+
+/* ---- connections ---- */
+
+void node_relay_assign(struct node *n, struct node_connection *c, struct node_relay *r, time_ns now)
+{
+    ASSERT(!c->relay && n->homeless > 0);
+    c->relay = r;
+    n->homeless--;
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        const struct node_relay *other = &n->relays[i];
+        for (unsigned j = 0; j < TURN_CANDIDATES && other->used; j++) {
+            const struct turn_candidate *t = &other->turn.candidates[j];
+            if (t->valid && (j < TURN_CANDIDATE_RELAYS || other == r))
+                (void)ice_add_local(&c->ice, now, &t->now);
+        }
+    }
+    bind_remotes(c, now);
+}
+
+void node_relays_migrate(struct node *n, time_ns now)
+{
+    struct node_link *next;
+
+    if (n->homeless == 0 || !node_has_relay(n))
+        return;
+    for (struct node_link *l = n->all.next; l != &n->all; l = next) {
+        struct node_connection *c = node_of_all(l);
+        next = l->next;
+        if (c->relay)
+            continue;
+        node_relay_assign(n, c, node_relay_choose(n), now);
+        node_active(c, now);
+        node_settle(n, c, now);
+    }
+}
+
+/* ---- our addresses ---- */
+
+static struct ip_addr *vanished(struct node *n, const struct ip_addr *ip)
+{
+    for (unsigned i = 0; i < NODE_VANISHED_MAX; i++) {
+        if (ip_addr_equal(&n->vanished[i], ip))
+            return &n->vanished[i];
+    }
+    return NULL;
+}
+
+static void appears(struct node *n, const struct ip_addr *ip)
+{
+    struct ip_addr *at = vanished(n, ip);
+
+    if (at)
+        at->family = ADDR_NONE;
+}
+
+/* False: nothing used it. */
+static bool drop_address(struct node *n, time_ns now, const struct ip_addr *ip)
+{
+    struct node_link *next;
+    bool any = false;
+
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++)
+        any |= n->relays[i].used && turn_forget_address(&n->relays[i].turn, ip);
+    for (struct node_link *l = n->all.next; l != &n->all; l = next) {
+        struct node_connection *c = node_of_all(l);
+        next = l->next;
+        if (!ice_remove_base(&c->ice, now, ip))
+            continue;
+        any = true;
+        node_active(c, now);
+        node_settle(n, c, now);
+    }
+    return any;
+}
+
+void node_address_lost(struct node *n, time_ns now, const struct ip_addr *ip)
+{
+    now = node_advance(n, now);
+    if (ip->family == ADDR_NONE || n->closing || vanished(n, ip))
+        return;
+    n->vanished[n->vanished_next] = *ip;
+    n->vanished_next = (n->vanished_next + 1) % NODE_VANISHED_MAX;
+    if (!drop_address(n, now, ip))
+        return;
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        struct node_relay *r = &n->relays[i];
+        if (!r->used)
+            continue;
+        turn_ask(&r->turn, now);
+        r->sends = r->stale = true;
+    }
+}
+
+void node_relay_candidate(struct node *n, const struct node_relay *r, const struct turn_event *e,
+                          time_ns now)
+{
+    bool relayed = e->candidate.kind == CANDIDATE_RELAY;
+    bool added = e->kind == TURN_EVENT_CANDIDATE_ADDED;
+    struct node_link *next;
+
+    if (added && !relayed)
+        appears(n, &e->candidate.base.ip);
+    /* What the network's change makes invalid has ended with the connections. */
+    for (struct node_link *l = n->all.next; l != &n->all && (added || relayed); l = next) {
+        struct node_connection *c = node_of_all(l);
+        next = l->next;
+        if (relayed && c->relay != r)
+            continue;
+        if (added ? !ice_add_local(&c->ice, now, &e->candidate)
+                  : !ice_remove_local(&c->ice, now, &e->candidate))
+            continue;
+        node_active(c, now);
+        node_settle(n, c, now);
+    }
+}
+
+void node_relay_channels(struct node *n, const struct node_relay *r, uint16_t channel, time_ns now)
+{
+    struct node_link *next;
+
+    for (struct node_link *l = n->all.next; l != &n->all; l = next) {
+        struct node_connection *c = node_of_all(l);
+        next = l->next;
+        if (c->relay != r || (channel != 0 && c->path.channel != channel))
+            continue;
+        if (channel == 0)
+            bind_remotes(c, now);
+        node_settle(n, c, now);
+    }
+}
+
+void node_relay_invalidate(struct node *n, const struct node_relay *r, time_ns now)
+{
+    for (unsigned i = TURN_CANDIDATE_RELAYS; i < TURN_CANDIDATES; i++) {
+        struct turn_event e = {.kind = TURN_EVENT_CANDIDATE_INVALIDATED,
+                               .candidate = r->turn.candidates[i].now};
+        if (r->turn.candidates[i].valid)
+            node_relay_candidate(n, r, &e, now);
+    }
+}
