@@ -195,25 +195,28 @@ static void on_relay(void *arg, enum relay_change change, const struct relay *r)
              r->v6.ip.family ? sock_addr_format(&r->v6, v6, sizeof v6) : "", changes[change]);
 }
 
-/* The peers are told what holds now: all relays that there are, and ids of such that are gone. */
-static void relays_to_peers(struct client *c, const json_t *gone)
+/* The peers get what the message names: of a relay as it is now. */
+static void relays_to_peers(struct client *c, const json_t *named, const json_t *gone)
 {
     struct node_relay_config add[RELAYS_MAX];
     struct uuid remove[RELAYS_MAX];
-    unsigned removed = 0;
+    unsigned added = 0, removed = 0;
 
-    for (unsigned i = 0; i < c->relays.n; i++)
-        add[i] = (struct node_relay_config){.id = c->relays.list[i].id,
-                                            .v4 = c->relays.list[i].v4,
-                                            .v6 = c->relays.list[i].v6,
-                                            .username = c->relays.list[i].username,
-                                            .password = c->relays.list[i].password};
+    for (unsigned i = 0; i < c->relays.n; i++) {
+        const struct relay *r = &c->relays.list[i];
+        if (relays_named(named, &r->id))
+            add[added++] = (struct node_relay_config){.id = r->id,
+                                                      .v4 = r->v4,
+                                                      .v6 = r->v6,
+                                                      .username = r->username,
+                                                      .password = r->password};
+    }
     for (size_t i = 0; i < json_array_size(gone) && removed < RELAYS_MAX; i++) {
         struct fields f = {.failed = false};
         if (message_uuid_at(&remove[removed], gone, i, &f))
             removed++;
     }
-    unsigned bad = peers_update_relays(c->peers, remove, removed, add, c->relays.n);
+    unsigned bad = peers_update_relays(c->peers, remove, removed, add, added);
     if (bad > 0)
         log_warn("client", "%u relays cannot be used", bad);
 }
@@ -236,7 +239,7 @@ static void on_init(struct client *c, const struct message *m)
     if (c->listed > LISTED_MAX)
         log_info("client", "and %u more (--log-level debug lists all)", c->listed - LISTED_MAX);
     relays_upsert(&c->relays, m->relays);
-    relays_to_peers(c, NULL);
+    relays_to_peers(c, m->relays, NULL);
     log_info("client", "init received: %zu resource%s, %u relay%s", c->resources.n,
              c->resources.n == 1 ? "" : "s", c->relays.n, c->relays.n == 1 ? "" : "s");
     set_addresses(c, &m->interface_);
@@ -262,7 +265,7 @@ static void carry_out(struct client *c, const struct message *m, const char *nam
     case MESSAGE_RELAYS_PRESENCE:
         relays_remove(&c->relays, m->gone);
         relays_upsert(&c->relays, m->relays);
-        relays_to_peers(c, m->gone);
+        relays_to_peers(c, m->relays, m->gone);
         break;
     case MESSAGE_AUTHORIZATION_CREATED:
         if (c->tunnel)

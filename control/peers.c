@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/peers_mail.h"
+#include "engine/wire/inner.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
@@ -19,7 +20,9 @@ struct connection {
     struct node_connection link; /* of the node while it is connected */
     struct tunnel_peer *peer;
     struct peers *peers;
-    bool failed; /* WireGuard's word */
+    bool up;
+    bool failed;  /* WireGuard's word */
+    bool goodbye; /* the peer's */
     struct peers_mail mail;
     struct connection *next, **at;
 };
@@ -79,6 +82,7 @@ static void on_address_lost(void *arg, const struct ip_addr *ip)
     char text[IP_TEXT_MAX];
 
     log_debug("peers", "our address %s is gone", ip_addr_format(ip, text, sizeof text));
+    node_address_lost(&p->node, clock_now(), ip);
     wake(p);
 }
 
@@ -89,11 +93,23 @@ static void on_peer(void *arg, void *peer_arg, enum p2p_peer_news news)
 
     if (news == P2P_PEER_UP) {
         log_debug("peers", "a connection is up");
+        c->up = true;
         p->events->up(p->arg, &c->link.id, &c->link.path);
     } else {
         c->failed = p->some_failed = true;
         wake(p);
     }
+}
+
+static void on_inner(void *arg, void *peer_arg, const uint8_t *packet, size_t len)
+{
+    struct peers *p = arg;
+    struct connection *c = peer_arg;
+
+    if (len < INNER_LEN_MIN || packet[INNER_OFF_EVENT] != INNER_GOODBYE)
+        return; /* of a kind that we do not know */
+    c->goodbye = p->some_failed = true;
+    wake(p);
 }
 
 static void on_traffic(void *arg, void *peer_arg, struct node_traffic traffic)
@@ -111,15 +127,26 @@ static void on_wanted(void *arg, void *destination_arg)
     p->events->wanted(p->arg, destination_arg);
 }
 
-static const struct tunnel_p2p_events tunnel_events = {on_packet, on_sockets, on_address_lost,
-                                                       on_peer,   on_traffic, on_wanted};
+static const struct tunnel_p2p_events tunnel_events = {
+    on_packet, on_sockets, on_address_lost, on_peer, on_inner, on_traffic, on_wanted};
 
 /* ---- what the node says ---- */
+
+/* Best effort: it goes out before the worker lets go of the peer. */
+static void say_goodbye(struct connection *c)
+{
+    uint8_t packet[INNER_LEN_MIN];
+
+    inner_write_goodbye(packet);
+    tunnel_p2p_packet_to(c->peer, packet, sizeof packet);
+}
 
 static void connection_end(struct peers *p, struct connection *c, const char *why)
 {
     struct uuid id = c->link.id;
 
+    if (c->up && !c->failed && !c->goodbye && !p->roaming && c->link.end == NODE_END_CLOSED)
+        say_goodbye(c);
     if (c->peer)
         tunnel_p2p_remove(p->tunnel, c->peer);
     *c->at = c->next;
@@ -159,7 +186,10 @@ static void take_event(struct peers *p, const struct node_event *e)
         connection_end(p, c, ice_failure_text(e->failure));
         break;
     case NODE_EVENT_CLOSED:
-        connection_end(p, c, c->failed ? "the peer does not answer" : "closed");
+        connection_end(p, c,
+                       c->goodbye  ? "the peer has closed it"
+                       : c->failed ? "the peer does not answer"
+                                   : "closed");
         break;
     case NODE_EVENT_RELAY_LOST:
         uuid_format(&e->relay, text);
@@ -175,7 +205,7 @@ static void close_failed(struct peers *p)
 {
     p->some_failed = false;
     for (struct connection *c = p->list; c; c = c->next) {
-        if (c->failed)
+        if (c->failed || c->goodbye)
             node_close(&p->node, clock_now(), &c->link);
     }
 }
@@ -297,7 +327,7 @@ static bool tunnel_side(struct peers *p, struct connection *c, const struct node
 
     if (c->peer)
         tunnel_p2p_remove(p->tunnel, c->peer);
-    c->failed = false;
+    c->failed = c->goodbye = c->up = false;
     c->peer = tunnel_p2p_add(p->tunnel, &config);
     return c->peer != NULL;
 }
@@ -362,7 +392,7 @@ size_t peers_list(const struct peers *p, struct uuid *ids, size_t max)
     size_t n = 0;
 
     for (const struct connection *c = p->list; c && n < max; c = c->next) {
-        if (c->peer && !c->failed)
+        if (c->peer && !c->failed && !c->goodbye)
             ids[n++] = c->link.id;
     }
     return n;

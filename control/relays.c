@@ -128,6 +128,18 @@ void relays_upsert(struct relays *s, const json_t *json)
     secure_wipe(list, sizeof list);
 }
 
+bool relays_named(const json_t *list, const struct uuid *id)
+{
+    struct message_relay m;
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        struct fields f = {.failed = false};
+        if (message_relay_at(&m, list, i, &f) && uuid_equal(&m.id, id))
+            return true;
+    }
+    return false;
+}
+
 void relays_remove(struct relays *s, const json_t *ids)
 {
     for (size_t i = 0; i < json_array_size(ids); i++) {

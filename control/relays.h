@@ -47,6 +47,8 @@ void relays_fini(struct relays *s);
  * no room. An element that is wrong is skipped with a warning.
  */
 void relays_upsert(struct relays *s, const json_t *list);
+/* Whether a `relays` list has it. */
+bool relays_named(const json_t *list, const struct uuid *id);
 /* The ids of a `disconnected_ids` list. */
 void relays_remove(struct relays *s, const json_t *ids);
 

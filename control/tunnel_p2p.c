@@ -62,6 +62,11 @@ void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e)
     const struct udp_group *group = e->to.ip.family == ADDR_V6 ? &t->v6 : &t->v4;
     struct sock_addr local = {.ip = e->to.ip, .port = group->port};
 
+    if (e->peer != EVENT_NO_PEER) {
+        if (t->peers[e->peer])
+            t->options.p2p->inner(t->options.p2p_arg, t->peers[e->peer]->arg, e->bytes, e->len);
+        return;
+    }
     if (e->to.ip.family == ADDR_NONE)
         return; /* the socket it came by is gone */
     note_source(t, &e->to);
@@ -265,6 +270,16 @@ void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path)
     tell(p, p2p_peer_set_path(&p->p2p, &p->wg, clock_now(), path, &fresh));
     tunnel_fresh_done(t, p, &fresh);
     tunnel_peer_drive(p);
+}
+
+void tunnel_p2p_packet_to(struct tunnel_peer *p, const uint8_t *packet, size_t len)
+{
+    struct command c = {.kind = COMMAND_PACKET, .slot = p->slot};
+
+    ASSERT(len <= sizeof c.packet.bytes);
+    c.packet.len = (uint16_t)len;
+    memcpy(c.packet.bytes, packet, len);
+    tunnel_command(p->tunnel, p->owner, &c);
 }
 
 void tunnel_p2p_again(struct tunnel_peer *p)

@@ -34,6 +34,8 @@ struct tunnel_p2p_events {
     /* The system does not send from this address of ours any more. */
     void (*address_lost)(void *arg, const struct ip_addr *ip);
     void (*peer)(void *arg, void *peer_arg, enum p2p_peer_news news);
+    /* A control packet of a peer from inside the tunnel: engine/wire/inner.h. */
+    void (*inner)(void *arg, void *peer_arg, const uint8_t *packet, size_t len);
     /* Now and then while there is traffic, and soon after it began. */
     void (*traffic)(void *arg, void *peer_arg, struct node_traffic traffic);
     /* Packets wait for a destination: at the first one, and while more come once a second. */
@@ -56,6 +58,8 @@ struct tunnel_peer *tunnel_p2p_add(struct tunnel *t, const struct tunnel_p2p_pee
 void tunnel_p2p_remove(struct tunnel *t, struct tunnel_peer *p);
 /* Where to send from now on. */
 void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path);
+/* A packet of up to COMMAND_DATAGRAM_MAX bytes inside the tunnel; lost if there is no session. */
+void tunnel_p2p_packet_to(struct tunnel_peer *p, const uint8_t *packet, size_t len);
 /* It was authorised once more. */
 void tunnel_p2p_again(struct tunnel_peer *p);
 

@@ -33,6 +33,7 @@ enum command_kind {
     COMMAND_KEEPALIVE, /* slot: staged packets or else an empty one */
     COMMAND_DATAGRAM, /* send these bytes (handshake, STUN); slot: the peer whose tx_bytes they are,
                               COMMAND_NO_PEER: nobody's */
+    COMMAND_PACKET, /* slot: send this packet to the peer inside the tunnel, if there is a session (packet) */
     COMMAND_SOCKETS_DROP,  /* let go of the UDP sockets; answered by ACK_SOCKETS_DROPPED */
     COMMAND_SOCKETS_SET,   /* use these */
     COMMAND_SOURCE_ANSWER, /* the source cache has news: look at what is parked */
@@ -63,6 +64,10 @@ struct command {
             uint16_t len;
             uint8_t bytes[COMMAND_DATAGRAM_MAX];
         } datagram;
+        struct {
+            uint16_t len;
+            uint8_t bytes[COMMAND_DATAGRAM_MAX];
+        } packet;
         uint32_t to;
         uint64_t token;
     };

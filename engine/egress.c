@@ -172,3 +172,16 @@ void egress_keepalive(struct worker *w, struct peer *p)
     if (s && !train_append(w, p, s, 0, ECN_NOT_ECT))
         tally(w, TALLY_KEEPALIVES_FAILED, 1);
 }
+
+void egress_packet(struct worker *w, struct peer *p, const uint8_t *packet, uint32_t len)
+{
+    struct session *s = p->current;
+    uint8_t *dst;
+
+    if (p->endpoint.ip.family == ADDR_NONE || !s || !session_can_send(s, w->now) ||
+        !(dst = train_append(w, p, s, len, ECN_NOT_ECT))) {
+        tally(w, TALLY_CONTROL_FAILED, 1);
+        return;
+    }
+    memcpy(dst, packet, len);
+}

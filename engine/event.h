@@ -64,6 +64,8 @@ struct event_ack {
     };
 };
 
+#define EVENT_NO_PEER UINT32_MAX
+
 enum {
     EVENT_HANDSHAKE_MAX = 148,
     EVENT_PACKET_MAX = 1500
@@ -79,8 +81,12 @@ struct event_handshake {
     uint8_t bytes[EVENT_HANDSHAKE_MAX];
 };
 
-/* A datagram that is control's business (STUN, TURN, channel data with STUN in it). */
+/*
+ * A datagram that is control's business (STUN, TURN, channel data with STUN in it), or a control packet from inside the
+ * tunnel (wire/inner.h): then only `peer` says where it came from.
+ */
 struct event_packet {
+    uint32_t peer; /* its slot; EVENT_NO_PEER: a datagram */
     struct sock_addr from;
     struct ip_source to;
     uint8_t worker;

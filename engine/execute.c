@@ -135,6 +135,10 @@ void worker_execute(struct worker *w, const struct command *c)
             p)
             counter_add(&p->shared.tx_bytes, c->datagram.len);
         break;
+    case COMMAND_PACKET:
+        if (p)
+            egress_packet(w, p, c->packet.bytes, c->packet.len);
+        break;
     case COMMAND_SOCKETS_DROP:
         sockets_drop(w);
         break;

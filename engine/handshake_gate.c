@@ -175,6 +175,17 @@ void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg
     }
 }
 
+static void punt(struct worker *w, struct event_packet *e, const uint8_t *bytes, uint32_t len)
+    REQUIRES_ROLE(role_worker)
+{
+    e->worker = (uint8_t)w->index;
+    e->len = (uint16_t)len;
+    memcpy(e->bytes, bytes, len);
+    bool pushed = packet_ring_push_spsc(&w->packets, e);
+    count(w, pushed ? VERDICT_IN_PUNTED : VERDICT_IN_PUNT_FULL, 1);
+    w->wake_control = true;
+}
+
 static bool is_stun(const uint8_t *msg, uint32_t len)
 {
     return len >= STUN_HEADER && (msg[0] & 0xc0) == 0 && load_be32(msg + 4) == STUN_MAGIC;
@@ -191,12 +202,22 @@ void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, ui
         return;
     }
     struct event_packet e;
+    e.peer = EVENT_NO_PEER;
     e.from = rx->from;
     e.to = rx->to;
-    e.worker = (uint8_t)w->index;
-    e.len = (uint16_t)len;
-    memcpy(e.bytes, msg, len);
-    bool pushed = packet_ring_push_spsc(&w->packets, &e);
-    count(w, pushed ? VERDICT_IN_PUNTED : VERDICT_IN_PUNT_FULL, 1);
-    w->wake_control = true;
+    punt(w, &e, msg, len);
+}
+
+void gate_inner(struct worker *w, const struct peer *p, const uint8_t *packet, uint32_t len)
+{
+    struct event_packet e;
+
+    if (len > EVENT_PACKET_MAX) {
+        count(w, VERDICT_IN_BAD_PACKET, 1);
+        return;
+    }
+    e.peer = p->slot;
+    memset(&e.from, 0, sizeof e.from);
+    memset(&e.to, 0, sizeof e.to);
+    punt(w, &e, packet, len);
 }

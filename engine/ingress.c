@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/wire/channel.h"
+#include "engine/wire/inner.h"
 #include "engine/wire/ip.h"
 #include "engine/wire/wg.h"
 #include "engine/worker.h"
@@ -88,6 +89,11 @@ static void deliver(struct worker *w, struct peer *p, uint8_t *packet, uint32_t 
 
     if (!ip_parse(&v, packet, len)) {
         count(w, VERDICT_IN_BAD_PACKET, 1);
+        return;
+    }
+    if (UNLIKELY(v.proto == INNER_PROTO) && w->engine->config.fixed_paths &&
+        inner_is_control(&v, packet)) {
+        gate_inner(w, p, packet, v.total_len);
         return;
     }
     if (!w->routes ||

@@ -328,6 +328,9 @@ enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsign
 uint32_t egress_packets(const struct worker *w, const struct io_rx *rx) REQUIRES_ROLE(role_worker);
 /* An empty packet, or what is staged; without a session control is asked for a handshake. */
 void egress_keepalive(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
+/* A packet of control's. Without a session or a path there is nobody to tell. */
+void egress_packet(struct worker *w, struct peer *p, const uint8_t *packet, uint32_t len)
+    REQUIRES_ROLE(role_worker);
 /* Sends what was staged, if there is a session now. */
 void egress_staged(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 
@@ -385,6 +388,9 @@ void ingress_flush(struct worker *w) REQUIRES_ROLE(role_worker);
 /* channel: the message stood behind the header of this one, 0: of none. */
 void gate_handshake(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len,
                     uint16_t channel) REQUIRES_ROLE(role_worker);
+/* A control packet that came from this peer inside the tunnel. */
+void gate_inner(struct worker *w, const struct peer *p, const uint8_t *packet, uint32_t len)
+    REQUIRES_ROLE(role_worker);
 /* A whole datagram; channel: the one of its header, 0: it has none. */
 void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, uint32_t len,
                 uint16_t channel) REQUIRES_ROLE(role_worker);
