@@ -6,7 +6,6 @@
 
 #include "control/portal/direct.h"
 #include "control/portal/gateway_requests.h"
-#include "control/portal/messages.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
@@ -277,16 +276,6 @@ void clients_authorize(struct clients *s, const struct gateway_message_authoriza
     case NODE_INVALID:
         log_warn("clients", "client %s cannot come: its credentials are of no use", id);
         break;
-    }
-}
-
-void clients_candidates(struct clients *s, const struct gateway_message *m)
-{
-    for (size_t i = 0; i < json_array_size(m->candidates); i++) {
-        const char *line = message_text_at(m->candidates, i);
-        if (line &&
-            !peers_candidate(s->peers, &m->client, m->kind == GATEWAY_CANDIDATES_ADDED, line))
-            log_debug("clients", "a candidate is of no use: %s", line);
     }
 }
 

@@ -29,6 +29,5 @@ void clients_authorize(struct clients *s, const struct gateway_message_authoriza
 void clients_reject(struct clients *s, const struct uuid *client, const struct uuid *resource);
 /* These are all, as `init` says: what is not listed is no more; what is has the expiry that it says. */
 void clients_keep(struct clients *s, const json_t *grants);
-void clients_candidates(struct clients *s, const struct gateway_message *m);
 
 #endif

@@ -111,7 +111,8 @@ static const char *or_null(const char *text)
 static void fill(struct client_options *out, const struct options *o, const struct device_facts *f,
                  const struct secret *token)
 {
-    *out = (struct client_options){
+    out->internet_resource = o->internet_resource;
+    out->member = (struct member_options){
         .api = o->api,
         .ca_file = o->ca_file,
         .token = token->text,
@@ -122,15 +123,14 @@ static void fill(struct client_options *out, const struct options *o, const stru
         .user_agent = f->user_agent,
         .max_partition_ns = o->max_partition_ns,
         .exit_when_up = o->exit_when_up,
-        .internet_resource = o->internet_resource,
     };
-    options_tunnel(&out->tunnel, o);
+    options_tunnel(&out->member.tunnel, o);
     if (o->tun_name[0] == '\0')
-        out->tunnel.tun_name = paths_tun();
+        out->member.tunnel.tun_name = paths_tun();
 }
 
 /* The login URL, with a key of the right length. */
-static enum err check_url(const struct client_options *c)
+static enum err check_url(const struct member_options *c)
 {
     static const char any_key[] = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     const struct url_param params[] = {
@@ -148,7 +148,7 @@ static enum err check_url(const struct client_options *c)
     return err;
 }
 
-static enum err check(const struct client_options *c, char *why, unsigned why_size)
+static enum err check(const struct member_options *c, char *why, unsigned why_size)
 {
     if (check_url(c) != ERR_OK) {
         snprintf(why, why_size, "the URL to log in with is too long");
@@ -185,11 +185,11 @@ static int run(const struct options *o, const struct client_options *c)
     if (!process_may_configure_network())
         return failed(o, PROCESS_NETWORK_HINT);
     switch (client_run(c, why, sizeof why)) {
-    case CLIENT_STOPPED:
+    case MEMBER_STOPPED:
         return EXIT_SUCCESS;
-    case CLIENT_FAILED:
+    case MEMBER_FAILED:
         return report_failure("%s", why);
-    case CLIENT_TOKEN_REJECTED:
+    case MEMBER_TOKEN_REJECTED:
         report_failure("%s", why);
         return o->compat_exit ? EXIT_FAILURE : EXIT_TOKEN_REJECTED;
     }
@@ -210,7 +210,7 @@ int standalone_main(const struct options *o, struct secret *token)
     if (!token->text && token_load(token, o->token_path, why, sizeof why) != ERR_OK)
         return failed(o, why);
     fill(&client, o, &facts, token);
-    if (check(&client, why, sizeof why) != ERR_OK)
+    if (check(&client.member, why, sizeof why) != ERR_OK)
         return failed(o, why);
     if (o->check)
         return report_text("the configuration is valid\n");

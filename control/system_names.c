@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See system_names.h. */
+#include "control/system_names.h"
+
+#include <stdio.h>
+
+#include "platform/base/bytes.h"
+#include "platform/base/log.h"
+#include "platform/resolvers.h"
+
+enum {
+    REASON_MAX = 160
+};
+
+static bool is_sentinel(const struct ip_addr *ip)
+{
+    static const struct ip_prefix ranges[] = {
+        {.ip = {.family = ADDR_V4, .bytes = {100, 100, 111}}, .len = 24},
+        {.ip = {.family = ADDR_V6,
+                .bytes = {0xfd, 0, 0x20, 0x21, 0x11, 0x11, 0x80, 0, 1, 0, 1, 0, 1, 0x11}},
+         .len = 120},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+        if (ip_prefix_contains(&ranges[i], ip))
+            return true;
+    }
+    return false;
+}
+
+static unsigned capture(struct sock_addr servers[RESOLVERS_MAX], const char *module)
+{
+    char reason[REASON_MAX];
+    unsigned n = 0, kept = 0;
+
+    if (resolvers_read(servers, &n, NULL, reason, sizeof reason) != ERR_OK) {
+        log_warn(module, "the system's resolvers cannot be read: %s", reason);
+        return 0;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!is_sentinel(&servers[i].ip))
+            servers[kept++] = servers[i];
+    }
+    return kept;
+}
+
+enum err system_names_new(struct names **out, struct loop *l, uint32_t mark, const char *module,
+                          char *why, unsigned why_size)
+{
+    struct sock_addr servers[RESOLVERS_MAX];
+    unsigned n = capture(servers, module);
+    enum err err = names_new(out, l, servers, n, mark, "/etc/hosts");
+
+    if (err != ERR_OK)
+        snprintf(why, why_size, "the name resolver does not start: %s", err_text(err));
+    return err;
+}
+
+void system_names_refresh(struct names *s, const char *module)
+{
+    struct sock_addr servers[RESOLVERS_MAX];
+
+    if (names_set_servers(s, servers, capture(servers, module)) != ERR_OK)
+        log_error(module, "the system's resolvers cannot be used");
+}
