@@ -23,7 +23,7 @@
 
 enum {
     RIG_RELAYS = 3,
-    RIG_CHANNELS = 16,
+    RIG_CHANNELS = 512,
     RIG_EVENTS = 256,
     RIG_ROUNDS = 2000
 };

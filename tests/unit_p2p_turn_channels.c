@@ -204,7 +204,12 @@ static void test_too_many_channels(void **state)
         sends(STUN_CHANNEL_BIND);
         success_arrives();
     }
+    for (unsigned i = 0; i < TURN_CHANNELS_MAX; i++) {
+        peer.port = (uint16_t)(1000 + i);
+        assert_int_equal(turn_channel_for(&rig.t, rig.now, &peer), CHANNEL_FIRST + i);
+    }
     peer.port = 1;
+    assert_false(turn_has_channel(&rig.t, &peer));
     assert_false(turn_bind(&rig.t, rig.now, &peer));
     sends_nothing();
     forget_events();
@@ -213,7 +218,7 @@ static void test_too_many_channels(void **state)
     live_until(SEC(900));
     assert_true(turn_bind(&rig.t, rig.now, &peer));
     sends(STUN_CHANNEL_BIND);
-    assert_int_equal(rig.m.channel, 0x4000 + TURN_CHANNELS_MAX);
+    assert_int_equal(rig.m.channel, CHANNEL_FIRST); /* numbers go round */
 }
 
 /* ---- the table against a slow one, which has a place for every number ---- */
@@ -277,6 +282,25 @@ static unsigned slow_add(unsigned peer, time_ns now)
     return i;
 }
 
+/* What is due next, and whether somebody has something to tell. */
+static void assert_queues(void)
+{
+    time_ns due = TIME_NEVER;
+    bool tells_something = false;
+
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        tells_something |= table.slots[i].tell != TURN_TELL_NOTHING;
+        if (slow.is[i] != BOUND)
+            continue;
+        if (slow.received[i])
+            due = time_min(due, slow.bound_at[i] + TURN_CHANNEL_REFRESH_NS);
+        else if (!table.slots[i].expired)
+            due = time_min(due, slow.bound_at[i] + TURN_CHANNEL_LIFETIME_NS);
+    }
+    assert_true(turn_channels_poll_timeout(&table) == due);
+    assert_int_equal(node_link_used(&table.telling), tells_something);
+}
+
 static void assert_same(time_ns now)
 {
     for (unsigned peer = 0; peer < RANDOM_PEERS; peer++) {
@@ -316,17 +340,17 @@ static void random_step(time_ns now)
     case 2:
     case 3:
         if (c) {
-            turn_channel_bound(c, now);
+            turn_channels_bound(&table, c, now);
             slow.is[i] = BOUND, slow.bound_at[i] = now, slow.received[i] = false;
         }
         break;
     case 4:
         if (c && c->confirmed)
-            c->received = slow.received[i] = true;
+            turn_channels_received(&table, c), slow.received[i] = true;
         break;
     case 5:
         if (c && random_below(4) == 0) {
-            turn_channel_refused(c);
+            turn_channels_refused(&table, c);
             slow.is[i] = DEAD;
         }
         while (random_below(2) && turn_channels_tell(&table, &number, &p) != TURN_TELL_NOTHING) {
@@ -347,6 +371,8 @@ static void test_random_channels(void **state)
         if (random_below(1000) == 0) /* so that numbers meet */
             table.next = (uint16_t)(CHANNEL_FIRST + (slow.next = random_below(60)));
         random_step(now);
+        if (i % 16 == 0)
+            assert_queues();
         now += SEC(random_below(30));
         assert_same(now);
     }

@@ -137,7 +137,7 @@ struct turn {
     struct turn_candidate candidates[TURN_CANDIDATES];
     struct sock_addr waiting[TURN_WAITING_MAX]; /* ring */
     unsigned waiting_first, waiting_count;
-    struct turn_channels channels;
+    struct turn_channels channels; /* the last: most of it is never touched */
 };
 
 /* seed: random, secret. ERR_INVALID: no address, or a user name that is too long. BINDINGs are ready to be sent at once. */
@@ -192,6 +192,8 @@ bool turn_poll_event(struct turn *t, struct turn_event *out);
 
 /* The channel on which to send to the peer, which may not be confirmed yet; 0: none, see turn_bind. */
 uint16_t turn_channel_for(struct turn *t, time_ns now, const struct sock_addr *peer);
+/* True if a channel for the peer exists, be it open or not, so that turn_bind takes no number more. */
+bool turn_has_channel(struct turn *t, const struct sock_addr *peer);
 /* Whose data comes on a channel. False: it is not bound, the data is dropped. */
 bool turn_peer_of(struct turn *t, time_ns now, uint16_t channel, struct sock_addr *peer);
 /* Our relayed address of a family; false: none. */
