@@ -113,6 +113,8 @@ static bool path_relayed(struct node *n, struct node_connection *c, time_ns now,
         !sock_addr_equal(&ours, relayed) || !turn_server(&c->relay->turn, &path->to))
         return false;
     path->channel = node_channel(n, c, now, &path->peer);
+    if (path->channel == 0)
+        c->bind_at = time_max(now + NODE_BIND_NS, turn_refused_until(&c->relay->turn, &path->peer));
     return path->channel != 0;
 }
 
@@ -122,6 +124,7 @@ static struct node_path path_now(struct node *n, struct node_connection *c, time
     struct ice_path selected;
     bool to_relay;
 
+    c->bind_at = TIME_NEVER;
     if (!ice_selected(&c->ice, &selected))
         return none;
     to_relay = selected.remote_kind == CANDIDATE_RELAY;
@@ -204,6 +207,7 @@ void node_active(struct node_connection *c, time_ns now)
 void node_settle(struct node *n, struct node_connection *c, time_ns now)
 {
     bool had_path = c->path.kind != NODE_PATH_NONE;
+    time_ns due;
 
     node_take_agent_events(n, c, now);
     if (c->ice.state == ICE_FAILED) {
@@ -217,7 +221,8 @@ void node_settle(struct node *n, struct node_connection *c, time_ns now)
         node_relay_doubt(c->relay, now);
     if (!had_path && c->path.kind != NODE_PATH_NONE)
         node_active(c, now);
-    node_queue_set(&n->due, &c->due, time_min(ice_poll_timeout(&c->ice), idle_at(c)));
+    due = time_min(time_min(ice_poll_timeout(&c->ice), idle_at(c)), c->bind_at);
+    node_queue_set(&n->due, &c->due, due);
     if (!node_link_used(&c->transmits))
         node_link_append(&n->transmits, &c->transmits);
     if (!node_link_used(&c->events) &&

@@ -28,7 +28,9 @@ enum {
 
 _Static_assert(NODE_DATAGRAM_MAX >= CHANNEL_HEADER_LEN + ICE_DATAGRAM_MAX, "checks fit");
 
-#define NODE_IDLE_NS    (20 * NS_PER_SEC)
+#define NODE_IDLE_NS (20 * NS_PER_SEC)
+#define NODE_BIND_NS                                                                               \
+    (1 * NS_PER_SEC) /* after which a channel that is not to be had is tried again */
 #define NODE_CHANNEL_NS (5 * NS_PER_SEC) /* after which it may take one more */
 
 /* What came of a datagram: X(name, text). One counter each. */
@@ -102,6 +104,7 @@ struct node_connection {
     bool idle, up_told;
     time_ns active_at;
     time_ns channels_free_at; /* when it may take NODE_CHANNELS_MAX again */
+    time_ns bind_at; /* the selected way has no channel: when to try again; else TIME_NEVER */
     struct node_path path, told_path;
     struct node_signal signals[NODE_SIGNAL_MAX];
     unsigned signal_first, signal_count;

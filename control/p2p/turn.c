@@ -175,10 +175,17 @@ bool turn_bind(struct turn *t, time_ns now, const struct sock_addr *peer)
         return true;
     if (!c)
         c = turn_channels_add(&t->channels, now, peer);
-    if (!c)
+    if (!c || now < c->retry_at)
         return false;
     channel_begin(t, now, c);
     return true;
+}
+
+time_ns turn_refused_until(struct turn *t, const struct sock_addr *peer)
+{
+    const struct turn_channel *c = turn_channels_of_peer(&t->channels, peer);
+
+    return c ? c->retry_at : 0;
 }
 
 bool turn_has_channel(struct turn *t, const struct sock_addr *peer)

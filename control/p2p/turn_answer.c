@@ -241,7 +241,7 @@ static void other_error(struct turn *t, time_ns now, const struct answer *a)
             t->refresh_at = now + turn_next_pause(t);
         break;
     case STUN_CHANNEL_BIND:
-        turn_channels_refused(&t->channels, a->channel);
+        turn_channels_refused(&t->channels, a->channel, now);
         break;
     }
 }

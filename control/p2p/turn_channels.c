@@ -48,8 +48,7 @@ struct turn_channel *turn_channels_of_number(struct turn_channels *s, uint16_t n
 {
     unsigned at = (unsigned)number - CHANNEL_FIRST;
 
-    return at < s->used && s->slots[at].number == number && !s->slots[at].dead ? &s->slots[at]
-                                                                               : NULL;
+    return at < s->used && s->slots[at].number == number ? &s->slots[at] : NULL;
 }
 
 struct turn_channel *turn_channels_of_answer(struct turn_channels *s, const struct stun_id *id,
@@ -77,7 +76,7 @@ static time_ns due_of(const struct turn_channel *c)
 {
     time_ns due = turn_request_due(&c->request);
 
-    if (c->dead || !c->confirmed)
+    if (!c->confirmed)
         return due;
     if (c->received && !turn_request_in_flight(&c->request))
         due = c->bound_at + TURN_CHANNEL_REFRESH_NS;
@@ -119,14 +118,15 @@ struct turn_channel *turn_channels_queued(struct turn_channels *s)
 /* Nobody remembers it: neither the relay nor, because it was lost minutes ago, anybody here. */
 static bool recyclable(const struct turn_channel *c, time_ns now)
 {
-    return c->confirmed && !c->dead && !c->received && !turn_request_in_flight(&c->request) &&
-           time_since(now, c->bound_at) >= TURN_CHANNEL_RESERVED_NS;
+    time_ns last = c->confirmed ? c->bound_at : c->retry_at;
+
+    return last > 0 && !c->received && !turn_request_in_flight(&c->request) &&
+           time_since(now, last) >= TURN_CHANNEL_RESERVED_NS;
 }
 
 static void release(struct turn_channels *s, struct turn_channel *c)
 {
-    if (!c->dead)
-        node_map_remove(&s->by_peer, &c->by_peer);
+    node_map_remove(&s->by_peer, &c->by_peer);
     node_link_remove(&c->busy);
     node_link_remove(&c->queued);
     node_link_remove(&c->telling);
@@ -182,14 +182,17 @@ void turn_channels_bound(struct turn_channels *s, struct turn_channel *c, time_n
     c->expired = false;
     c->received = false;
     c->bound_at = now;
+    c->refusals = 0;
+    c->retry_at = 0;
     turn_channels_settle(s, c);
 }
 
-void turn_channels_refused(struct turn_channels *s, struct turn_channel *c)
+void turn_channels_refused(struct turn_channels *s, struct turn_channel *c, time_ns now)
 {
     turn_request_end(&c->request);
-    node_map_remove(&s->by_peer, &c->by_peer);
-    c->dead = true;
+    c->confirmed = c->expired = c->received = false;
+    c->retry_at = now + (TURN_CHANNEL_PAUSE_NS << c->refusals);
+    c->refusals = (uint8_t)size_min(c->refusals + 1u, TURN_CHANNEL_PAUSES - 1);
     c->tell = TURN_TELL_LOST;
     turn_channels_settle(s, c);
 }
@@ -204,7 +207,7 @@ void turn_channels_received(struct turn_channels *s, struct turn_channel *c)
 
 void turn_channels_expire(struct turn_channels *s, struct turn_channel *c, time_ns now)
 {
-    if (c->dead || !c->confirmed || c->expired || turn_channel_open(c, now))
+    if (!c->confirmed || c->expired || turn_channel_open(c, now))
         return;
     c->expired = true;
     c->tell = TURN_TELL_LOST;
@@ -213,7 +216,7 @@ void turn_channels_expire(struct turn_channels *s, struct turn_channel *c, time_
 
 bool turn_channel_wants_bind(const struct turn_channel *c, time_ns now)
 {
-    return c->confirmed && !c->dead && c->received && !turn_request_in_flight(&c->request) &&
+    return c->confirmed && c->received && !turn_request_in_flight(&c->request) &&
            time_since(now, c->bound_at) >= TURN_CHANNEL_REFRESH_NS;
 }
 
@@ -230,9 +233,6 @@ enum turn_channel_tell turn_channels_tell(struct turn_channels *s, uint16_t *num
     *number = c->number;
     *peer = c->peer;
     c->tell = TURN_TELL_NOTHING;
-    if (c->dead)
-        release(s, c);
-    else
-        turn_channels_settle(s, c);
+    turn_channels_settle(s, c);
     return tell;
 }

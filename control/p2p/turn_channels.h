@@ -28,6 +28,8 @@ enum {
 #define TURN_CHANNEL_LIFETIME_NS (600 * NS_PER_SEC)
 #define TURN_CHANNEL_REFRESH_NS  (300 * NS_PER_SEC)
 #define TURN_CHANNEL_RESERVED_NS (900 * NS_PER_SEC) /* lifetime and cooldown */
+#define TURN_CHANNEL_PAUSE_NS    (1 * NS_PER_SEC) /* after a refusal; then twice as much each time */
+#define TURN_CHANNEL_PAUSES      7                /* up to 64 s */
 
 enum turn_channel_tell {
     TURN_TELL_NOTHING,
@@ -37,13 +39,14 @@ enum turn_channel_tell {
 
 struct turn_channel {
     uint16_t number; /* 0: the slot is free */
-    bool dead;       /* refused by the relay: only its loss has still to be told */
     bool confirmed;  /* bound at least once */
     bool expired;    /* its loss at the end of the lifetime was noted */
     bool received;   /* data since it was last bound */
     uint8_t tell;    /* enum turn_channel_tell */
+    uint8_t refusals;
     struct sock_addr peer;
     time_ns bound_at;
+    time_ns retry_at; /* refused: not to be asked for before this; else 0 */
     struct turn_request request;
     struct node_link busy, queued, telling; /* in lists of the table */
     struct node_map_entry by_peer;
@@ -56,7 +59,7 @@ struct turn_channels {
     uint16_t next; /* number to try first */
     /* Whose request is in flight, or waits to be transmitted; that have something to tell. */
     struct node_link busy, queued, telling;
-    struct node_map by_peer; /* those that are alive */
+    struct node_map by_peer;
     struct node_queue due;
     struct turn_channel slots[TURN_CHANNELS_MAX]; /* by number */
 };
@@ -64,7 +67,7 @@ struct turn_channels {
 /* Forgets them all. */
 void turn_channels_clear(struct turn_channels *s);
 
-/* The channel of a peer, or with a number; NULL: none that is alive. */
+/* The channel of a peer, or with a number; NULL: none. */
 struct turn_channel *turn_channels_of_peer(struct turn_channels *s, const struct sock_addr *peer);
 struct turn_channel *turn_channels_of_number(struct turn_channels *s, uint16_t number);
 /* The channel that waits for the answer with this id; NULL: none. attempt: see turn_request_owns. */
@@ -77,16 +80,16 @@ struct turn_channel *turn_channels_add(struct turn_channels *s, time_ns now,
 /* Its request has changed. */
 void turn_channels_settle(struct turn_channels *s, struct turn_channel *c);
 
-/* The relay has bound it, or refused it. */
+/* The relay has bound it, or refused it: then it keeps its number, and is asked for again after a pause that grows. */
 void turn_channels_bound(struct turn_channels *s, struct turn_channel *c, time_ns now);
-void turn_channels_refused(struct turn_channels *s, struct turn_channel *c);
+void turn_channels_refused(struct turn_channels *s, struct turn_channel *c, time_ns now);
 /* Data came on it. */
 void turn_channels_received(struct turn_channels *s, struct turn_channel *c);
 
 /* Data may be received on it. */
 static inline bool turn_channel_open(const struct turn_channel *c, time_ns now)
 {
-    return c->confirmed && !c->dead && time_since(now, c->bound_at) < TURN_CHANNEL_LIFETIME_NS;
+    return c->confirmed && time_since(now, c->bound_at) < TURN_CHANNEL_LIFETIME_NS;
 }
 
 /* When something is to be done; TIME_NEVER: nothing. */
@@ -100,7 +103,7 @@ bool turn_channel_wants_bind(const struct turn_channel *c, time_ns now);
 
 /* The next one with a request to transmit; NULL: none. */
 struct turn_channel *turn_channels_queued(struct turn_channels *s);
-/* The next one with something to tell, which is then told; a dead one's slot is free afterwards. */
+/* The next one with something to tell, which is then told. */
 enum turn_channel_tell turn_channels_tell(struct turn_channels *s, uint16_t *number,
                                           struct sock_addr *peer);
 
