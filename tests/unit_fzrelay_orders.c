@@ -182,9 +182,31 @@ static void test_nonces_and_secret(void **state)
     expect_failure("{\"command\":\"secret\",\"secret\":\"\"}", "secret is a text");
     assert_string_equal(told, "");
     expect_failure("{\"command\":\"secret\",\"secret\":\"bad\"}", "not pleased");
+    assert_string_equal(relay_secret(g.r), RIG_SECRET); /* all or nothing */
+    expect_failure("{\"command\":\"secret\",\"secret\":7}", "secret is a text");
     expect_done("{\"command\":\"secret\",\"secret\":\"new\"}");
     assert_string_equal(told, "new");
     assert_string_equal(relay_secret(g.r), "new");
+}
+
+/* As on the command line: a secret may look like anything. */
+static void test_secret_texts(void **state)
+{
+    static const char *const secrets[] = {"7", "1e5", "true", "null", "{\"a\":1}", "[]", "\"q\""};
+    char why[256], command[] = "secret", word[64];
+    char *const argv[] = {command, word};
+    json_t *json;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+        snprintf(word, sizeof word, "secret=%s", secrets[i]);
+        assert_int_equal(ctl_build(&json, 2, argv, orders_is_text, why, sizeof why), ERR_OK);
+        json_decref(orders_handle(&orders, g.now, json));
+        json_decref(json);
+        assert_string_equal(relay_secret(g.r), secrets[i]);
+    }
+    assert_false(orders_is_text("drop", "secret", 6));
+    assert_false(orders_is_text("secret", "secre", 5));
 }
 
 static void test_table(void **state)
@@ -208,6 +230,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_freeze, start, stop),
         cmocka_unit_test_setup_teardown(test_fail, start, stop),
         cmocka_unit_test_setup_teardown(test_nonces_and_secret, start, stop),
+        cmocka_unit_test_setup_teardown(test_secret_texts, start, stop),
         cmocka_unit_test_setup_teardown(test_table, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,6 +87,7 @@ static int ctl(const struct command_line *c)
         .path = c->control_path ? c->control_path : ctl_usual_path(usual, COMMAND_LINE_PROGRAM),
         .words = c->words,
         .words_n = c->words_n,
+        .is_text = orders_is_text,
         .timeout = c->timeout,
         .raw = c->raw,
     };

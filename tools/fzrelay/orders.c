@@ -175,16 +175,24 @@ static json_t *order_expire_nonces(const struct order *o)
     return done();
 }
 
+/* The relay and the portal know the same one, also when the portal's part of it fails. */
 static json_t *order_secret(const struct order *o)
 {
     const char *secret = text(o, "secret");
-    char why[256] = "";
+    char why[256] = "", before[RELAY_SECRET_MAX + 1];
+    enum err err = ERR_OK;
 
-    if (!secret || relay_set_secret(o->o->relay, secret) != ERR_OK)
-        return failed("secret is a text of 1 to %d characters", RELAY_SECRET_MAX);
-    if (o->o->secret_changed && o->o->secret_changed(o->o->arg, secret, why, sizeof why) != ERR_OK)
-        return failed("%s", why);
-    return done();
+    snprintf(before, sizeof before, "%s", relay_secret(o->o->relay));
+    if (!secret || relay_set_secret(o->o->relay, secret) != ERR_OK) {
+        secure_wipe(before, sizeof before);
+        return failed("secret is a text of 1 to %d bytes", RELAY_SECRET_MAX);
+    }
+    if (o->o->secret_changed)
+        err = o->o->secret_changed(o->o->arg, secret, why, sizeof why);
+    if (err != ERR_OK)
+        err = relay_set_secret(o->o->relay, before) == ERR_OK ? err : ERR_INVALID;
+    secure_wipe(before, sizeof before);
+    return err == ERR_OK ? done() : failed("%s", why);
 }
 
 /* ---- the table ---- */
@@ -220,6 +228,12 @@ static const struct {
 const struct ctl_help *orders_at(size_t i)
 {
     return i < ARRAY_LEN(table) ? &table[i].help : NULL;
+}
+
+bool orders_is_text(const char *command, const char *key, size_t key_len)
+{
+    return strcmp(command, "secret") == 0 && key_len == strlen("secret") &&
+           memcmp(key, "secret", key_len) == 0;
 }
 
 /* NULL: all keys are known. */
