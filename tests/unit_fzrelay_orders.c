@@ -71,6 +71,7 @@ static json_int_t number(const json_t *object, const char *part, const char *key
 static void test_stats(void **state)
 {
     struct outbox_stats sent = {.datagrams = 5, .full = 2};
+    struct inbox_stats received = {.calls = 3, .items = 9};
     (void)state;
 
     rig_send(&g, &client, 0x4000, "12345");
@@ -82,11 +83,15 @@ static void test_stats(void **state)
     assert_int_equal(number(answer, "datagrams", "replies"), 3);
     assert_int_equal(number(answer, "errors", "401"), 1);
     assert_null(json_object_get(answer, "sent"));
+    assert_null(json_object_get(answer, "received"));
     json_decref(answer);
+    orders.received = &received;
     orders.sent = &sent;
     answer = tell("{\"command\":\"stats\"}");
     assert_int_equal(number(answer, "sent", "datagrams"), 5);
     assert_int_equal(number(answer, "sent", "lost_full"), 2);
+    assert_int_equal(number(answer, "received", "calls"), 3);
+    assert_int_equal(number(answer, "received", "items"), 9);
     json_decref(answer);
 }
 

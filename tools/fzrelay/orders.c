@@ -59,6 +59,7 @@ static void put(json_t *object, const char *key, uint64_t value)
 static json_t *order_stats(const struct order *o)
 {
     json_t *answer = done(), *verdicts = json_object(), *errors = json_object();
+    const struct inbox_stats *received = o->o->received;
     const struct outbox_stats *sent = o->o->sent;
     struct relay_stats s;
 
@@ -74,6 +75,10 @@ static json_t *order_stats(const struct order *o)
         put(errors, relay_error_text((enum relay_error)i), s.errors[i]);
     json_object_set_new(answer, "datagrams", verdicts);
     json_object_set_new(answer, "errors", errors);
+    if (received)
+        json_object_set_new(answer, "received",
+                            json_pack("{s:I, s:I}", "calls", (json_int_t)received->calls, "items",
+                                      (json_int_t)received->items));
     if (sent)
         json_object_set_new(
             answer, "sent",
@@ -202,7 +207,7 @@ static const struct {
     const char *keys[4];
     json_t *(*run)(const struct order *o);
 } table[] = {
-    {{"stats", "", "what there is, what became of datagrams, and how they were sent"},
+    {{"stats", "", "what there is, what became of datagrams, and how they were received and sent"},
      {NULL},
      order_stats},
     {{"list", "", "the allocations"}, {NULL}, order_list},

@@ -17,7 +17,9 @@
 
 struct orders {
     struct relay_server *relay;
-    const struct outbox_stats *sent; /* NULL: nothing is sent by sockets */
+    /* NULL: there are no sockets. */
+    const struct inbox_stats *received;
+    const struct outbox_stats *sent;
     /* The secret was changed: tell the portal. On failure, after which it stays what it was, `why` is one sentence. */
     enum err (*secret_changed)(void *arg, const char *secret, char *why, unsigned why_size);
     void *arg;
