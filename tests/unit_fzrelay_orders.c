@@ -121,6 +121,8 @@ static void test_drop(void **state)
     snprintf(text, sizeof text, "{\"command\":\"drop\",\"port\":%u}", port);
     expect_done(text);
     assert_int_equal(g.closed, 1);
+    rig_ask(&g, &client, (struct rig_ask){.method = STUN_REFRESH});
+    rig_expect(&g, 437, &client);
     expect_done("{\"command\":\"drop\",\"all\":true}");
 }
 
@@ -155,6 +157,8 @@ static void test_fail(void **state)
         {"{\"command\":\"fail\",\"code\":486}", STUN_ALLOCATE, 486},
         {"{\"command\":\"fail\",\"code\":508,\"method\":\"refresh\"}", STUN_REFRESH, 508},
         {"{\"command\":\"fail\",\"code\":699,\"method\":\"channel-bind\"}", STUN_CHANNEL_BIND, 699},
+        {"{\"command\":\"fail\",\"code\":403,\"method\":\"create-permission\"}",
+         STUN_CREATE_PERMISSION, 403},
     };
     (void)state;
 
@@ -165,6 +169,12 @@ static void test_fail(void **state)
                                  .channel = 0x4000,
                                  .peer = rig_addr("198.51.100.1:1000")});
         rig_expect(&g, cases[i].code, &client);
+    }
+    assert_int_equal(rig_stats(&g).errors[RELAY_ERROR_403], 1);
+    expect_done("{\"command\":\"fail\",\"code\":486,\"method\":\"refresh\",\"count\":2}");
+    for (unsigned i = 0; i < 3; i++) {
+        rig_ask(&g, &client, (struct rig_ask){.method = STUN_REFRESH});
+        rig_expect(&g, i < 2 ? 486 : 0, &client);
     }
     expect_failure("{\"command\":\"fail\"}", "code is a number");
     expect_failure("{\"command\":\"fail\",\"code\":200}", "code is a number");

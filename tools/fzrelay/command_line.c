@@ -46,6 +46,15 @@ static const char serve_help[] =
     "  -h, --help\n"
     "      --version\n"
     "\n"
+    "Faults that its clients may have to live with, while it runs; 'ctl help' lists all orders:\n"
+    "\n"
+    "  ctl drop port=N | all=true   forgets allocations silently: their clients get 437\n"
+    "  ctl expire-nonces            all nonces become stale: 438\n"
+    "  ctl freeze [what=requests]   answers and forwards nothing, as a dead relay, until 'ctl thaw'\n"
+    "  ctl fail code=N method=NAME count=N\n"
+    "                               errors for the next requests, such as 403, 486 and 508\n"
+    "  ctl secret secret=TEXT       another secret: credentials of before get 401\n"
+    "\n"
     "Exit code: 0 after such a signal, 2 for wrong usage, 1 for any other error.\n";
 
 static const char credentials_help[] =

@@ -151,6 +151,7 @@ static const struct {
     {"allocate", STUN_ALLOCATE},
     {"refresh", STUN_REFRESH},
     {"channel-bind", STUN_CHANNEL_BIND},
+    {"create-permission", STUN_CREATE_PERMISSION},
 };
 
 static json_t *order_fail(const struct order *o)
@@ -171,7 +172,7 @@ static json_t *order_fail(const struct order *o)
                    ? done()
                    : failed("too many errors are planned already");
     }
-    return failed("method is allocate, refresh or channel-bind");
+    return failed("method is allocate, refresh, channel-bind or create-permission");
 }
 
 static json_t *order_expire_nonces(const struct order *o)
@@ -211,16 +212,18 @@ static const struct {
      {NULL},
      order_stats},
     {{"list", "", "the allocations"}, {NULL}, order_list},
-    {{"drop", "port=N | all=true", "deletes an allocation, or all, without a word to its client"},
+    {{"drop", "port=N | all=true",
+      "deletes an allocation, or all, without a word to its client, whose next request gets 437"},
      {"port", "all"},
      order_drop},
-    {{"freeze", "[what=all|requests|data]", "answers nothing, forwards nothing, until 'thaw'"},
+    {{"freeze", "[what=all|requests|data]",
+      "answers nothing, forwards nothing, as a relay that is dead, until 'thaw'"},
      {"what"},
      order_freeze},
     {{"thaw", "", "ends 'freeze'"}, {NULL}, order_thaw},
-    {{"fail", "code=N [method=allocate|refresh|channel-bind] [count=1]",
-      "the next requests of this method that are authentic get this error, for example 486 or 508; 438 with another "
-      "nonce"},
+    {{"fail", "code=N [method=allocate|refresh|channel-bind|create-permission] [count=1]",
+      "the next requests of this method that are authentic get this error, for example 403, 486 or 508; 438 with "
+      "another nonce"},
      {"code", "method", "count"},
      order_fail},
     {{"expire-nonces", "", "each client's next request gets 438"}, {NULL}, order_expire_nonces},

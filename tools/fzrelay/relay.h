@@ -60,10 +60,11 @@ enum relay_verdict {
     RELAY_VERDICT_COUNT
 };
 
-/* The errors it answers with. */
+/* The errors it answers with; 403 only if it is told to (relay_plan_error). */
 #define RELAY_ERRORS(X)                                                                            \
     X(400, "Bad Request")                                                                          \
     X(401, "Unauthorized")                                                                         \
+    X(403, "Forbidden")                                                                            \
     X(437, "Allocation Mismatch")                                                                  \
     X(438, "Stale Nonce")                                                                          \
     X(440, "Address Family not Supported")                                                         \
