@@ -34,7 +34,9 @@ struct plan {
     struct net_options options;
     char programs[NET_IMPLS_MAX][NET_PATH_MAX];
     char fzlink[NET_PATH_MAX];
-    double ceiling_gbit[2]; /* of fzlink without and with offloads; 0: not yet measured */
+    double ceiling_gbit[2];    /* of fzlink without and with offloads; 0: not yet measured */
+    uint64_t drops[NET_PARTS]; /* of fzlink's own accord, in this setting */
+    uint64_t drops_before;     /* those of all parts */
     struct net_figures figures[NET_IMPLS_MAX]; /* of the part that is measured now */
     struct result result;
     struct progress progress;
@@ -107,6 +109,19 @@ static void show_progress(struct plan *p, const char *setting, unsigned round, e
     p->done_ms += planned_ms(&p->options, part);
 }
 
+/* What fzlink has dropped since the last time is this part's. */
+static enum err count_drops(struct plan *p, enum net_part part, struct why why)
+{
+    uint64_t n;
+    enum err err = net_link_drops(&n, p->fzlink, why);
+
+    if (err != ERR_OK)
+        return err;
+    p->drops[part] += n - p->drops_before;
+    p->drops_before = n;
+    return ERR_OK;
+}
+
 /* One part of one round: everyone's turn, the first of whom is another one each time. */
 static enum err run_part(struct plan *p, const char *setting, const struct net_tunnel *tunnels,
                          unsigned round, enum net_part part, struct why why)
@@ -122,6 +137,8 @@ static enum err run_part(struct plan *p, const char *setting, const struct net_t
     }
     if (err == ERR_OK)
         err = net_rig_check(tunnels[0].rig, why);
+    if (err == ERR_OK && tunnels[0].rig->link)
+        err = count_drops(p, part, why);
     if (err == ERR_OK)
         net_rows_add(&p->result, setting, o->impls, p->figures, o->impls_n);
     return err;
@@ -148,6 +165,14 @@ static enum err measure_ceiling(struct plan *p, bool offloads, struct why why)
     return *gbit > 0 ? ERR_OK : net_link_ceiling(gbit, p->fzlink, offloads, why);
 }
 
+static void mark_rows(struct plan *p, const char *setting, unsigned mtu, bool offloads,
+                      const struct net_link_setting *link)
+{
+    net_rows_mark(&p->result, setting, net_link_limit(p->ceiling_gbit[offloads], link, mtu));
+    for (unsigned part = 0; part < NET_PARTS; part++)
+        net_link_mark(&p->result, net_part_name((enum net_part)part), setting, p->drops[part]);
+}
+
 /* link: NULL: a veth pair. */
 static enum err run_setting(struct plan *p, unsigned mtu, bool offloads,
                             const struct net_link_setting *link, struct why why)
@@ -157,6 +182,8 @@ static enum err run_setting(struct plan *p, unsigned mtu, bool offloads,
     struct net_rig rig;
     char setting[96];
 
+    memset(p->drops, 0, sizeof p->drops);
+    p->drops_before = 0;
     net_rows_setting(setting, sizeof setting, mtu, offloads);
     if (link)
         net_rows_setting_link(setting, sizeof setting, link);
@@ -178,7 +205,7 @@ static enum err run_setting(struct plan *p, unsigned mtu, bool offloads,
         err = run_rounds(p, setting, tunnels, why);
     progress_clear(&p->progress);
     if (link)
-        net_rows_mark(&p->result, setting, p->ceiling_gbit[offloads]);
+        mark_rows(p, setting, mtu, offloads, link);
     for (size_t i = 0; i < o->impls_n; i++)
         net_tunnel_stop(&tunnels[i]);
     net_rig_fini(&rig);

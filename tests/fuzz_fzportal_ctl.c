@@ -41,7 +41,7 @@ static void check_words(char *text)
 
     for (char *word = strtok(text, "\n"); word && n < WORDS_MAX; word = strtok(NULL, "\n"))
         words[n++] = word;
-    if (ctl_build(&json, n, words, why, sizeof why) != ERR_OK) {
+    if (ctl_build(&json, n, words, NULL, why, sizeof why) != ERR_OK) {
         ASSERT(!json && why[0] && strlen(why) < sizeof why);
         return;
     }

@@ -176,6 +176,8 @@ static void pass(struct world *w, uint64_t ms)
 
 static void fault(struct world *w, unsigned what, const uint8_t *b)
 {
+    struct relay_datagram out;
+
     if (what % 5 == 0)
         relay_freeze(w->r, b[0] % 16 < 4 ? b[0] % 4 : 0);
     else if (what % 5 == 1)
@@ -185,7 +187,7 @@ static void fault(struct world *w, unsigned what, const uint8_t *b)
     else if (what % 5 == 3)
         relay_drop(w->r, b[0] % 8 ? (uint16_t)(FIRST_PORT + b[0] % PORTS) : 0);
     else if (w->open[b[0] % PORTS] == false)
-        relay_port_failed(w->r, (uint16_t)(FIRST_PORT + b[0] % PORTS));
+        ASSERT(!relay_port_failed(w->r, (uint16_t)(FIRST_PORT + b[0] % PORTS), &out));
     ports(w);
 }
 

@@ -202,6 +202,19 @@ static void pass_time(struct script *s, uint8_t op)
     }
 }
 
+static void remove_base(struct script *s)
+{
+    struct sock_addr base = next_addr(s);
+
+    (void)ice_remove_base(&s->ice, s->now, &base.ip);
+    for (int i = 0; i < ICE_LOCAL_MAX; i++) {
+        const struct ice_local *l = &s->ice.candidates.locals[i];
+        ASSERT(l->state != ICE_LIVE || s->ice.state == ICE_FAILED ||
+               l->candidate.kind == CANDIDATE_RELAY ||
+               !ip_addr_equal(&l->candidate.base.ip, &base.ip));
+    }
+}
+
 static void step(struct script *s)
 {
     uint8_t op = next(s);
@@ -219,7 +232,9 @@ static void step(struct script *s)
         answer(s, op & 15);
         break;
     case 12:
-        if (op & 8)
+        if ((op & 12) == 12)
+            remove_base(s);
+        else if (op & 8)
             ice_signal_again(&s->ice);
         else
             ice_set_idle(&s->ice, s->now, op & 1);

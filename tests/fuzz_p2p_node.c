@@ -28,7 +28,7 @@ enum step {
     STEP_CHECK_SUCCESS, /* to the number-th last check; the next byte: where it comes from */
     STEP_CHECK_REQUEST, /* of connection number & 3; the same */
     STEP_RAW,           /* number * 4 bytes that follow, from where the next byte says */
-    STEP_RESET,         /* number 15: the end */
+    STEP_RESET,         /* number 15: the end; 8 to 14: an address is lost, mostly ours */
     STEP_DRAIN
 };
 
@@ -362,6 +362,25 @@ static void traffic(unsigned number)
     node_note_channel(&node, world.now, &from, (uint16_t)(CHANNEL_FIRST + number));
 }
 
+/* Nothing is sent from it any more. */
+static void lose_address(unsigned number)
+{
+    struct sock_addr lost = address(number);
+
+    node_address_lost(&node, world.now, &lost.ip);
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        const struct node_connection *c = &connections[i];
+        if (!world.alive[i] || c->end || node.closing)
+            continue;
+        ASSERT(!ip_addr_equal(&c->path.from.ip, &lost.ip));
+        for (unsigned j = 0; j < ICE_LOCAL_MAX; j++) {
+            const struct ice_local *l = &c->ice.candidates.locals[j];
+            ASSERT(l->state != ICE_LIVE || l->candidate.kind == CANDIDATE_RELAY ||
+                   !ip_addr_equal(&l->candidate.base.ip, &lost.ip));
+        }
+    }
+}
+
 /* True if the step takes a byte more. */
 static bool takes_byte(enum step step)
 {
@@ -420,6 +439,8 @@ static void do_step(enum step step, unsigned number, uint8_t more, const uint8_t
     case STEP_RESET:
         if (number == 15)
             node_shut_down(&node, world.now);
+        else if (number >= 8)
+            lose_address(number < 13 ? 0 : number);
         else
             node_reset(&node, world.now);
         break;

@@ -23,7 +23,7 @@ enum step {
     STEP_BIND,           /* peer number */
     STEP_DATA_RECEIVED,  /* channel 0x4000 + number */
     STEP_DATA_SENT,
-    STEP_REFRESH,
+    STEP_REFRESH, /* number & 3: what is asked, or forgotten */
     STEP_RESTART,
     STEP_CLOSE,
     STEP_TRANSMIT,
@@ -199,6 +199,24 @@ static void answer(unsigned number, enum step step, uint8_t what)
                             stun_finish(&w));
 }
 
+static void owner_asks(unsigned what)
+{
+    switch (what) {
+    case 0:
+        turn_refresh(&turn, world.now);
+        break;
+    case 1:
+        turn_ask(&turn, world.now);
+        break;
+    case 2:
+        turn_check_allocation(&turn, world.now);
+        break;
+    case 3:
+        ASSERT(!turn_forget_address(&turn, &LOCAL.ip) || !turn.candidates[0].valid);
+        break;
+    }
+}
+
 static void do_step(enum step step, unsigned number, const uint8_t **data, size_t *size)
 {
     struct sock_addr peer = peer_of_number(number);
@@ -238,7 +256,7 @@ static void do_step(enum step step, unsigned number, const uint8_t **data, size_
         turn_note_data_sent(&turn, world.now);
         break;
     case STEP_REFRESH:
-        turn_refresh(&turn, world.now);
+        owner_asks(number & 3);
         break;
     case STEP_RESTART:
         turn_restart(&turn, world.now);

@@ -158,7 +158,7 @@ sleep 0.5
 
 say "every end"
 link_down TERM 0
-for it in 'INT 0' 'KILL 137' 'TERM 0'; do
+for it in 'INT 0' 'HUP 0' 'KILL 137' 'TERM 0'; do
     link_up --delay 5s
     in_ns a ping -n -q -c 5 -i 0.01 -W 1 192.0.2.2 >"$TMP/ping.out" 2>&1 || true # they are on their way now
     # shellcheck disable=SC2086

@@ -32,9 +32,9 @@ relay_start() { # ARGUMENT...: until it is ready
     eventually 5 grep -qx ready "$TMP/relay.log" || fail "fzrelay does not start: $(cat "$TMP/relay.log")"
 }
 
-relay_end() {
-    kill -TERM "$RELAY_PID"
-    finish "$RELAY_PID" 5 || fail "fzrelay ended with $? after SIGTERM"
+relay_end() { # [SIGNAL]
+    kill -"${1:-TERM}" "$RELAY_PID"
+    finish "$RELAY_PID" 5 || fail "fzrelay ended with $? after SIG${1:-TERM}"
     [[ ! -e $TMP/relay.sock ]] || fail "the control socket is left behind"
     ! grep -E '  ?(ERROR|WARN) ' "$TMP/relay.log" >&2 || fail "fzrelay logged the above"
 }
@@ -88,7 +88,7 @@ relay_start --secret-file "$TMP/secret" --listen 192.0.1.2:3478
 status=0
 in_ns r timeout 5 "$FZRELAY" --public-ip4 192.0.1.2 --control "$TMP/second.sock" >"$TMP/out" 2>&1 || status=$?
 [[ $status -eq 1 && $(cat "$TMP/out") == *192.0.1.2:3478* ]] || fail "a second one on the port: $status, $(cat "$TMP/out")"
-relay_end
+relay_end HUP
 
 say "at the portal: announced to a client, changed, gone"
 portal_config <<'INI'

@@ -23,7 +23,7 @@
 
 enum {
     RIG_RELAYS = 3,
-    RIG_CHANNELS = 16,
+    RIG_CHANNELS = 512,
     RIG_EVENTS = 256,
     RIG_ROUNDS = 2000
 };
@@ -35,7 +35,9 @@ static const char PASSWORD[] = "secret";
 struct fake_relay {
     struct sock_addr server, relayed;
     char user[16];
-    bool silent;         /* answers nothing */
+    bool silent;            /* answers nothing */
+    unsigned refuses_binds; /* the first so many, of which `refusals` were */
+    unsigned refusals;
     unsigned refuses;    /* the code of the error by which ALLOCATE is answered; 0: none */
     bool wrong_password; /* 401 to everything */
     bool forgets;        /* it has no allocation: 437 until the next ALLOCATE */
@@ -159,6 +161,8 @@ static inline void relay_answers(struct fake_relay *r, const struct stun_message
         error = r->refuses, r->forgets = false;
     else if (m->method != STUN_BINDING && r->forgets)
         error = 437;
+    else if (m->method == STUN_CHANNEL_BIND && r->refusals < r->refuses_binds)
+        error = 508, r->refusals++;
     stun_begin(&w, buf, sizeof buf, (enum stun_method)m->method, error ? STUN_ERROR : STUN_SUCCESS,
                &m->id);
     if (error)

@@ -55,16 +55,15 @@ struct mail {
 static struct world world;
 
 struct end {
-    struct node node;
     struct node_connection connection;
     bool connected; /* the connection is the node's */
     unsigned key;   /* changes when the client's network does */
     unsigned user;  /* generation of the credentials for relays */
     struct node_path path;
+    struct node node; /* the last */
 };
 
 static struct sim {
-    struct end ends[2];
     struct mail mails[MAIL_MAX];
     unsigned mail_count;
     time_ns last_mail_at[2];
@@ -75,6 +74,7 @@ static struct sim {
     time_ns asked_at; /* 0: no authorisation is under way */
     time_ns probe_at, probe_every;
     uint64_t probes, answered; /* numbers of the last sent, of the last answered */
+    struct end ends[2];        /* the last */
 } sim;
 
 static void say(const char *what, unsigned number)
@@ -415,7 +415,9 @@ static void begin(uint64_t seed, const struct setting *s)
     world_init(&world, seed);
     for (unsigned i = 0; i < 2 && sim.begun; i++)
         node_fini(&sim.ends[i].node);
-    memset(&sim, 0, sizeof sim);
+    memset(&sim, 0, offsetof(struct sim, ends));
+    for (unsigned i = 0; i < 2; i++)
+        memset(&sim.ends[i], 0, offsetof(struct end, node));
     sim.begun = true;
     sim.verbose = verbose;
     sim.listed[0] = sim.listed[1] = true;

@@ -39,13 +39,46 @@ static void test_build(void **state)
         int argc = 0;
         for (; argc < 6 && cases[i].words[argc]; argc++)
             argv[argc] = strdup(cases[i].words[argc]);
-        assert_int_equal(ctl_build(&json, argc, argv, why, sizeof why), ERR_OK);
+        assert_int_equal(ctl_build(&json, argc, argv, NULL, why, sizeof why), ERR_OK);
         char *text = json_dumps(json, JSON_COMPACT);
         assert_string_equal(text, cases[i].json);
         free(text);
         json_decref(json);
         while (argc > 0)
             free(argv[--argc]);
+    }
+}
+
+static bool is_text(const char *command, const char *key, size_t key_len)
+{
+    return strcmp(command, "a") == 0 && key_len == 4 && memcmp(key, "text", 4) == 0;
+}
+
+/* What a tool says of a key counts more than how its value looks; but for :=. */
+static void test_build_texts(void **state)
+{
+    static const struct {
+        const char *value, *json;
+    } cases[] = {
+        {"text=7", "{\"command\":\"a\",\"text\":\"7\"}"},
+        {"text={}", "{\"command\":\"a\",\"text\":\"{}\"}"},
+        {"text=null", "{\"command\":\"a\",\"text\":\"null\"}"},
+        {"text=\"q\"", "{\"command\":\"a\",\"text\":\"\\\"q\\\"\"}"},
+        {"text:=7", "{\"command\":\"a\",\"text\":7}"},
+        {"texts=7", "{\"command\":\"a\",\"texts\":7}"},
+    };
+    char why[256], command[] = "a", value[32];
+    char *const argv[] = {command, value};
+    json_t *json;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        strcpy(value, cases[i].value);
+        assert_int_equal(ctl_build(&json, 2, argv, is_text, why, sizeof why), ERR_OK);
+        char *text = json_dumps(json, JSON_COMPACT);
+        assert_string_equal(text, cases[i].json);
+        free(text);
+        json_decref(json);
     }
 }
 
@@ -73,7 +106,7 @@ static void test_build_wrong(void **state)
         int argc = 0;
         for (; argc < 4 && cases[i].words[argc]; argc++)
             argv[argc] = strdup(cases[i].words[argc]);
-        assert_int_equal(ctl_build(&json, argc, argv, why, sizeof why), ERR_PARSE);
+        assert_int_equal(ctl_build(&json, argc, argv, NULL, why, sizeof why), ERR_PARSE);
         assert_null(json);
         assert_string_equal(why, cases[i].why);
         while (argc > 0)
@@ -81,7 +114,7 @@ static void test_build_wrong(void **state)
     }
     argv[0] = strdup("a");
     argv[1] = strdup("b:={");
-    assert_int_equal(ctl_build(&json, 2, argv, why, sizeof why), ERR_PARSE);
+    assert_int_equal(ctl_build(&json, 2, argv, NULL, why, sizeof why), ERR_PARSE);
     assert_non_null(strstr(why, "'b:={': "));
     free(argv[0]);
     free(argv[1]);
@@ -263,9 +296,9 @@ static void test_no_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_build),    cmocka_unit_test(test_build_wrong),
-        cmocka_unit_test(test_parse),    cmocka_unit_test(test_succeeded),
-        cmocka_unit_test(test_lines),    cmocka_unit_test(test_greedy),
-        cmocka_unit_test(test_no_answer)};
+        cmocka_unit_test(test_build),       cmocka_unit_test(test_build_wrong),
+        cmocka_unit_test(test_build_texts), cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_succeeded),   cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_greedy),      cmocka_unit_test(test_no_answer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -326,15 +326,15 @@ static void test_ends(void **state)
 
     rig_begin(&r);
     command(&r, "{\"command\":\"kick\",\"all\":true,\"code\":1012}");
-    expect_return(&r, "closed");
+    expect_return(&r, "the portal closed the connection");
     command(&r, "{\"command\":\"kick\",\"all\":true,\"how\":\"phx_close\"}");
-    expect_return(&r, "");
+    expect_return(&r, "the portal closed the channel");
     command(&r, "{\"command\":\"kick\",\"all\":true,\"how\":\"crash\"}");
-    expect_return(&r, "");
+    expect_return(&r, "the portal closed the connection");
     command(&r, "{\"command\":\"drop\",\"all\":true,\"reset\":true}");
-    expect_return(&r, "");
+    expect_return(&r, "the portal closed the connection");
     command(&r, "{\"command\":\"cut\",\"all\":true}"); /* in the middle of a frame */
-    expect_return(&r, "");
+    expect_return(&r, "the portal closed the connection");
     rig_end(&r);
 }
 
@@ -402,7 +402,7 @@ static void test_malformed_frames(void **state)
         snprintf(text, sizeof text, "{\"command\":\"raw\",\"all\":true,\"hex\":\"%s\"}",
                  malformed[i]);
         command(&r, text);
-        expect_return(&r, "");
+        expect_return(&r, "the portal closed the connection");
     }
     rig_end(&r);
 }

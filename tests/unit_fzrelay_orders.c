@@ -71,6 +71,7 @@ static json_int_t number(const json_t *object, const char *part, const char *key
 static void test_stats(void **state)
 {
     struct outbox_stats sent = {.datagrams = 5, .full = 2};
+    struct inbox_stats received = {.calls = 3, .items = 9};
     (void)state;
 
     rig_send(&g, &client, 0x4000, "12345");
@@ -82,11 +83,15 @@ static void test_stats(void **state)
     assert_int_equal(number(answer, "datagrams", "replies"), 3);
     assert_int_equal(number(answer, "errors", "401"), 1);
     assert_null(json_object_get(answer, "sent"));
+    assert_null(json_object_get(answer, "received"));
     json_decref(answer);
+    orders.received = &received;
     orders.sent = &sent;
     answer = tell("{\"command\":\"stats\"}");
     assert_int_equal(number(answer, "sent", "datagrams"), 5);
     assert_int_equal(number(answer, "sent", "lost_full"), 2);
+    assert_int_equal(number(answer, "received", "calls"), 3);
+    assert_int_equal(number(answer, "received", "items"), 9);
     json_decref(answer);
 }
 
@@ -116,6 +121,8 @@ static void test_drop(void **state)
     snprintf(text, sizeof text, "{\"command\":\"drop\",\"port\":%u}", port);
     expect_done(text);
     assert_int_equal(g.closed, 1);
+    rig_ask(&g, &client, (struct rig_ask){.method = STUN_REFRESH});
+    rig_expect(&g, 437, &client);
     expect_done("{\"command\":\"drop\",\"all\":true}");
 }
 
@@ -150,6 +157,8 @@ static void test_fail(void **state)
         {"{\"command\":\"fail\",\"code\":486}", STUN_ALLOCATE, 486},
         {"{\"command\":\"fail\",\"code\":508,\"method\":\"refresh\"}", STUN_REFRESH, 508},
         {"{\"command\":\"fail\",\"code\":699,\"method\":\"channel-bind\"}", STUN_CHANNEL_BIND, 699},
+        {"{\"command\":\"fail\",\"code\":403,\"method\":\"create-permission\"}",
+         STUN_CREATE_PERMISSION, 403},
     };
     (void)state;
 
@@ -160,6 +169,12 @@ static void test_fail(void **state)
                                  .channel = 0x4000,
                                  .peer = rig_addr("198.51.100.1:1000")});
         rig_expect(&g, cases[i].code, &client);
+    }
+    assert_int_equal(rig_stats(&g).errors[RELAY_ERROR_403], 1);
+    expect_done("{\"command\":\"fail\",\"code\":486,\"method\":\"refresh\",\"count\":2}");
+    for (unsigned i = 0; i < 3; i++) {
+        rig_ask(&g, &client, (struct rig_ask){.method = STUN_REFRESH});
+        rig_expect(&g, i < 2 ? 486 : 0, &client);
     }
     expect_failure("{\"command\":\"fail\"}", "code is a number");
     expect_failure("{\"command\":\"fail\",\"code\":200}", "code is a number");
@@ -182,9 +197,31 @@ static void test_nonces_and_secret(void **state)
     expect_failure("{\"command\":\"secret\",\"secret\":\"\"}", "secret is a text");
     assert_string_equal(told, "");
     expect_failure("{\"command\":\"secret\",\"secret\":\"bad\"}", "not pleased");
+    assert_string_equal(relay_secret(g.r), RIG_SECRET); /* all or nothing */
+    expect_failure("{\"command\":\"secret\",\"secret\":7}", "secret is a text");
     expect_done("{\"command\":\"secret\",\"secret\":\"new\"}");
     assert_string_equal(told, "new");
     assert_string_equal(relay_secret(g.r), "new");
+}
+
+/* As on the command line: a secret may look like anything. */
+static void test_secret_texts(void **state)
+{
+    static const char *const secrets[] = {"7", "1e5", "true", "null", "{\"a\":1}", "[]", "\"q\""};
+    char why[256], command[] = "secret", word[64];
+    char *const argv[] = {command, word};
+    json_t *json;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+        snprintf(word, sizeof word, "secret=%s", secrets[i]);
+        assert_int_equal(ctl_build(&json, 2, argv, orders_is_text, why, sizeof why), ERR_OK);
+        json_decref(orders_handle(&orders, g.now, json));
+        json_decref(json);
+        assert_string_equal(relay_secret(g.r), secrets[i]);
+    }
+    assert_false(orders_is_text("drop", "secret", 6));
+    assert_false(orders_is_text("secret", "secre", 5));
 }
 
 static void test_table(void **state)
@@ -208,6 +245,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_freeze, start, stop),
         cmocka_unit_test_setup_teardown(test_fail, start, stop),
         cmocka_unit_test_setup_teardown(test_nonces_and_secret, start, stop),
+        cmocka_unit_test_setup_teardown(test_secret_texts, start, stop),
         cmocka_unit_test_setup_teardown(test_table, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -546,13 +546,22 @@ static void test_port_fails(void **state)
                          RELAY_REPLY);
         assert_true(relay_poll_port(g.r, &p) && p.open && p.port == 50000);
         assert_int_equal(p.families, RELAY_V4);
-        relay_port_failed(g.r, p.port);
+        assert_true(relay_port_failed(g.r, p.port, &g.out));
+        assert_true(sock_addr_equal(&g.out.to, &c.addr) && g.out.port == 0 && !g.out.header_len);
+        memcpy(g.bytes, g.out.bytes, g.out.len);
+        assert_int_equal(stun_parse(&g.m, g.bytes, g.out.len), ERR_OK);
+        assert_int_equal(g.m.method, STUN_ALLOCATE);
+        assert_memory_equal(g.m.id.bytes, buf + 8, sizeof g.m.id.bytes); /* of the request */
+        g.verdict = RELAY_REPLY;
+        rig_expect(&g, 508, &c);
+        assert_int_equal(rig_stats(&g).errors[RELAY_ERROR_508], i + 1);
         assert_false(relay_poll_port(g.r, &p));
         assert_int_equal(rig_stats(&g).allocations, 0);
     }
-    relay_port_failed(g.r, 50000);
+    assert_false(relay_port_failed(g.r, 50000, &g.out));
     rig_ask(&g, &c, (struct rig_ask){.method = STUN_ALLOCATE});
     rig_expect(&g, 0, &c);
+    assert_false(relay_port_failed(g.r, 50000, &g.out)); /* that one is answered */
     rig_stop(&g);
 }
 

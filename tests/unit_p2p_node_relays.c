@@ -267,6 +267,72 @@ static void test_a_channel_in_use_lives_on(void **state)
     assert_true(rig.relays[0].binds >= 6);
 }
 
+/* A relay that cannot bind a channel now is not asked in a loop, but again soon. */
+static void test_a_refused_channel_is_asked_for_again(void **state)
+{
+    (void)state;
+
+    start_connected(1, false, false);
+    assert_int_equal(rig.c.path.kind, NODE_RELAY_TO_PEER);
+    forget_events();
+    rig.relays[0].forgets = true; /* so that channels are to be bound anew */
+    rig.relays[0].refuses_binds = 2;
+    turn_check_allocation(&rig.c.relay->turn, rig.now);
+    rig.c.relay->sends = true;
+    run_for(MS(990));
+    assert_int_equal(rig.relays[0].allocations, 2);
+    assert_int_equal(rig.relays[0].refusals, 1);
+    assert_int_equal(rig.c.path.kind, NODE_PATH_NONE);
+    run_for(SEC(2));
+    assert_int_equal(rig.relays[0].refusals, 2);
+    run_for(SEC(2));
+    assert_int_equal(rig.relays[0].refusals, 2);
+    run_for(SEC(3));
+    assert_int_equal(rig.c.path.kind, NODE_RELAY_TO_PEER);
+    assert_null(told(NODE_EVENT_FAILED));
+}
+
+/* A peer that has a new address all the time. Each has a channel, while it is one of few. */
+static void churn(struct node_connection *c, unsigned from, unsigned count)
+{
+    char line[CANDIDATE_LINE_MAX];
+
+    for (unsigned i = from; i < from + count; i++) {
+        snprintf(line, sizeof line, "candidate:1 1 udp 1 198.51.100.77 %u typ srflx", 1000 + i);
+        assert_true(node_add_candidate(&rig.n, rig.now, c, line));
+        pump();
+        assert_true(node_invalidate_candidate(&rig.n, rig.now, c, line));
+    }
+}
+
+static void test_a_connection_takes_not_all_channels(void **state)
+{
+    static struct node_connection other;
+    struct node_peer p = peer_config(2);
+    uint64_t before;
+    (void)state;
+
+    start();
+    add_relays(1);
+    assert_int_equal(connect_to(1), NODE_CREATED);
+    assert_int_equal(node_connect(&rig.n, rig.now, &p, &other), NODE_CREATED);
+    assert_true(node_add_candidate(&rig.n, rig.now, &rig.c,
+                                   "candidate:1 1 udp 1 198.51.100.77 52625 typ srflx"));
+    churn(&rig.c, 0, NODE_CHANNELS_MAX - 1);
+    assert_int_equal(rig.relays[0].binds, NODE_CHANNELS_MAX);
+    before = rig.n.unbound;
+    churn(&rig.c, 100, 50);
+    assert_int_equal(rig.relays[0].binds, NODE_CHANNELS_MAX);
+    assert_true(rig.n.unbound >= before + 50);
+    churn(&rig.c, 0, 50); /* they have theirs */
+    assert_int_equal(rig.relays[0].binds, NODE_CHANNELS_MAX);
+    churn(&other, 200, 50);
+    assert_int_equal(rig.relays[0].binds, NODE_CHANNELS_MAX + 50);
+    run_for(NODE_CHANNEL_NS);
+    churn(&rig.c, 300, 50);
+    assert_int_equal(rig.relays[0].binds, NODE_CHANNELS_MAX + 51);
+}
+
 /* What a NAT makes of us a relay only says when it is asked. */
 static void test_a_relay_is_asked_when_the_path_is_lost(void **state)
 {
@@ -452,6 +518,8 @@ int main(void)
         cmocka_unit_test(test_other_credentials_start_over),
         cmocka_unit_test(test_an_expired_allocation_is_made_anew),
         cmocka_unit_test(test_a_channel_in_use_lives_on),
+        cmocka_unit_test(test_a_refused_channel_is_asked_for_again),
+        cmocka_unit_test(test_a_connection_takes_not_all_channels),
         cmocka_unit_test(test_a_relay_is_asked_when_the_path_is_lost),
         cmocka_unit_test(test_a_relay_is_asked_when_the_peer_asks_again),
         cmocka_unit_test(test_wireguard),

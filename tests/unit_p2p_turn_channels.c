@@ -74,30 +74,85 @@ static void test_peers_wait_for_the_allocation(void **state)
     sends_nothing();
 }
 
+/* Each time with the same number, after a pause that grows. */
 static void test_refused_channels(void **state)
 {
-    static const unsigned codes[] = {400, 403, 443, 508};
+    static const unsigned codes[] = {400, 403, 443, 508, 400, 400, 400, 400};
+    static const unsigned pauses[] = {1, 2, 4, 8, 16, 32, 64, 64};
+    struct sock_addr peer = addr(PEER);
     (void)state;
 
     until_allocated();
+    assert_true(bind_peer(PEER));
     for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
-        assert_true(bind_peer(PEER));
         sends(STUN_CHANNEL_BIND);
-        assert_int_equal(rig.m.channel, 0x4000 + i);
+        assert_int_equal(rig.m.channel, 0x4000);
+        assert_true(turn_refused_until(&rig.t, &peer) <= rig.now);
         error_arrives(codes[i], NULL);
         assert_int_equal(channel_for(PEER), 0);
         tells(TURN_EVENT_CHANNEL_LOST);
-        assert_int_equal(rig.event.channel, 0x4000 + i);
+        assert_int_equal(rig.event.channel, 0x4000);
         tells_nothing();
         assert_int_equal(rig.t.state, TURN_ALLOCATED);
+        assert_int_equal(turn_refused_until(&rig.t, &peer), rig.now + SEC(pauses[i]));
+        rig.now += SEC(pauses[i]) - 1;
+        assert_false(bind_peer(PEER));
+        sends_nothing();
+        rig.now += 1;
+        assert_true(bind_peer(PEER));
     }
-    assert_true(bind_peer(PEER));
+    assert_true(bind_peer(PEER2)); /* another peer does not wait */
     sends(STUN_CHANNEL_BIND);
+    success_arrives();
+    assert_int_equal(rig.m.channel, 0x4000);
+    sends(STUN_CHANNEL_BIND);
+    assert_int_equal(rig.m.channel, 0x4001);
+    error_arrives(400, NULL);
+    assert_int_equal(channel_for(PEER), 0x4000);
+    assert_int_equal(turn_refused_until(&rig.t, &peer), 0);
+
+    rig.now += SEC(1);
+    assert_true(bind_peer(PEER2));
+    sends(STUN_CHANNEL_BIND);
+    forget_events();
     error_arrives(401, NONCE1);
     tells(TURN_EVENT_DEALLOCATED);
     tells(TURN_EVENT_CANDIDATE_INVALIDATED);
     tells(TURN_EVENT_CANDIDATE_INVALIDATED);
     assert_failed_for(TURN_FAILURE_AUTHENTICATION);
+}
+
+/* What the relay refuses to prolong is not asked for at once either; its number is not another peer's for 15 min. */
+static void test_a_refused_channel_keeps_its_number(void **state)
+{
+    (void)state;
+
+    until_bound();
+    turn_note_data_received(&rig.t, rig.now, 0x4000);
+    rig.now = BEGIN + SEC(300);
+    turn_handle_timeout(&rig.t, rig.now);
+    do {
+        assert_true(turn_poll_transmit(&rig.t, &rig.sent));
+        assert_int_equal(stun_parse(&rig.m, rig.sent.bytes, rig.sent.len), ERR_OK);
+        if (rig.m.method == STUN_BINDING)
+            binding_answered();
+        if (rig.m.method == STUN_REFRESH)
+            success_arrives();
+    } while (rig.m.method != STUN_CHANNEL_BIND);
+    error_arrives(508, NULL);
+    tells(TURN_EVENT_CHANNEL_LOST);
+    assert_false(open_channel(0x4000));
+    live_until(SEC(1200) - NS_PER_SEC);
+    rig.t.channels.next = 0x4000;
+    assert_true(bind_peer(PEER2));
+    sends(STUN_CHANNEL_BIND);
+    assert_int_equal(rig.m.channel, 0x4001);
+    success_arrives();
+    live_until(SEC(1201));
+    rig.t.channels.next = 0x4000;
+    assert_true(bind_peer("198.51.100.79:1"));
+    sends(STUN_CHANNEL_BIND);
+    assert_int_equal(rig.m.channel, 0x4000);
 }
 
 static void test_channel_without_answer(void **state)
@@ -204,7 +259,12 @@ static void test_too_many_channels(void **state)
         sends(STUN_CHANNEL_BIND);
         success_arrives();
     }
+    for (unsigned i = 0; i < TURN_CHANNELS_MAX; i++) {
+        peer.port = (uint16_t)(1000 + i);
+        assert_int_equal(turn_channel_for(&rig.t, rig.now, &peer), CHANNEL_FIRST + i);
+    }
     peer.port = 1;
+    assert_false(turn_has_channel(&rig.t, &peer));
     assert_false(turn_bind(&rig.t, rig.now, &peer));
     sends_nothing();
     forget_events();
@@ -213,7 +273,7 @@ static void test_too_many_channels(void **state)
     live_until(SEC(900));
     assert_true(turn_bind(&rig.t, rig.now, &peer));
     sends(STUN_CHANNEL_BIND);
-    assert_int_equal(rig.m.channel, 0x4000 + TURN_CHANNELS_MAX);
+    assert_int_equal(rig.m.channel, CHANNEL_FIRST); /* numbers go round */
 }
 
 /* ---- the table against a slow one, which has a place for every number ---- */
@@ -228,7 +288,7 @@ struct reference {
         NOBODY,
         ASKED,
         BOUND,
-        DEAD
+        REFUSED
     } is[NUMBERS];
     unsigned peer[NUMBERS];
     time_ns bound_at[NUMBERS];
@@ -258,7 +318,7 @@ static unsigned slow_of_peer(unsigned peer)
 {
     unsigned i = 0;
 
-    while (i < NUMBERS && (slow.is[i] == NOBODY || slow.is[i] == DEAD || slow.peer[i] != peer))
+    while (i < NUMBERS && (slow.is[i] == NOBODY || slow.peer[i] != peer))
         i++;
     return i;
 }
@@ -267,14 +327,33 @@ static unsigned slow_add(unsigned peer, time_ns now)
 {
     unsigned i = slow.next;
 
-    while (slow.is[i] != NOBODY && (slow.is[i] != BOUND || slow.received[i] ||
-                                    now - slow.bound_at[i] < TURN_CHANNEL_RESERVED_NS))
+    while (slow.is[i] != NOBODY && (slow.is[i] == ASKED || slow.received[i] ||
+                                    now < slow.bound_at[i] + TURN_CHANNEL_RESERVED_NS))
         i = (i + 1) % NUMBERS;
     slow.is[i] = ASKED;
     slow.peer[i] = peer;
     slow.received[i] = false;
     slow.next = (i + 1) % NUMBERS;
     return i;
+}
+
+/* What is due next, and whether somebody has something to tell. */
+static void assert_queues(void)
+{
+    time_ns due = TIME_NEVER;
+    bool tells_something = false;
+
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        tells_something |= table.slots[i].tell != TURN_TELL_NOTHING;
+        if (slow.is[i] != BOUND)
+            continue;
+        if (slow.received[i])
+            due = time_min(due, slow.bound_at[i] + TURN_CHANNEL_REFRESH_NS);
+        else if (!table.slots[i].expired)
+            due = time_min(due, slow.bound_at[i] + TURN_CHANNEL_LIFETIME_NS);
+    }
+    assert_true(turn_channels_poll_timeout(&table) == due);
+    assert_int_equal(node_link_used(&table.telling), tells_something);
 }
 
 static void assert_same(time_ns now)
@@ -316,23 +395,22 @@ static void random_step(time_ns now)
     case 2:
     case 3:
         if (c) {
-            turn_channel_bound(c, now);
+            turn_channels_bound(&table, c, now);
             slow.is[i] = BOUND, slow.bound_at[i] = now, slow.received[i] = false;
         }
         break;
     case 4:
         if (c && c->confirmed)
-            c->received = slow.received[i] = true;
+            turn_channels_received(&table, c), slow.received[i] = true;
         break;
     case 5:
         if (c && random_below(4) == 0) {
-            turn_channel_refused(c);
-            slow.is[i] = DEAD;
+            turn_channels_refused(&table, c, now);
+            assert_true(c->retry_at > now && c->retry_at <= now + SEC(64));
+            slow.is[i] = REFUSED, slow.bound_at[i] = c->retry_at, slow.received[i] = false;
         }
-        while (random_below(2) && turn_channels_tell(&table, &number, &p) != TURN_TELL_NOTHING) {
-            if (slow.is[number - CHANNEL_FIRST] == DEAD)
-                slow.is[number - CHANNEL_FIRST] = NOBODY;
-        }
+        while (random_below(2) && turn_channels_tell(&table, &number, &p) != TURN_TELL_NOTHING)
+            assert_true(sock_addr_equal(&p, &table.slots[number - CHANNEL_FIRST].peer));
         break;
     }
 }
@@ -347,6 +425,8 @@ static void test_random_channels(void **state)
         if (random_below(1000) == 0) /* so that numbers meet */
             table.next = (uint16_t)(CHANNEL_FIRST + (slow.next = random_below(60)));
         random_step(now);
+        if (i % 16 == 0)
+            assert_queues();
         now += SEC(random_below(30));
         assert_same(now);
     }
@@ -359,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_peers_that_cannot_be_bound),
         cmocka_unit_test(test_peers_wait_for_the_allocation),
         cmocka_unit_test(test_refused_channels),
+        cmocka_unit_test(test_a_refused_channel_keeps_its_number),
         cmocka_unit_test(test_channel_without_answer),
         cmocka_unit_test(test_lifetime_of_a_channel),
         cmocka_unit_test(test_numbers_are_used_again),

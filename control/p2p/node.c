@@ -24,7 +24,9 @@ void node_draw(struct node *n, void *out, size_t len)
 void node_init(struct node *n, const uint8_t seed[NODE_SEED_LEN], time_ns now)
 {
     ASSERT(now > 0);
-    memset(n, 0, sizeof *n);
+    memset(n, 0, offsetof(struct node, relays));
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++)
+        memset(&n->relays[i], 0, offsetof(struct node_relay, turn.channels.slots));
     memcpy(n->seed, seed, NODE_SEED_LEN);
     n->now = now;
     node_draw(n, &n->hash_secret, sizeof n->hash_secret);
@@ -45,7 +47,7 @@ void node_fini(struct node *n)
         connection_wipe(node_of_all(l));
     for (unsigned i = 0; i < NODE_RELAYS_MAX; i++)
         node_relay_wipe(&n->relays[i]);
-    secure_wipe(n, sizeof *n);
+    secure_wipe(n, offsetof(struct node, relays));
     node_link_init(&n->all);
     node_link_init(&n->transmits);
     node_link_init(&n->events);
@@ -101,8 +103,8 @@ bool node_path_equal(const struct node_path *a, const struct node_path *b)
 }
 
 /* False: the relayed address is not that of the connection's relay, or there is no channel yet. */
-static bool path_relayed(struct node_connection *c, time_ns now, const struct sock_addr *relayed,
-                         struct node_path *path)
+static bool path_relayed(struct node *n, struct node_connection *c, time_ns now,
+                         const struct sock_addr *relayed, struct node_path *path)
 {
     enum addr_family family = (enum addr_family)relayed->ip.family;
     struct sock_addr ours;
@@ -110,23 +112,26 @@ static bool path_relayed(struct node_connection *c, time_ns now, const struct so
     if (!c->relay || !turn_relayed(&c->relay->turn, family, &ours) ||
         !sock_addr_equal(&ours, relayed) || !turn_server(&c->relay->turn, &path->to))
         return false;
-    path->channel = node_relay_channel(c->relay, now, &path->peer);
+    path->channel = node_channel(n, c, now, &path->peer);
+    if (path->channel == 0)
+        c->bind_at = time_max(now + NODE_BIND_NS, turn_refused_until(&c->relay->turn, &path->peer));
     return path->channel != 0;
 }
 
-static struct node_path path_now(struct node_connection *c, time_ns now)
+static struct node_path path_now(struct node *n, struct node_connection *c, time_ns now)
 {
     struct node_path none = {.kind = NODE_PATH_NONE}, path = none;
     struct ice_path selected;
     bool to_relay;
 
+    c->bind_at = TIME_NEVER;
     if (!ice_selected(&c->ice, &selected))
         return none;
     to_relay = selected.remote_kind == CANDIDATE_RELAY;
     path.peer = selected.remote;
     if (selected.local_kind == CANDIDATE_RELAY) {
         path.kind = to_relay ? NODE_RELAY_TO_RELAY : NODE_RELAY_TO_PEER;
-        return path_relayed(c, now, &selected.local, &path) ? path : none;
+        return path_relayed(n, c, now, &selected.local, &path) ? path : none;
     }
     path.kind = to_relay ? NODE_PEER_TO_RELAY : NODE_PEER_TO_PEER;
     path.to = selected.remote;
@@ -160,7 +165,7 @@ static void signal_put(struct node_connection *c, const struct ice_event *e)
     s->invalidated = e->kind == ICE_EVENT_CANDIDATE_INVALIDATED;
 }
 
-void node_take_agent_events(struct node_connection *c, time_ns now)
+void node_take_agent_events(struct node *n, struct node_connection *c, time_ns now)
 {
     struct ice_event e;
 
@@ -172,7 +177,7 @@ void node_take_agent_events(struct node_connection *c, time_ns now)
             break;
         case ICE_EVENT_PEER_REFLEXIVE:
             if (c->relay)
-                node_relay_bind(c->relay, now, &e.candidate.addr);
+                node_bind(n, c, now, &e.candidate.addr);
             break;
         case ICE_EVENT_NOMINATED: /* these are asked for */
         case ICE_EVENT_STATE:
@@ -202,20 +207,22 @@ void node_active(struct node_connection *c, time_ns now)
 void node_settle(struct node *n, struct node_connection *c, time_ns now)
 {
     bool had_path = c->path.kind != NODE_PATH_NONE;
+    time_ns due;
 
-    node_take_agent_events(c, now);
+    node_take_agent_events(n, c, now);
     if (c->ice.state == ICE_FAILED) {
         if (c->relay && c->ice.failure == ICE_FAILURE_DISCONNECTED)
             node_relay_doubt(c->relay, now);
         connection_end(n, c, NODE_END_FAILED);
         return;
     }
-    c->path = path_now(c, now);
+    c->path = path_now(n, c, now);
     if (had_path && c->path.kind == NODE_PATH_NONE && c->relay)
         node_relay_doubt(c->relay, now);
     if (!had_path && c->path.kind != NODE_PATH_NONE)
         node_active(c, now);
-    node_queue_set(&n->due, &c->due, time_min(ice_poll_timeout(&c->ice), idle_at(c)));
+    due = time_min(time_min(ice_poll_timeout(&c->ice), idle_at(c)), c->bind_at);
+    node_queue_set(&n->due, &c->due, due);
     if (!node_link_used(&c->transmits))
         node_link_append(&n->transmits, &c->transmits);
     if (!node_link_used(&c->events) &&
@@ -326,7 +333,7 @@ bool node_add_candidate(struct node *n, time_ns now, struct node_connection *c, 
         return false;
     node_active(c, now);
     if (c->relay && parsed.candidate.kind != CANDIDATE_HOST)
-        node_relay_bind(c->relay, now, &parsed.candidate.addr);
+        node_bind(n, c, now, &parsed.candidate.addr);
     node_settle(n, c, now);
     return true;
 }

@@ -13,6 +13,9 @@
  * caller's before node_connect and again after NODE_EVENT_FAILED or NODE_EVENT_CLOSED; in between it does not move. A connection that
  * has ended but whose event has not been taken ignores everything.
  *
+ * A number of a channel is taken for 15 min, and a relay has 4096 of them: whatever a peer says its addresses are, its connection takes
+ * not more than 244 in that time (64 at once, then one in 5 s). A check that gets no channel is not sent; the next one tries again.
+ *
  * After every input the caller drains node_poll_transmit and node_poll_event, and asks node_poll_timeout. Time never goes
  * back: a reading that is older than the last one counts as that. What an input costs does not depend on how many connections there are, unless relays or our own addresses change.
  *

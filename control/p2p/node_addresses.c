@@ -86,19 +86,29 @@ struct node_relay *node_relay_choose(struct node *n)
 
 /* ---- channels ---- */
 
-void node_relay_bind(struct node_relay *r, time_ns now, const struct sock_addr *peer)
+void node_bind(struct node *n, struct node_connection *c, time_ns now, const struct sock_addr *peer)
 {
-    (void)turn_bind(&r->turn, now, peer);
-    r->sends = r->stale = true;
+    struct turn *t = &c->relay->turn;
+    time_ns used = time_max(c->channels_free_at, now) + NODE_CHANNEL_NS;
+    bool known = turn_has_channel(t, peer);
+
+    if ((!known && used > now + NODE_CHANNELS_MAX * NODE_CHANNEL_NS) || !turn_bind(t, now, peer)) {
+        n->unbound++;
+        return;
+    }
+    if (!known)
+        c->channels_free_at = used;
+    c->relay->sends = c->relay->stale = true;
 }
 
-uint16_t node_relay_channel(struct node_relay *r, time_ns now, const struct sock_addr *peer)
+uint16_t node_channel(struct node *n, struct node_connection *c, time_ns now,
+                      const struct sock_addr *peer)
 {
-    uint16_t channel = turn_channel_for(&r->turn, now, peer);
+    uint16_t channel = turn_channel_for(&c->relay->turn, now, peer);
 
     if (channel == 0) {
-        node_relay_bind(r, now, peer);
-        channel = turn_channel_for(&r->turn, now, peer);
+        node_bind(n, c, now, peer);
+        channel = turn_channel_for(&c->relay->turn, now, peer);
     }
     return channel;
 }
@@ -113,14 +123,15 @@ void node_relay_doubt(struct node_relay *r, time_ns now)
     r->sends = r->stale = true;
 }
 
-/* A relay lets in only whom we have a channel for. */
-static void bind_remotes(struct node_connection *c, time_ns now)
+/* An allocation that has no channels yet. A relay lets in only whom we have a channel for. */
+static void bind_remotes(struct node *n, struct node_connection *c, time_ns now)
 {
+    c->channels_free_at = now;
     for (unsigned i = 0; i < ICE_REMOTE_MAX; i++) {
         const struct ice_remote *remote = &c->ice.candidates.remotes[i];
         if (remote->state == ICE_LIVE && !remote->optimistic &&
             remote->candidate.kind != CANDIDATE_HOST)
-            node_relay_bind(c->relay, now, &remote->candidate.addr);
+            node_bind(n, c, now, &remote->candidate.addr);
     }
 }
 
@@ -139,7 +150,7 @@ void node_relay_assign(struct node *n, struct node_connection *c, struct node_re
                 (void)ice_add_local(&c->ice, now, &t->now);
         }
     }
-    bind_remotes(c, now);
+    bind_remotes(n, c, now);
 }
 
 void node_relays_migrate(struct node *n, time_ns now)
@@ -249,7 +260,7 @@ void node_relay_channels(struct node *n, const struct node_relay *r, uint16_t ch
         if (c->relay != r || (channel != 0 && c->path.channel != channel))
             continue;
         if (channel == 0)
-            bind_remotes(c, now);
+            bind_remotes(n, c, now);
         node_settle(n, c, now);
     }
 }

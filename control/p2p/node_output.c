@@ -22,8 +22,8 @@ static bool transmit_relay(struct node *n, struct node_transmit *out)
 }
 
 /* As channel data. Without a channel it is not sent, but a channel is on its way. */
-static bool wrap(struct node_connection *c, time_ns now, const struct ice_datagram *d,
-                 struct node_transmit *out)
+static bool wrap(struct node *n, struct node_connection *c, time_ns now,
+                 const struct ice_datagram *d, struct node_transmit *out)
 {
     enum addr_family family = (enum addr_family)d->from.ip.family;
     struct sock_addr ours, server;
@@ -34,7 +34,7 @@ static bool wrap(struct node_connection *c, time_ns now, const struct ice_datagr
         return false;
     channel = turn_channel_for(&c->relay->turn, now, &d->to);
     if (channel == 0) {
-        node_relay_bind(c->relay, now, &d->to);
+        node_bind(n, c, now, &d->to);
         return false;
     }
     turn_note_data_sent(&c->relay->turn, now);
@@ -59,7 +59,7 @@ static bool transmit_connection(struct node *n, struct node_transmit *out, bool 
         }
         *sent = true;
         if (d.relayed)
-            *sent = wrap(c, n->now, &d, out);
+            *sent = wrap(n, c, n->now, &d, out);
         else {
             *out = (struct node_transmit){.to = d.to, .from = d.from, .len = d.len};
             memcpy(out->bytes, d.bytes, d.len);
@@ -98,7 +98,7 @@ static bool poll_relay_event(struct node *n, struct node_event *out)
     return true;
 }
 
-static bool poll_signal(struct node_connection *c, time_ns now, struct node_event *out)
+static bool poll_signal(struct node *n, struct node_connection *c, struct node_event *out)
 {
     const struct node_signal *s = &c->signals[c->signal_first];
     size_t len;
@@ -110,7 +110,7 @@ static bool poll_signal(struct node_connection *c, time_ns now, struct node_even
     ASSERT(len > 0);
     c->signal_first = (c->signal_first + 1) % NODE_SIGNAL_MAX;
     c->signal_count--;
-    node_take_agent_events(c, now);
+    node_take_agent_events(n, c, n->now);
     return true;
 }
 
@@ -132,7 +132,7 @@ static bool poll_path(struct node_connection *c, struct node_event *out)
 static bool poll_connection_event(struct node *n, struct node_connection *c, struct node_event *out)
 {
     if (!c->end)
-        return poll_signal(c, n->now, out) || poll_path(c, out);
+        return poll_signal(n, c, out) || poll_path(c, out);
     out->kind = c->end == NODE_END_FAILED ? NODE_EVENT_FAILED : NODE_EVENT_CLOSED;
     out->failure = c->failure;
     node_link_remove(&c->events);

@@ -25,7 +25,7 @@ static inline struct node_connection *node_of_all(struct node_link *l)
 
 bool node_path_equal(const struct node_path *a, const struct node_path *b);
 /* What does not fit into the queue of signals stays with the agent. */
-void node_take_agent_events(struct node_connection *c, time_ns now);
+void node_take_agent_events(struct node *n, struct node_connection *c, time_ns now);
 /* Draws all conclusions from what has happened to the agent or its relay. */
 void node_settle(struct node *n, struct node_connection *c, time_ns now);
 /* It is in use: not idle any more, or not for a while. */
@@ -54,11 +54,14 @@ struct node_relay *node_relay_choose(struct node *n);
 /* Gives the connection all that the relays know of our addresses; binds channels to the peer's. */
 void node_relay_assign(struct node *n, struct node_connection *c, struct node_relay *r,
                        time_ns now);
-void node_relay_bind(struct node_relay *r, time_ns now, const struct sock_addr *peer);
+/* A channel to the peer on the connection's relay, which has one. Not if it has had too many; a later try may do. */
+void node_bind(struct node *n, struct node_connection *c, time_ns now,
+               const struct sock_addr *peer);
 /* No way through it works: whether it still has our allocation is asked now, not only when half of its lifetime is over. */
 void node_relay_doubt(struct node_relay *r, time_ns now);
-/* The channel to a peer, made if there is none; 0: none yet. */
-uint16_t node_relay_channel(struct node_relay *r, time_ns now, const struct sock_addr *peer);
+/* The same; gives the channel to send on; 0: none yet. */
+uint16_t node_channel(struct node *n, struct node_connection *c, time_ns now,
+                      const struct sock_addr *peer);
 /* One of its candidates was added or has become invalid. */
 void node_relay_candidate(struct node *n, const struct node_relay *r, const struct turn_event *e,
                           time_ns now);

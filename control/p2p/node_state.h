@@ -21,6 +21,7 @@ enum {
     NODE_OLD_RELAYS_MAX = 64, /* addresses that are remembered; the oldest is forgotten */
     NODE_VANISHED_MAX = 8,    /* addresses of ours; the same */
     NODE_RELAY_PORT = 3478,   /* relays always send from it */
+    NODE_CHANNELS_MAX = 64,   /* that a connection may take at once */
     NODE_SIGNAL_MAX = 40,     /* candidates of a connection that wait to be signalled */
     NODE_DATAGRAM_MAX = TURN_DATAGRAM_MAX
 };
@@ -28,6 +29,9 @@ enum {
 _Static_assert(NODE_DATAGRAM_MAX >= CHANNEL_HEADER_LEN + ICE_DATAGRAM_MAX, "checks fit");
 
 #define NODE_IDLE_NS (20 * NS_PER_SEC)
+#define NODE_BIND_NS                                                                               \
+    (1 * NS_PER_SEC) /* after which a channel that is not to be had is tried again */
+#define NODE_CHANNEL_NS (5 * NS_PER_SEC) /* after which it may take one more */
 
 /* What came of a datagram: X(name, text). One counter each. */
 
@@ -99,6 +103,8 @@ struct node_connection {
     enum ice_failure failure;
     bool idle, up_told;
     time_ns active_at;
+    time_ns channels_free_at; /* when it may take NODE_CHANNELS_MAX again */
+    time_ns bind_at; /* the selected way has no channel: when to try again; else TIME_NEVER */
     struct node_path path, told_path;
     struct node_signal signals[NODE_SIGNAL_MAX];
     unsigned signal_first, signal_count;
@@ -118,7 +124,6 @@ struct node {
     uint64_t hash_secret;
     time_ns now; /* of the last input */
     bool closing, no_relays;
-    struct node_relay relays[NODE_RELAYS_MAX];
     struct ip_addr old_relays[NODE_OLD_RELAYS_MAX]; /* ring */
     unsigned old_relay_next;
     struct ip_addr vanished[NODE_VANISHED_MAX]; /* ring: nothing here uses them */
@@ -130,8 +135,10 @@ struct node {
     struct node_link all, transmits, events; /* connections; the latter two may have something */
     struct node_map by_id, by_tag, by_ufrag;
     struct node_queue due;
+    uint64_t unbound; /* channels that were not to be had: too many, or the relay has refused us */
     uint64_t verdicts[NODE_VERDICT_COUNT];
-    uint64_t refusals[ICE_VERDICT_COUNT]; /* of DROP_AGENT: why */
+    uint64_t refusals[ICE_VERDICT_COUNT];      /* of DROP_AGENT: why */
+    struct node_relay relays[NODE_RELAYS_MAX]; /* the last: most of it is never touched */
 };
 
 #endif

@@ -57,11 +57,7 @@ static bool in_flight(const struct turn *t)
     if (turn_request_in_flight(&t->binding[0]) || turn_request_in_flight(&t->binding[1]) ||
         turn_request_in_flight(&t->allocate) || turn_request_in_flight(&t->refresh))
         return true;
-    for (unsigned i = 0; i < t->channels.used; i++) {
-        if (turn_request_in_flight(&t->channels.slots[i].request))
-            return true;
-    }
-    return false;
+    return node_link_used(&t->channels.busy);
 }
 
 /* ---- requests ---- */
@@ -157,6 +153,7 @@ void turn_bind_waiting(struct turn *t, time_ns now)
 static void channel_begin(struct turn *t, time_ns now, struct turn_channel *c)
 {
     turn_begin(t, now, &c->request, STUN_CHANNEL_BIND, (uint8_t)t->active, TURN_ATTEMPTS);
+    turn_channels_settle(&t->channels, c);
 }
 
 bool turn_bind(struct turn *t, time_ns now, const struct sock_addr *peer)
@@ -178,10 +175,22 @@ bool turn_bind(struct turn *t, time_ns now, const struct sock_addr *peer)
         return true;
     if (!c)
         c = turn_channels_add(&t->channels, now, peer);
-    if (!c)
+    if (!c || now < c->retry_at)
         return false;
     channel_begin(t, now, c);
     return true;
+}
+
+time_ns turn_refused_until(struct turn *t, const struct sock_addr *peer)
+{
+    const struct turn_channel *c = turn_channels_of_peer(&t->channels, peer);
+
+    return c ? c->retry_at : 0;
+}
+
+bool turn_has_channel(struct turn *t, const struct sock_addr *peer)
+{
+    return turn_channels_of_peer(&t->channels, peer) != NULL;
 }
 
 uint16_t turn_channel_for(struct turn *t, time_ns now, const struct sock_addr *peer)
@@ -214,7 +223,7 @@ void turn_note_data_received(struct turn *t, time_ns at, uint16_t channel)
     struct turn_channel *c = turn_channels_of_number(&t->channels, channel);
 
     if (c && at >= c->bound_at && turn_channel_open(c, at))
-        c->received = true;
+        turn_channels_received(&t->channels, c);
 }
 
 /* ---- beginning and end ---- */
@@ -244,18 +253,26 @@ static void start(struct turn *t, time_ns now)
     ask_addresses(t, now);
 }
 
-void turn_wipe(struct turn *t)
+/* All but channels that were not used. */
+static void wipe(struct turn *t)
 {
-    secure_wipe(t, sizeof *t);
+    secure_wipe(t, offsetof(struct turn, channels.slots));
+    turn_channels_clear(&t->channels);
     t->active = -1;
     t->state = TURN_CLOSED;
     t->end_told = true;
 }
 
+void turn_wipe(struct turn *t)
+{
+    turn_channels_clear(&t->channels);
+    wipe(t);
+}
+
 enum err turn_init(struct turn *t, const struct turn_config *config,
                    const uint8_t seed[TURN_SEED_LEN], time_ns now)
 {
-    turn_wipe(t);
+    wipe(t);
     if (strlen(config->username) > TURN_CREDENTIAL_MAX ||
         (config->v4.ip.family == ADDR_NONE && config->v6.ip.family == ADDR_NONE))
         return ERR_INVALID;
@@ -265,6 +282,7 @@ enum err turn_init(struct turn *t, const struct turn_config *config,
     memcpy(t->username, config->username, strlen(config->username) + 1);
     stun_turn_key(t->key, config->username, TURN_REALM, config->password);
     memcpy(t->seed, seed, TURN_SEED_LEN);
+    t->channels.hash_secret = node_hash(0, seed, TURN_SEED_LEN);
     t->end_told = false;
     start(t, now);
     return ERR_OK;
@@ -349,22 +367,24 @@ static void requests_timeout(struct turn *t, time_ns now)
         if (now >= turn_request_due(r) && !turn_request_again(r, now))
             give_up(t, r);
     }
-    for (unsigned i = 0; i < t->channels.used && !ended(t); i++) {
-        struct turn_request *r = &t->channels.slots[i].request;
-        if (now >= turn_request_due(r) && !turn_request_again(r, now))
-            give_up(t, r);
-    }
     if (t->state == TURN_BINDING && !in_flight(t))
         turn_fail(t, TURN_FAILURE_NO_RESPONSE);
 }
 
+/* What is due leads to something that is due later, or never. */
 static void channels_timeout(struct turn *t, time_ns now)
 {
-    for (unsigned i = 0; i < t->channels.used; i++) {
-        struct turn_channel *c = &t->channels.slots[i];
-        turn_channel_expire(c, now);
+    struct turn_channel *c;
+
+    while (!ended(t) && (c = turn_channels_due(&t->channels, now))) {
+        if (now >= turn_request_due(&c->request) && !turn_request_again(&c->request, now)) {
+            give_up(t, &c->request);
+            return;
+        }
+        turn_channels_expire(&t->channels, c, now);
         if (turn_channel_wants_bind(c, now))
             channel_begin(t, now, c);
+        turn_channels_settle(&t->channels, c);
     }
 }
 
@@ -416,11 +436,7 @@ time_ns turn_poll_timeout(const struct turn *t)
     due = time_min(due, turn_request_due(&t->binding[1]));
     due = time_min(due, turn_request_due(&t->allocate));
     due = time_min(due, turn_request_due(&t->refresh));
-    for (unsigned i = 0; i < t->channels.used; i++) {
-        const struct turn_channel *c = &t->channels.slots[i];
-        due = time_min(due, time_min(turn_request_due(&c->request), turn_channel_due(c)));
-    }
-    return due;
+    return time_min(due, turn_channels_poll_timeout(&t->channels));
 }
 
 /* ---- outputs ---- */
@@ -437,16 +453,17 @@ static bool transmit(const struct turn *t, struct turn_request *r, const struct 
 
 bool turn_poll_transmit(struct turn *t, struct turn_datagram *out)
 {
+    struct turn_channel *c;
+
     for (unsigned i = 0; i < FIXED_REQUESTS; i++) {
         if (transmit(t, fixed_request(t, i), NULL, out))
             return true;
     }
-    for (unsigned i = 0; i < t->channels.used; i++) {
-        struct turn_channel *c = &t->channels.slots[i];
-        if (transmit(t, &c->request, c, out))
-            return true;
-    }
-    return false;
+    c = turn_channels_queued(&t->channels);
+    if (!c || !transmit(t, &c->request, c, out))
+        return false;
+    turn_channels_settle(&t->channels, c);
+    return true;
 }
 
 static bool poll_channel(struct turn *t, struct turn_event *out)

@@ -23,7 +23,7 @@
  * repeated without credentials, and from then on until a restart those two answers are believed as they are.
  *
  * DEVIATE from upstream's: REFRESH carries neither REQUESTED-TRANSPORT nor ADDITIONAL-ADDRESS-FAMILY; the allocation is deleted
- * at the end; an allocation that expired (the machine slept) is made anew; late answers to earlier attempts count; what a relay makes us
+ * at the end; an allocation that expired (the machine slept) is made anew; a channel that was refused keeps its number; late answers to earlier attempts count; what a relay makes us
  * repeat without end is repeated once a second, then more slowly.
  * Sans-IO; control role. Source: spec/p2p.md 5, 13; RFC 8656.
  */
@@ -137,7 +137,7 @@ struct turn {
     struct turn_candidate candidates[TURN_CANDIDATES];
     struct sock_addr waiting[TURN_WAITING_MAX]; /* ring */
     unsigned waiting_first, waiting_count;
-    struct turn_channels channels;
+    struct turn_channels channels; /* the last: most of it is never touched */
 };
 
 /* seed: random, secret. ERR_INVALID: no address, or a user name that is too long. BINDINGs are ready to be sent at once. */
@@ -160,7 +160,8 @@ void turn_note_data_received(struct turn *t, time_ns at, uint16_t channel);
 
 /*
  * Makes a channel for the peer, now or once there is an allocation. True: it exists or is on its way. False: it cannot
- * be, because the relay has refused us or has no address of the peer's family, or because there are too many.
+ * be, because the relay has refused us or has no address of the peer's family, or because there are too many; or not yet, because the
+ * relay has refused this channel a short time ago.
  */
 bool turn_bind(struct turn *t, time_ns now, const struct sock_addr *peer);
 
@@ -192,6 +193,10 @@ bool turn_poll_event(struct turn *t, struct turn_event *out);
 
 /* The channel on which to send to the peer, which may not be confirmed yet; 0: none, see turn_bind. */
 uint16_t turn_channel_for(struct turn *t, time_ns now, const struct sock_addr *peer);
+/* True if a channel for the peer exists, be it open or not, so that turn_bind takes no number more. */
+bool turn_has_channel(struct turn *t, const struct sock_addr *peer);
+/* The relay has refused a channel for the peer, and is not asked again before this; 0: it has not. */
+time_ns turn_refused_until(struct turn *t, const struct sock_addr *peer);
 /* Whose data comes on a channel. False: it is not bound, the data is dropped. */
 bool turn_peer_of(struct turn *t, time_ns now, uint16_t channel, struct sock_addr *peer);
 /* Our relayed address of a family; false: none. */

@@ -34,12 +34,10 @@ static bool find_request(struct turn *t, const struct stun_message *m, struct an
         if (turn_request_owns(fixed[i], &m->id, &attempt))
             out->slot = fixed[i];
     }
-    for (unsigned i = 0; i < t->channels.used && !out->slot; i++) {
-        if (turn_request_owns(&t->channels.slots[i].request, &m->id, &attempt)) {
-            out->channel = &t->channels.slots[i];
-            out->slot = &out->channel->request;
-        }
-    }
+    if (!out->slot)
+        out->channel = turn_channels_of_answer(&t->channels, &m->id, &attempt);
+    if (out->channel)
+        out->slot = &out->channel->request;
     if (!out->slot || out->slot->method != m->method)
         return false;
     out->had_nonce = out->slot->nonce_mask >> attempt & 1;
@@ -168,7 +166,7 @@ static void success(struct turn *t, time_ns now, const struct answer *a)
         refresh_success(t, now, a);
         break;
     case STUN_CHANNEL_BIND:
-        turn_channel_bound(a->channel, now);
+        turn_channels_bound(&t->channels, a->channel, now);
         break;
     }
 }
@@ -183,6 +181,8 @@ static void begin_again(struct turn *t, time_ns now, const struct answer *a)
     turn_begin(t, now, a->slot, (enum stun_method)a->r.method, a->r.server, attempts_max);
     a->slot->deletes = a->r.deletes;
     a->slot->reauths = (uint8_t)(a->r.reauths + 1);
+    if (a->channel)
+        turn_channels_settle(&t->channels, a->channel);
 }
 
 /* Takes the nonce of a challenge. False: it has none, or is of another realm. */
@@ -241,7 +241,7 @@ static void other_error(struct turn *t, time_ns now, const struct answer *a)
             t->refresh_at = now + turn_next_pause(t);
         break;
     case STUN_CHANNEL_BIND:
-        turn_channel_refused(a->channel);
+        turn_channels_refused(&t->channels, a->channel, now);
         break;
     }
 }
@@ -290,6 +290,8 @@ bool turn_handle_input(struct turn *t, time_ns now, const struct sock_addr *loca
     a.r = *a.slot;
     sample_rtt(t, now, &a.r);
     turn_request_end(a.slot);
+    if (a.channel)
+        turn_channels_settle(&t->channels, a.channel);
     if (m.class == STUN_SUCCESS)
         success(t, now, &a);
     else if (first_refusal) {

@@ -28,8 +28,10 @@ static json_t *guess(const char *value)
     return json;
 }
 
-static enum err add(json_t *object, const char *word, char *why, unsigned why_size)
+static enum err add(json_t *object, const char *word, ctl_text_fn is_text, char *why,
+                    unsigned why_size)
 {
+    const char *command = json_string_value(json_object_get(object, "command"));
     const char *equals = strchr(word, '=');
     size_t key_len = equals ? (size_t)(equals - word) : 0;
     bool forced = key_len > 0 && word[key_len - 1] == ':';
@@ -41,7 +43,10 @@ static enum err add(json_t *object, const char *word, char *why, unsigned why_si
         return fail(why, why_size, "'%s' is not KEY=VALUE", word);
     if (json_object_getn(object, word, key_len))
         return fail(why, why_size, "'%.*s' is said twice", (int)key_len, word);
-    value = forced ? json_loads(equals + 1, JSON_DECODE_ANY, &e) : guess(equals + 1);
+    if (forced)
+        value = json_loads(equals + 1, JSON_DECODE_ANY, &e);
+    else
+        value = is_text && is_text(command, word, key_len) ? NULL : guess(equals + 1);
     if (forced && !value)
         return fail(why, why_size, "'%s': %s", word, e.text);
     if (!value)
@@ -52,7 +57,8 @@ static enum err add(json_t *object, const char *word, char *why, unsigned why_si
     return ERR_OK;
 }
 
-enum err ctl_build(json_t **out, int argc, char *const *argv, char *why, unsigned why_size)
+enum err ctl_build(json_t **out, int argc, char *const *argv, ctl_text_fn is_text, char *why,
+                   unsigned why_size)
 {
     json_t *object = json_object();
     enum err err = ERR_OK;
@@ -65,7 +71,7 @@ enum err ctl_build(json_t **out, int argc, char *const *argv, char *why, unsigne
     else if (json_object_set_new(object, "command", json_string(argv[0])) != 0)
         err = fail(why, why_size, "the command is not UTF-8");
     for (int i = 1; i < argc && err == ERR_OK; i++)
-        err = add(object, argv[i], why, why_size);
+        err = add(object, argv[i], is_text, why, why_size);
     if (err == ERR_OK)
         *out = object;
     else

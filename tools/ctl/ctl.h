@@ -15,7 +15,8 @@
 #include "platform/base/err.h"
 
 enum {
-    CTL_LINE_MAX = 1 << 20
+    CTL_LINE_MAX = 1 << 20,
+    CTL_ANSWER_MAX = 1 << 24
 };
 
 /* A command that a tool obeys, for its list of them. */
@@ -23,11 +24,14 @@ struct ctl_help {
     const char *name, *arguments, *what;
 };
 
+/* The value of this key is a text, whatever it looks like. */
+typedef bool (*ctl_text_fn)(const char *command, const char *key, size_t key_len);
+
 /*
- * COMMAND [KEY=VALUE]...: a value that is a number, true, false, null, an object or an array in JSON is that, everything else is a
+ * is_text: NULL: nothing is known of any. COMMAND [KEY=VALUE]...: a value that is a number, true, false, null, an object or an array in JSON is that, everything else is a
  * string; of KEY:=VALUE the value must be JSON, and so KEY:="7" is a string. On ERR_PARSE `why` is one sentence.
  */
-enum err ctl_build(json_t **out, int argc, char *const *argv, char *why,
+enum err ctl_build(json_t **out, int argc, char *const *argv, ctl_text_fn is_text, char *why,
                    unsigned why_size) MUST_USE;
 
 /* A line without its end. ERR_PARSE: no JSON object with a "command"; `why` is one sentence. */

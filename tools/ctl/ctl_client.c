@@ -12,6 +12,13 @@
 
 #include "platform/base/mem.h"
 #include "platform/clock.h"
+#include "tools/ctl/ctl.h"
+#include "tools/ctl/ctl_guard.h"
+
+enum {
+    WAIT_MS_MAX = 60000,
+    READ_MIN = 65536
+};
 
 struct call {
     int fd;
@@ -27,6 +34,43 @@ static enum err fail(const struct call *c, enum err err, const char *what)
     return err;
 }
 
+static enum err no_time(const struct call *c)
+{
+    return fail(c, ERR_TIMEOUT, "no answer in time");
+}
+
+/* False: there is none. */
+static bool time_left(const struct call *c, time_ns *left)
+{
+    time_ns now = clock_now();
+
+    *left = now < c->deadline ? c->deadline - now : 0;
+    return *left > 0;
+}
+
+/* Waits where more clients are there than the server takes, but not for longer than that. */
+static bool limit_connect(const struct call *c)
+{
+    time_ns left;
+
+    if (!time_left(c, &left))
+        return false;
+    const struct timeval limit = {.tv_sec = (time_t)(left / NS_PER_SEC),
+                                  .tv_usec = (suseconds_t)(left % NS_PER_SEC / NS_PER_US) + 1};
+    return setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0;
+}
+
+static enum err check_server(const struct call *c)
+{
+    char what[96];
+    unsigned uid;
+
+    if (ctl_guard_peer(c->fd, &uid))
+        return ERR_OK;
+    snprintf(what, sizeof what, "user %u listens there, neither this one nor root", uid);
+    return fail(c, ERR_PERMISSION, what);
+}
+
 static enum err open_socket(struct call *c)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -37,22 +81,35 @@ static enum err open_socket(struct call *c)
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         return fail(c, ERR_IO, strerror(errno));
-    if (connect(c->fd, (const struct sockaddr *)&addr, sizeof addr) != 0)
-        return fail(c, ERR_UNREACHABLE,
-                    errno == ENOENT || errno == ECONNREFUSED ? "nobody listens there"
-                                                             : strerror(errno));
-    return ERR_OK;
+    if (!limit_connect(c))
+        return no_time(c);
+    if (connect(c->fd, (const struct sockaddr *)&addr, sizeof addr) == 0)
+        return check_server(c);
+    if (errno == EAGAIN)
+        return fail(c, ERR_TIMEOUT, "too many clients wait there");
+    return fail(c, ERR_UNREACHABLE,
+                errno == ENOENT || errno == ECONNREFUSED ? "nobody listens there"
+                                                         : strerror(errno));
 }
 
 static enum err wait_for(const struct call *c, short events)
 {
     struct pollfd p = {.fd = c->fd, .events = events};
-    time_ns now = clock_now();
-    int ms = now >= c->deadline ? 0 : (int)((c->deadline - now) / NS_PER_MS) + 1;
+    time_ns left;
 
-    return poll(&p, 1, ms) > 0 ? ERR_OK : fail(c, ERR_TIMEOUT, "no answer in time");
+    /* Also where there is always something to do. */
+    while (time_left(c, &left)) {
+        int ms = left < WAIT_MS_MAX * NS_PER_MS ? (int)(left / NS_PER_MS) + 1 : WAIT_MS_MAX;
+        int n = poll(&p, 1, ms);
+        if (n > 0)
+            return ERR_OK;
+        if (n < 0 && errno != EINTR)
+            return fail(c, ERR_IO, strerror(errno));
+    }
+    return no_time(c);
 }
 
+/* A server that takes no more may have answered why. */
 static enum err send_line(const struct call *c, const char *line, size_t len)
 {
     while (len > 0) {
@@ -60,6 +117,8 @@ static enum err send_line(const struct call *c, const char *line, size_t len)
         if (err != ERR_OK)
             return err;
         ssize_t n = send(c->fd, line, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return ERR_OK;
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return fail(c, ERR_CLOSED, strerror(errno));
         if (n > 0) {
@@ -77,8 +136,12 @@ static enum err receive_line(const struct call *c, json_t **answer)
     enum err err = ERR_OK;
 
     while (err == ERR_OK && (len == 0 || line[len - 1] != '\n')) {
-        if (size - len < 65536) {
-            size = 2 * size + 65536;
+        if (len > CTL_ANSWER_MAX) {
+            err = fail(c, ERR_NO_SPACE, "the answer is too long");
+            break;
+        }
+        if (size - len < READ_MIN) {
+            size = 2 * size + READ_MIN;
             line = mem_check(realloc(line, size));
         }
         err = wait_for(c, POLLIN);

@@ -10,7 +10,8 @@
 
 /*
  * answer: a new reference. timeout: for all of it. On failure `why` is one clear sentence: ERR_UNREACHABLE (nobody listens at
- * `path`), ERR_TIMEOUT, ERR_CLOSED, ERR_PARSE (no JSON), ERR_IO.
+ * `path`), ERR_PERMISSION (another user than this one and root does), ERR_TIMEOUT, ERR_CLOSED, ERR_PARSE (no JSON), ERR_NO_SPACE
+ * (CTL_ANSWER_MAX), ERR_IO.
  */
 enum err ctl_call(json_t **answer, const char *path, const json_t *command, time_ns timeout,
                   char *why, unsigned why_size) MUST_USE;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/ctl/ctl_client.h"
@@ -13,14 +14,35 @@ enum {
     HELP_COLUMNS = 98
 };
 
+static bool is_own_folder(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
+/* What `su` leaves of another user's. */
+static bool is_of_another(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && st.st_uid != geteuid();
+}
+
 const char *ctl_usual_path(char buf[CTL_PATH_MAX], const char *program)
 {
-    const char *dir = getenv("XDG_RUNTIME_DIR");
+    const char *told = getenv("XDG_RUNTIME_DIR");
+    char usual[64];
 
-    if (dir && dir[0] == '/')
-        snprintf(buf, CTL_PATH_MAX, "%s/%s.sock", dir, program);
+    snprintf(usual, sizeof usual, "/run/user/%u", (unsigned)geteuid());
+    if (told && told[0] == '/' && !is_of_another(told))
+        snprintf(buf, CTL_PATH_MAX, "%s/%s.sock", told, program);
+    else if (is_own_folder(usual))
+        snprintf(buf, CTL_PATH_MAX, "%s/%s.sock", usual, program);
+    else if (geteuid() == 0)
+        snprintf(buf, CTL_PATH_MAX, "/run/%s.sock", program);
     else
-        snprintf(buf, CTL_PATH_MAX, "/tmp/%s-%u.sock", program, (unsigned)getuid());
+        snprintf(buf, CTL_PATH_MAX, "/tmp/%s-%u/%s.sock", program, (unsigned)geteuid(), program);
     return buf;
 }
 
@@ -68,7 +90,7 @@ int ctl_command_run(const struct ctl_command *c)
     json_t *command, *answer;
     char why[WHY_MAX];
 
-    if (ctl_build(&command, c->words_n, c->words, why, sizeof why) != ERR_OK) {
+    if (ctl_build(&command, c->words_n, c->words, c->is_text, why, sizeof why) != ERR_OK) {
         fprintf(stderr, "%s: ctl: %s; see '%s ctl help'\n", c->program, why, c->program);
         return CTL_EXIT_USAGE;
     }

@@ -19,11 +19,15 @@ struct ctl_command {
     const char *path;   /* of the control socket */
     char *const *words; /* as ctl_build */
     int words_n;
+    ctl_text_fn is_text; /* as ctl_build */
     time_ns timeout;
     bool raw; /* print the answer as it came, also that of a failure */
 };
 
-/* Where a tool's socket is unless it is told: $XDG_RUNTIME_DIR/PROGRAM.sock, else /tmp/PROGRAM-UID.sock. Returns `buf`. */
+/*
+ * Where a tool's socket is unless it is told: PROGRAM.sock in $XDG_RUNTIME_DIR unless that is another user's, else in /run/user/UID if
+ * that is there, else, for root, in /run, for others in /tmp/PROGRAM-UID. Returns `buf`.
+ */
 const char *ctl_usual_path(char buf[CTL_PATH_MAX], const char *program);
 
 /* One entry of the list of commands, wrapped for a terminal. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ctl/ctl_server.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "platform/base/mem.h"
 #include "platform/local.h"
 #include "tools/ctl/ctl.h"
+#include "tools/ctl/ctl_guard.h"
 
 enum {
     READ_MIN = 4096
@@ -149,10 +151,29 @@ static void on_client(void *arg, unsigned events)
         drop(c);
 }
 
+/* False: told why, as far as it can be told at once, and dropped. */
+static bool admit(int fd)
+{
+    static const char line[] = "{\"ok\":false,\"error\":\"only the process's user and root may "
+                               "command it\"}\n";
+    unsigned uid;
+    size_t n;
+
+    if (ctl_guard_peer(fd, &uid))
+        return true;
+    log_warn("control", "refused a client of user %u", uid);
+    if (local_write(fd, line, sizeof line - 1, &n) != ERR_OK)
+        log_debug("control", "it does not know why");
+    local_close(fd);
+    return false;
+}
+
 static void start(struct ctl_server *s, int fd)
 {
     struct client *c = s->clients;
 
+    if (!admit(fd))
+        return;
     while (c->server)
         c++; /* there is a free one: the listener is deaf otherwise */
     if (loop_add_fd(s->loop, fd, LOOP_READ, on_client, c) != ERR_OK) {
@@ -201,7 +222,25 @@ static enum err listen_at(struct ctl_server *s, const char *path, char *why, uns
         snprintf(dir, sizeof dir, "%.*s", (int)(slash - path), path);
     else
         snprintf(dir, sizeof dir, ".");
+    enum err err = ctl_guard_folder(dir, why, why_size);
+    if (err != ERR_OK)
+        return err;
     return local_listen(&s->listener, dir, slash ? slash + 1 : path, why, why_size);
+}
+
+static void on_hangup(void *arg)
+{
+    loop_stop(arg);
+}
+
+enum err ctl_server_hangup(struct loop *l)
+{
+    struct sigaction now;
+
+    if (sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+        return ERR_OK;
+    enum err err = loop_add_signal(l, SIGHUP, on_hangup, l);
+    return err == ERR_EXISTS ? ERR_OK : err;
 }
 
 enum err ctl_server_new(struct ctl_server **out, struct loop *l, const char *path, ctl_fn handle,
@@ -215,7 +254,11 @@ enum err ctl_server_new(struct ctl_server **out, struct loop *l, const char *pat
     s->arg = arg;
     s->listener.fd = -1;
     loop_timer_init(&s->rest, on_rested, s);
-    enum err err = listen_at(s, path, why, why_size);
+    enum err err = ctl_server_hangup(l);
+    if (err != ERR_OK)
+        snprintf(why, why_size, "cannot watch a signal: %s", err_text(err));
+    if (err == ERR_OK)
+        err = listen_at(s, path, why, why_size);
     if (err == ERR_OK) {
         err = loop_add_fd(l, s->listener.fd, LOOP_READ, on_listener, s);
         if (err != ERR_OK)

@@ -17,8 +17,8 @@ static const char link_help[] =
     "       " CLI_PROGRAM " --help | --version\n"
     "\n"
     "Emulates a link between two network namespaces: a TUN device in each, and what is said\n"
-    "below between them. Runs in the foreground until SIGTERM or SIGINT; prints 'ready' once\n"
-    "packets pass. The devices are gone when it is, however it ends. Needs root.\n"
+    "below between them. Runs in the foreground until SIGTERM, SIGINT or SIGHUP; prints\n"
+    "'ready' once packets pass. The devices are gone when it is, however it ends. Needs root.\n"
     "\n"
     "  --a, --b                one end: NETNS is a name ('ip netns'), a process id or a path\n"
     "                          with a slash; ADDR is ADDR/LENGTH, at most 8 of them\n"
@@ -43,7 +43,7 @@ static const char link_help[] =
     "  -h, --help\n"
     "      --version\n"
     "\n"
-    "Exit code: 0 after SIGTERM or SIGINT, 2 for wrong usage, 1 for any other error.\n";
+    "Exit code: 0 after such a signal, 2 for wrong usage, 1 for any other error.\n";
 
 static const char ctl_help[] =
     "Usage: " CLI_PROGRAM " ctl --control PATH COMMAND [NAME=VALUE]...\n"

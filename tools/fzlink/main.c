@@ -124,6 +124,8 @@ static enum err start_loop(struct app *app, struct why why)
     if (err == ERR_OK)
         err = loop_add_signal(app->loop, SIGINT, on_stop, app->loop);
     if (err == ERR_OK)
+        err = ctl_server_hangup(app->loop);
+    if (err == ERR_OK)
         err = loop_bell_add(app->loop, &app->bell, on_broken, app);
     return err == ERR_OK ? ERR_OK
                          : why_fail(why, err, "cannot set up the event loop: %s", err_text(err));

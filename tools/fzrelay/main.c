@@ -87,6 +87,7 @@ static int ctl(const struct command_line *c)
         .path = c->control_path ? c->control_path : ctl_usual_path(usual, COMMAND_LINE_PROGRAM),
         .words = c->words,
         .words_n = c->words_n,
+        .is_text = orders_is_text,
         .timeout = c->timeout,
         .raw = c->raw,
     };
@@ -343,6 +344,7 @@ static enum err start_presence(struct app *app, const struct command_line *c, ch
 static enum err start_control(struct app *app, const char *path, char *why, unsigned why_size)
 {
     app->orders = (struct orders){.relay = relay_io_relay(app->io),
+                                  .received = relay_io_received(app->io),
                                   .sent = relay_io_sent(app->io),
                                   .secret_changed = on_secret,
                                   .arg = app};

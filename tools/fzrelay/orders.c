@@ -59,6 +59,7 @@ static void put(json_t *object, const char *key, uint64_t value)
 static json_t *order_stats(const struct order *o)
 {
     json_t *answer = done(), *verdicts = json_object(), *errors = json_object();
+    const struct inbox_stats *received = o->o->received;
     const struct outbox_stats *sent = o->o->sent;
     struct relay_stats s;
 
@@ -74,6 +75,10 @@ static json_t *order_stats(const struct order *o)
         put(errors, relay_error_text((enum relay_error)i), s.errors[i]);
     json_object_set_new(answer, "datagrams", verdicts);
     json_object_set_new(answer, "errors", errors);
+    if (received)
+        json_object_set_new(answer, "received",
+                            json_pack("{s:I, s:I}", "calls", (json_int_t)received->calls, "items",
+                                      (json_int_t)received->items));
     if (sent)
         json_object_set_new(
             answer, "sent",
@@ -146,6 +151,7 @@ static const struct {
     {"allocate", STUN_ALLOCATE},
     {"refresh", STUN_REFRESH},
     {"channel-bind", STUN_CHANNEL_BIND},
+    {"create-permission", STUN_CREATE_PERMISSION},
 };
 
 static json_t *order_fail(const struct order *o)
@@ -166,7 +172,7 @@ static json_t *order_fail(const struct order *o)
                    ? done()
                    : failed("too many errors are planned already");
     }
-    return failed("method is allocate, refresh or channel-bind");
+    return failed("method is allocate, refresh, channel-bind or create-permission");
 }
 
 static json_t *order_expire_nonces(const struct order *o)
@@ -175,16 +181,24 @@ static json_t *order_expire_nonces(const struct order *o)
     return done();
 }
 
+/* The relay and the portal know the same one, also when the portal's part of it fails. */
 static json_t *order_secret(const struct order *o)
 {
     const char *secret = text(o, "secret");
-    char why[256] = "";
+    char why[256] = "", before[RELAY_SECRET_MAX + 1];
+    enum err err = ERR_OK;
 
-    if (!secret || relay_set_secret(o->o->relay, secret) != ERR_OK)
-        return failed("secret is a text of 1 to %d characters", RELAY_SECRET_MAX);
-    if (o->o->secret_changed && o->o->secret_changed(o->o->arg, secret, why, sizeof why) != ERR_OK)
-        return failed("%s", why);
-    return done();
+    snprintf(before, sizeof before, "%s", relay_secret(o->o->relay));
+    if (!secret || relay_set_secret(o->o->relay, secret) != ERR_OK) {
+        secure_wipe(before, sizeof before);
+        return failed("secret is a text of 1 to %d bytes", RELAY_SECRET_MAX);
+    }
+    if (o->o->secret_changed)
+        err = o->o->secret_changed(o->o->arg, secret, why, sizeof why);
+    if (err != ERR_OK)
+        err = relay_set_secret(o->o->relay, before) == ERR_OK ? err : ERR_INVALID;
+    secure_wipe(before, sizeof before);
+    return err == ERR_OK ? done() : failed("%s", why);
 }
 
 /* ---- the table ---- */
@@ -194,20 +208,22 @@ static const struct {
     const char *keys[4];
     json_t *(*run)(const struct order *o);
 } table[] = {
-    {{"stats", "", "what there is, what became of datagrams, and how they were sent"},
+    {{"stats", "", "what there is, what became of datagrams, and how they were received and sent"},
      {NULL},
      order_stats},
     {{"list", "", "the allocations"}, {NULL}, order_list},
-    {{"drop", "port=N | all=true", "deletes an allocation, or all, without a word to its client"},
+    {{"drop", "port=N | all=true",
+      "deletes an allocation, or all, without a word to its client, whose next request gets 437"},
      {"port", "all"},
      order_drop},
-    {{"freeze", "[what=all|requests|data]", "answers nothing, forwards nothing, until 'thaw'"},
+    {{"freeze", "[what=all|requests|data]",
+      "answers nothing, forwards nothing, as a relay that is dead, until 'thaw'"},
      {"what"},
      order_freeze},
     {{"thaw", "", "ends 'freeze'"}, {NULL}, order_thaw},
-    {{"fail", "code=N [method=allocate|refresh|channel-bind] [count=1]",
-      "the next requests of this method that are authentic get this error, for example 486 or 508; 438 with another "
-      "nonce"},
+    {{"fail", "code=N [method=allocate|refresh|channel-bind|create-permission] [count=1]",
+      "the next requests of this method that are authentic get this error, for example 403, 486 or 508; 438 with "
+      "another nonce"},
      {"code", "method", "count"},
      order_fail},
     {{"expire-nonces", "", "each client's next request gets 438"}, {NULL}, order_expire_nonces},
@@ -220,6 +236,12 @@ static const struct {
 const struct ctl_help *orders_at(size_t i)
 {
     return i < ARRAY_LEN(table) ? &table[i].help : NULL;
+}
+
+bool orders_is_text(const char *command, const char *key, size_t key_len)
+{
+    return strcmp(command, "secret") == 0 && key_len == strlen("secret") &&
+           memcmp(key, "secret", key_len) == 0;
 }
 
 /* NULL: all keys are known. */

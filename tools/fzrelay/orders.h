@@ -6,6 +6,7 @@
 #define FZ_TOOLS_FZRELAY_ORDERS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "platform/base/err.h"
@@ -16,11 +17,16 @@
 
 struct orders {
     struct relay_server *relay;
-    const struct outbox_stats *sent; /* NULL: nothing is sent by sockets */
-    /* The secret was changed: tell the portal. On failure `why` is one sentence. */
+    /* NULL: there are no sockets. */
+    const struct inbox_stats *received;
+    const struct outbox_stats *sent;
+    /* The secret was changed: tell the portal. On failure, after which it stays what it was, `why` is one sentence. */
     enum err (*secret_changed)(void *arg, const char *secret, char *why, unsigned why_size);
     void *arg;
 };
+
+/* As ctl_text_fn. */
+bool orders_is_text(const char *command, const char *key, size_t key_len);
 
 /* NULL: no more. */
 const struct ctl_help *orders_at(size_t i);

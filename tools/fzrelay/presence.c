@@ -141,7 +141,14 @@ void presence_free(struct presence *p)
 enum err presence_set_secret(struct presence *p, const char *stamp_secret, char *why,
                              unsigned why_size)
 {
-    portal_io_free(p->portal);
+    struct portal_io *before = p->portal;
+    enum err err;
+
     p->portal = NULL;
-    return join(p, stamp_secret, why, why_size);
+    err = join(p, stamp_secret, why, why_size);
+    if (err != ERR_OK)
+        p->portal = before; /* as if nothing had been said */
+    else
+        portal_io_free(before);
+    return err;
 }

@@ -37,7 +37,7 @@ enum err presence_new(struct presence **out, struct loop *l, const struct presen
                       const struct presence_events *events, void *arg, char *why,
                       unsigned why_size) MUST_USE;
 void presence_free(struct presence *p);
-/* Joins again, with another secret: another relay for everybody. Not from a callback. */
+/* Joins again, with another secret: another relay for everybody. On failure nothing has changed. Not from a callback. */
 enum err presence_set_secret(struct presence *p, const char *stamp_secret, char *why,
                              unsigned why_size) MUST_USE;
 

@@ -193,18 +193,26 @@ enum relay_verdict relay_handle_peer(struct relay_server *r, time_ns now, uint16
 
 bool relay_poll_port(struct relay_server *r, struct relay_port *out)
 {
-    return allocations_report(&r->allocations, out);
+    if (allocations_report(&r->allocations, out))
+        return true;
+    if (r->opening.port != 0)
+        secure_wipe(&r->opening, sizeof r->opening);
+    return false;
 }
 
-void relay_port_failed(struct relay_server *r, uint16_t port)
+bool relay_port_failed(struct relay_server *r, uint16_t port, struct relay_datagram *out)
 {
     struct allocation *a = allocations_of_port(&r->allocations, port);
 
     if (!a)
-        return;
+        return false;
     channels_remove_all(&r->channels, a);
     allocations_not_opened(&r->allocations, a);
     relay_reckon(r);
+    if (r->opening.port != port)
+        return false;
+    relay_refuse_opening(r, out);
+    return true;
 }
 
 /* ---- faults, and what one may want to know ---- */

@@ -60,10 +60,11 @@ enum relay_verdict {
     RELAY_VERDICT_COUNT
 };
 
-/* The errors it answers with. */
+/* The errors it answers with; 403 only if it is told to (relay_plan_error). */
 #define RELAY_ERRORS(X)                                                                            \
     X(400, "Bad Request")                                                                          \
     X(401, "Unauthorized")                                                                         \
+    X(403, "Forbidden")                                                                            \
     X(437, "Allocation Mismatch")                                                                  \
     X(438, "Stale Nonce")                                                                          \
     X(440, "Address Family not Supported")                                                         \
@@ -132,8 +133,11 @@ struct relay_port {
 
 /* The next port to open or to close; false: none. It is closed before it comes again. */
 bool relay_poll_port(struct relay_server *r, struct relay_port *out);
-/* It cannot be opened: the allocation is gone, and the reply shall be thrown away. */
-void relay_port_failed(struct relay_server *r, uint16_t port);
+/*
+ * The port that was reported last cannot be opened: the allocation is gone. True: *out is to be sent instead of the reply that
+ * told of it (508).
+ */
+bool relay_port_failed(struct relay_server *r, uint16_t port, struct relay_datagram *out) MUST_USE;
 
 /* ---- faults, and what one may want to know ---- */
 

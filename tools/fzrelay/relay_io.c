@@ -96,7 +96,9 @@ static void close_port(struct relay_io *s, uint16_t port)
     close_watch(&p->v6);
 }
 
-static bool open_port(struct relay_io *s, const struct relay_port *port)
+/* If it cannot be opened, *reply becomes what says so. */
+static void open_port(struct relay_io *s, const struct relay_port *port,
+                      struct relay_datagram *reply)
 {
     struct pair *p = pair_of_port(s, port->port);
     struct sock_addr v4 = s->listen4, v6 = s->listen6;
@@ -109,32 +111,32 @@ static bool open_port(struct relay_io *s, const struct relay_port *port)
     if (err == ERR_OK && port->families & RELAY_V6)
         err = open_watch(s, &p->v6, &v6, port->port, why, sizeof why);
     if (err == ERR_OK)
-        return true;
+        return;
     log_warn("relay", "no allocation: %s", why);
     close_port(s, port->port);
-    relay_port_failed(s->relay, port->port);
-    return false;
+    if (!relay_port_failed(s->relay, port->port, reply))
+        log_debug("relay", "nobody waits for it");
 }
 
-/* False: one could not be opened. */
-static bool serve_ports(struct relay_io *s)
+/* reply: what is about to be sent. */
+static void serve_ports(struct relay_io *s, struct relay_datagram *reply)
 {
     struct relay_port p;
-    bool opened = true;
 
     while (relay_poll_port(s->relay, &p)) {
         log_debug("relay", "port %u %s", p.port, p.open ? "opened" : "closed");
         if (p.open)
-            opened = open_port(s, &p) && opened;
+            open_port(s, &p, reply);
         else
             close_port(s, p.port);
     }
-    return opened;
 }
 
 void relay_io_settle(struct relay_io *s)
 {
-    serve_ports(s);
+    struct relay_datagram none;
+
+    serve_ports(s, &none);
     loop_timer_set(s->loop, &s->timer, relay_poll_timeout(s->relay));
 }
 
@@ -165,8 +167,7 @@ static void handle_one(struct relay_io *s, uint16_t port, const struct sock_addr
 
     v = port ? relay_handle_peer(s->relay, s->now, port, from, bytes, len, &d)
              : relay_handle_client(s->relay, s->now, s->unix_s, from, bytes, len, &d);
-    if (!serve_ports(s) && v == RELAY_REPLY)
-        return;
+    serve_ports(s, &d);
     if (v > RELAY_TO_CLIENT)
         return;
     send_out(s, &d);
@@ -287,6 +288,11 @@ bool relay_io_listens(const struct relay_io *s, enum addr_family family, struct 
     const struct watch *w = family == ADDR_V4 ? &s->clients.v4 : &s->clients.v6;
 
     return w->fd >= 0 && udp_batch_bound(w->fd, out) == ERR_OK;
+}
+
+const struct inbox_stats *relay_io_received(const struct relay_io *s)
+{
+    return inbox_stats(s->in);
 }
 
 const struct outbox_stats *relay_io_sent(const struct relay_io *s)

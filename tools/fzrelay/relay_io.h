@@ -30,6 +30,7 @@ struct relay_server *relay_io_relay(struct relay_io *s);
 void relay_io_settle(struct relay_io *s);
 /* Where it listens; false: not with this family. */
 bool relay_io_listens(const struct relay_io *s, enum addr_family family, struct sock_addr *out);
+const struct inbox_stats *relay_io_received(const struct relay_io *s);
 const struct outbox_stats *relay_io_sent(const struct relay_io *s);
 
 #endif

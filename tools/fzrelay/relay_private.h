@@ -3,6 +3,7 @@
 #ifndef FZ_TOOLS_FZRELAY_RELAY_PRIVATE_H
 #define FZ_TOOLS_FZRELAY_RELAY_PRIVATE_H
 
+#include "control/p2p/stun.h"
 #include "tools/fzrelay/allocations.h"
 #include "tools/fzrelay/channels.h"
 #include "tools/fzrelay/nonces.h"
@@ -18,6 +19,14 @@ struct plan {
     uint32_t count;
 };
 
+/* The request that has made the last allocation, until its port is open. */
+struct opening {
+    uint16_t port; /* 0: there is none */
+    struct sock_addr client;
+    struct stun_id id;
+    uint8_t key[STUN_KEY_LEN];
+};
+
 struct relay_server {
     struct allocations allocations;
     struct channels channels;
@@ -27,6 +36,7 @@ struct relay_server {
     struct relay_stats stats;
     struct ip_addr public4, public6;
     struct draw draw;
+    struct opening opening;
     struct plan plans[RELAY_PLANS_MAX];
     char stamp_secret[RELAY_SECRET_MAX + 1];
     uint8_t reply[REPLY_MAX];
@@ -36,6 +46,8 @@ struct relay_server {
 enum relay_verdict relay_request(struct relay_server *r, time_ns now, int64_t unix_s,
                                  const struct sock_addr *from, const uint8_t *bytes, size_t len,
                                  struct relay_datagram *out);
+/* 508 for the one that is remembered as `opening`. */
+void relay_refuse_opening(struct relay_server *r, struct relay_datagram *out);
 /* With its channels. */
 void relay_delete(struct relay_server *r, struct allocation *a);
 /* After an allocation or a channel was added or changed. */

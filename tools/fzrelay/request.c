@@ -150,6 +150,8 @@ static void make_allocation(struct request *q, uint8_t families)
     a = allocations_add(&r->allocations, &with, &r->draw);
     ASSERT(a); /* there was room before */
     relay_reckon(r);
+    r->opening = (struct opening){.port = a->port, .client = *q->from, .id = q->m.id};
+    memcpy(r->opening.key, q->key, sizeof r->opening.key);
     begin(q, STUN_SUCCESS);
     if (r->public4.family == ADDR_V4)
         add_relayed(q, &r->public4, a);
@@ -157,6 +159,18 @@ static void make_allocation(struct request *q, uint8_t families)
         add_relayed(q, &r->public6, a);
     stun_add_address(&q->answer, STUN_XOR_MAPPED_ADDRESS, q->from);
     stun_add_u32(&q->answer, STUN_LIFETIME, seconds);
+}
+
+void relay_refuse_opening(struct relay_server *r, struct relay_datagram *out)
+{
+    struct request q = {.relay = r,
+                        .from = &r->opening.client,
+                        .m = {.method = STUN_ALLOCATE, .id = r->opening.id},
+                        .named = true};
+
+    memcpy(q.key, r->opening.key, sizeof q.key);
+    refuse(&q, 508);
+    (void)finish(&q, out);
 }
 
 static void allocate(struct request *q)

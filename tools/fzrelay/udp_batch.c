@@ -83,6 +83,7 @@ enum err udp_batch_bound(int fd, struct sock_addr *out)
 
 struct inbox {
     unsigned n;
+    struct inbox_stats stats;
     struct mmsghdr messages[IN_ITEMS];
     struct iovec pieces[IN_ITEMS];
     union addr_os names[IN_ITEMS];
@@ -125,7 +126,14 @@ unsigned inbox_receive(struct inbox *b, int fd)
         n = recvmmsg(fd, b->messages, IN_ITEMS, MSG_DONTWAIT, NULL);
     while (n < 0 && errno == EINTR);
     b->n = n > 0 ? (unsigned)n : 0;
+    b->stats.calls++;
+    b->stats.items += b->n;
     return b->n;
+}
+
+const struct inbox_stats *inbox_stats(const struct inbox *b)
+{
+    return &b->stats;
 }
 
 bool inbox_was_full(const struct inbox *b)

@@ -30,6 +30,10 @@ struct inbox_item {
     size_t len, segment;
 };
 
+struct inbox_stats {
+    uint64_t calls, items;
+};
+
 struct inbox *inbox_new(void);
 void inbox_free(struct inbox *b);
 /* How many items there are now; 0: the socket has none. */
@@ -38,6 +42,7 @@ unsigned inbox_receive(struct inbox *b, int fd);
 bool inbox_get(const struct inbox *b, unsigned i, struct inbox_item *out);
 /* The receive was as large as it may be: there is likely to be more. */
 bool inbox_was_full(const struct inbox *b);
+const struct inbox_stats *inbox_stats(const struct inbox *b);
 
 /* ---- out ---- */
 
