@@ -265,6 +265,16 @@ static void on_up(void *arg, const struct uuid *peer, const struct node_path *pa
              node_path_text(path->kind), sock_addr_format(&path->peer, to, sizeof to));
 }
 
+static void on_path(void *arg, const struct uuid *peer, const struct node_path *path)
+{
+    const struct member *m = arg;
+    char id[UUID_TEXT_MAX], to[SOCK_ADDR_TEXT_MAX];
+
+    uuid_format(peer, id);
+    log_info(m->role->name, "the path to %s %s is now %s: %s", m->role->peer, id,
+             node_path_text(path->kind), sock_addr_format(&path->peer, to, sizeof to));
+}
+
 static void on_peer_ended(void *arg, const struct uuid *peer, const char *why)
 {
     struct member *m = arg;
@@ -298,8 +308,8 @@ static void on_peers_down(void *arg)
     loop_stop(m->loop);
 }
 
-static const struct peers_events peers_events = {on_candidates, on_up,     on_peer_ended,
-                                                 on_no_relays,  on_wanted, on_peers_down};
+static const struct peers_events peers_events = {
+    on_candidates, on_up, on_path, on_peer_ended, on_no_relays, on_wanted, on_peers_down};
 
 /* ---- signals ---- */
 

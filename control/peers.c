@@ -92,7 +92,6 @@ static void on_peer(void *arg, void *peer_arg, enum p2p_peer_news news)
     struct connection *c = peer_arg;
 
     if (news == P2P_PEER_UP) {
-        log_debug("peers", "a connection is up");
         c->up = true;
         p->events->up(p->arg, &c->link.id, &c->link.path);
     } else {
@@ -176,6 +175,8 @@ static void take_event(struct peers *p, const struct node_event *e)
         log_debug("peers", "a path: %s", node_path_text(e->path.kind));
         if (c->peer)
             tunnel_p2p_path(c->peer, &e->path);
+        if (c->up)
+            p->events->path(p->arg, &c->link.id, &e->path);
         break;
     case NODE_EVENT_PATH_LOST:
         log_debug("peers", "no path is left for now");

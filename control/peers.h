@@ -23,6 +23,8 @@ struct peers_events {
     void (*candidates)(void *arg, const struct uuid *peer, bool added, const char *const *lines,
                        size_t n);
     void (*up)(void *arg, const struct uuid *peer, const struct node_path *path);
+    /* It is up and goes another way from now on. */
+    void (*path)(void *arg, const struct uuid *peer, const struct node_path *path);
     /* The connection is over. why: one phrase. */
     void (*ended)(void *arg, const struct uuid *peer, const char *why);
     /* The portal is to be asked for relays. */
