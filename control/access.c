@@ -186,6 +186,15 @@ void access_resource(struct access *a, enum resource_change change, const struct
 
 /* ---- asking ---- */
 
+static void ask_for_relays(struct access *a)
+{
+    json_t *payload = request_relays();
+
+    if (a->events->push(a->arg, REQUEST_RELAYS, payload) != ERR_OK)
+        log_debug("access", "the portal is away");
+    json_decref(payload);
+}
+
 static void ask(struct access *a, struct entry *e)
 {
     struct uuid gateways[CONNECTED_MAX];
@@ -205,18 +214,31 @@ static void ask(struct access *a, struct entry *e)
     }
 }
 
+/* A grant would be of no use before a relay has answered, and could not be asked for again at once. */
+static void wait_for_relays(struct access *a, struct entry *e)
+{
+    log_debug("access", "resource '%s': no relay has answered yet", e->name);
+    if (e->held)
+        ask_for_relays(a);
+    e->held = true;
+    e->asked_at = clock_now();
+}
+
 void access_wanted(struct access *a, void *destination_arg)
 {
     struct entry *e = destination_arg;
 
     if (e->asked_at != 0 && time_since(clock_now(), e->asked_at) < ASK_AGAIN_NS)
         return;
-    ask(a, e);
+    if (peers_ready(a->peers))
+        ask(a, e);
+    else
+        wait_for_relays(a, e);
 }
 
-void access_portal_joined(struct access *a)
+void access_ask_held(struct access *a)
 {
-    for (struct entry *e = a->list; e; e = e->next) {
+    for (struct entry *e = a->list; e && peers_ready(a->peers); e = e->next) {
         if (e->held)
             ask(a, e);
     }
@@ -286,14 +308,10 @@ void access_granted(struct access *a, const struct message_authorization *m)
     case NODE_REPLACED:
         grant(a, e, m);
         break;
-    case NODE_NO_RELAYS: {
-        json_t *payload = request_relays();
-        log_warn("access", "resource '%s': no relay has answered yet", e->name);
-        if (a->events->push(a->arg, REQUEST_RELAYS, payload) != ERR_OK)
-            log_debug("access", "the portal is away");
-        json_decref(payload);
+    case NODE_NO_RELAYS:
+        log_warn("access", "resource '%s': there is no relay any more", e->name);
+        ask_for_relays(a);
         break;
-    }
     case NODE_INVALID:
         log_warn("access", "resource '%s': the gateway cannot be used", e->name);
         break;

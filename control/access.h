@@ -41,8 +41,8 @@ void access_refused(struct access *a, const struct message *m);
 /* An event of the peers. */
 void access_wanted(struct access *a, void *destination_arg);
 void access_ended(struct access *a, const struct uuid *gateway);
-/* The portal is there: what was asked meanwhile is asked now. */
-void access_portal_joined(struct access *a);
+/* The portal, or a relay, is there: what waits for either is asked now. */
+void access_ask_held(struct access *a);
 /* Another network: everything may be asked again at once. */
 void access_reset(struct access *a);
 

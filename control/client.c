@@ -158,10 +158,10 @@ static void on_up(void *arg)
     access_attach(c->access, c->member.tunnel);
 }
 
-static void on_joined(void *arg)
+static void on_again(void *arg)
 {
     struct client *c = arg;
-    access_portal_joined(c->access);
+    access_ask_held(c->access);
 }
 
 static void on_peer_ended(void *arg, const struct uuid *gateway)
@@ -184,7 +184,8 @@ static const struct member_role role = {
     .message = on_message,
     .hangup = on_reset,
     .up = on_up,
-    .joined = on_joined,
+    .joined = on_again,
+    .ready = on_again,
     .peer = "gateway",
     .candidates = REQUEST_CANDIDATES_ADDED,
     .invalidated = REQUEST_CANDIDATES_REMOVED,

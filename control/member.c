@@ -285,6 +285,12 @@ static void on_peer_ended(void *arg, const struct uuid *peer, const char *why)
     m->role->ended(m->arg, peer);
 }
 
+static void on_ready(void *arg)
+{
+    struct member *m = arg;
+    m->role->ready(m->arg);
+}
+
 static void on_no_relays(void *arg)
 {
     struct member *m = arg;
@@ -309,7 +315,7 @@ static void on_peers_down(void *arg)
 }
 
 static const struct peers_events peers_events = {
-    on_candidates, on_up, on_path, on_peer_ended, on_no_relays, on_wanted, on_peers_down};
+    on_candidates, on_up, on_path, on_peer_ended, on_ready, on_no_relays, on_wanted, on_peers_down};
 
 /* ---- signals ---- */
 

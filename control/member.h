@@ -52,6 +52,7 @@ struct member_role {
     void (*hangup)(void *arg); /* SIGHUP */
     void (*up)(void *arg);     /* the tunnel has come up */
     void (*joined)(void *arg); /* the portal is there, again */
+    void (*ready)(void *arg);  /* so are relays */
 
     /* Peers. */
     const char *peer; /* "gateway": what the other side is */

@@ -36,6 +36,7 @@ struct peers {
     struct loop_timer timer;
     struct connection *list;
     bool roaming; /* there are no sockets to send by */
+    bool ready;   /* told */
     bool portal_there, some_failed, some_mail, shutting_down;
 };
 
@@ -239,6 +240,17 @@ static bool take_outputs(struct peers *p)
     return n < OUTPUTS_PER_STEP;
 }
 
+static void look_at_relays(struct peers *p)
+{
+    bool ready = node_has_relay(&p->node);
+
+    if (ready == p->ready)
+        return;
+    p->ready = ready;
+    if (ready)
+        p->events->ready(p->arg);
+}
+
 static void on_timer(void *arg)
 {
     struct peers *p = arg;
@@ -249,6 +261,7 @@ static void on_timer(void *arg)
         node_handle_timeout(&p->node, clock_now());
     bool done = take_outputs(p);
     send_mail(p);
+    look_at_relays(p);
     if (!done)
         wake(p);
     else if (!loop_timer_armed(&p->timer)) /* else one of the events has woken us */
@@ -303,6 +316,11 @@ void peers_attach(struct peers *p, struct tunnel *t)
 {
     p->tunnel = t;
     wake(p);
+}
+
+bool peers_ready(const struct peers *p)
+{
+    return node_has_relay(&p->node);
 }
 
 /* ---- what the portal says ---- */

@@ -27,6 +27,8 @@ struct peers_events {
     void (*path)(void *arg, const struct uuid *peer, const struct node_path *path);
     /* The connection is over. why: one phrase. */
     void (*ended)(void *arg, const struct uuid *peer, const char *why);
+    /* A relay has answered: connections can be made (again). */
+    void (*ready)(void *arg);
     /* The portal is to be asked for relays. */
     void (*no_relays)(void *arg);
     /* As tunnel_p2p_events. */
@@ -43,6 +45,9 @@ void peers_free(struct peers *p);
 /* For tunnel_new; then the tunnel is attached, once. */
 void peers_tunnel_options(struct peers *p, struct tunnel_options *o);
 void peers_attach(struct peers *p, struct tunnel *t);
+
+/* A relay has answered, without which no connection can be made. */
+bool peers_ready(const struct peers *p);
 
 /* As node_update_relays. */
 unsigned peers_update_relays(struct peers *p, const struct uuid *remove, unsigned remove_count,

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The client changes its network under load: SIGHUP alone, another interface behind another router with SIGHUP, and a new
+# address without anybody telling it. A TCP transfer inside the tunnel goes on, byte by byte; a datagram every 10 ms shows how
+# long the tunnel is silent. fzportal has the real portal's limits: one connection per second.
+#
+#     [c1] == [c1_1] or [c1_2] == [core] == [g1_1] == [g1]     and [s], portal and relay, at core
+#
+# shellcheck source=tests/support/netns.sh disable=SC1091
+. "$(dirname "$0")/support/netns.sh"
+# shellcheck source=tests/support/portal.sh disable=SC1091
+. "$(dirname "$0")/support/portal.sh"
+# shellcheck source=tests/support/nat.sh disable=SC1091
+. "$(dirname "$0")/support/nat.sh"
+# shellcheck source=tests/support/p2p.sh disable=SC1091
+. "$(dirname "$0")/support/p2p.sh"
+
+ROAMS=10
+rig_begin 170
+require_impl ours
+
+# roam KIND: once
+roam() {
+    case $1 in
+    hangup) kill -HUP "${CLIENT_PID[c1]}" ;;
+    swap) nat_swap c1 && kill -HUP "${CLIENT_PID[c1]}" ;;
+    address) nat_readdress c1 ;;
+    esac
+}
+
+# silence KIND: milliseconds without a probe, for each of the roams, sorted
+silence() {
+    local i
+    : >"$TMP/gaps"
+    for ((i = 0; i < ROAMS; i++)); do
+        flow_receiver probe-in g1 7000 -t 6 -i 1500
+        flow_sender probe-out c1 7000 10.20.1.1 -f 1 -r 100 -s 64 -t 2.4
+        sleep 0.6
+        roam "$1"
+        flow_end probe-out 10
+        flow_end probe-in 10
+        word gap_ms "$TMP/probe-in.log" >>"$TMP/gaps"
+    done
+    sort -n "$TMP/gaps" -o "$TMP/gaps"
+}
+
+p2p_begin 1
+nat_host c1 easy v4
+nat_host g1 easy v4
+gateway_start 1
+p2p_client 1
+p2p_ping 1 2
+for kind in hangup swap address; do
+    [[ $kind != swap ]] || nat_drop c1 g1 # by the relay from here on
+    [[ $kind != address ]] || nat_undrop c1 g1
+    spawn sums g1 python3 "$ROOT/tests/support/steady.py" serve 10.20.1.1 8000 $((ROAMS * 4))
+    server=$SPAWNED
+    eventually 5 in_ns g1 sh -c "ss -Hltn | grep -q :8000" || fail "the server does not start"
+    spawn fetch c1 python3 "$ROOT/tests/support/steady.py" fetch 10.20.1.1 8000
+    client=$SPAWNED
+    silence $kind
+    median=$(sed -n "$((ROAMS / 2))p" "$TMP/gaps")
+    worst=$(tail -n 1 "$TMP/gaps")
+    say "$kind: silent for $median ms in the median of $ROAMS, $worst ms at most ($(tr '\n' ' ' <"$TMP/gaps"))"
+    [[ $median -le 1000 && $worst -le 2000 ]] || fail "$kind: silent for too long"
+    finish "$server" 30 || fail "the TCP server ended with $?: $(cat "$TMP/sums.log")"
+    finish "$client" 30 || fail "the TCP connection did not survive: $(cat "$TMP/fetch.log")"
+    [[ $(tail -n 1 "$TMP/sums.log") == $(tail -n 1 "$TMP/fetch.log") ]] || fail "$kind: other bytes arrived than were sent"
+done
+p2p_end 1
+kill -TERM "$PORTAL_PID"
+finish "$PORTAL_PID" 5 || fail "fzportal ended with $?"
+relay_end
+rig_end

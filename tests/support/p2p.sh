@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034
+#
+# For net tests with clients and gateways behind NATs, a relay and the portal; sourced after netns.sh, portal.sh and nat.sh.
+#
+#     [c1] == [c1_1] == . . . . . . == [g1_1] == [g1]      a client, a gateway, each behind its router (nat.sh)
+#                      [   core    ]
+#                        == [s_1] == [s]                   portal and relay, public
+#
+#   p2p_begin N [ARGUMENT...]       makes core and s; the portal knows N clients, gateways and resources; ARGUMENTs are fzrelay's
+#   gateway_start I [VARIABLE=VALUE...]  firezone-gateway on the host gI, for resource 10.20.I.0/24, of which gI has 10.20.I.1;
+#                                   I of 1 to N. Log: $TMP/gI.log
+#   p2p_client I [VARIABLE=VALUE...] [-- ARGUMENT...]   the client on the host cI, up; log: $TMP/cI.log
+#   p2p_end I                       ends both, without errors
+#
+# The host gI also has a route back into its tunnel, as the gateway makes it.
+
+GATEWAY=${FZ_GATEWAY:-$BUILD/firezone-gateway}
+FZRELAY=${FZ_RELAY:-$BUILD/fzrelay}
+declare -A GATEWAY_PID=()
+
+p2p_begin() { # N ARGUMENT...
+    local n=$1 i
+    shift
+    nat_begin
+    nat_host s none
+    {
+        printf '[portal]\nseed = p2p\n[relay-token relays]\ntoken = .relay\n'
+        for ((i = 1; i <= n; i++)); do
+            printf '[client-token c%d]\ntoken = .client-c%d\n[gateway-token g%d]\ntoken = .gateway-g%d\nsite = S%d\n[site S%d]\n' $i $i $i $i $i $i
+            printf '[resource L%d]\ntype = cidr\naddress = 10.20.%d.0/24\nsite = S%d\n' $i $i $i
+        done
+    } | portal_config
+    portal_start s --listen "${NAT_ADDR4[s]}:8081" --listen "[${NAT_ADDR6[s]}]:8081"
+    relay_start "$@"
+}
+
+relay_start() { # ARGUMENT...
+    : >"$TMP/relay.log"
+    spawn relay s "$FZRELAY" --public-ip4 "${NAT_ADDR4[s]}" --public-ip6 "${NAT_ADDR6[s]}" --control "$TMP/relay.sock" \
+        --portal-url "ws://${NAT_ADDR4[s]}:8081" --token .relay "$@"
+    RELAY_PID=$SPAWNED
+    eventually 5 grep -qx ready "$TMP/relay.log" || fail "fzrelay does not start: $(cat "$TMP/relay.log")"
+    eventually 5 grep -q "signed in" "$TMP/relay.log" || fail "fzrelay is not signed in: $(cat "$TMP/relay.log")"
+}
+
+relay_end() {
+    kill -TERM "$RELAY_PID"
+    finish "$RELAY_PID" 5 || fail "fzrelay ended with $? after SIGTERM"
+}
+
+relay_ctl() {
+    timeout 10 "$FZRELAY" ctl --control "$TMP/relay.sock" "$@" >"$TMP/ctl" 2>&1 || fail "fzrelay ctl $*: $(cat "$TMP/ctl")"
+}
+
+# The portal as a host of this family reaches it.
+p2p_url() { # NAME
+    if [[ ${NAT_FAMILY[$1]} == v6 ]]; then
+        printf 'ws://[%s]:8081' "${NAT_ADDR6[s]}"
+    else
+        printf 'ws://%s:8081' "${NAT_ADDR4[s]}"
+    fi
+}
+
+gateway_start() { # I VARIABLE=VALUE...
+    local i=$1 name=g$1
+    shift
+    ip -n "$(ns "$name")" address replace "10.20.$i.1/32" dev lo
+    : >"$TMP/$name.log"
+    spawn "$name" "$name" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} FIREZONE_TOKEN=".gateway-$name" FIREZONE_ID="id-of-$name" \
+        FIREZONE_NAME="$name" FIREZONE_API_URL="$(p2p_url "$name")" "$@" "$GATEWAY" --tun "$(tun "$name")"
+    GATEWAY_PID[$name]=$SPAWNED
+    client_says "$name" 10 "is up: "
+}
+
+gateway_end() { # NAME
+    kill -TERM "${GATEWAY_PID[$1]}"
+    finish "${GATEWAY_PID[$1]}" 10 || fail "gateway '$1' ended with $?: $(tail -n 20 "$TMP/$1.log")"
+    unset "GATEWAY_PID[$1]"
+}
+
+p2p_client() { # I VARIABLE=VALUE... -- ARGUMENT...
+    local i=$1
+    shift
+    : >"$TMP/c$i.log"
+    client_start "c$i" "c$i" FIREZONE_API_URL="$(p2p_url "c$i")" "$@"
+    client_says "c$i" 10 "is up: "
+}
+
+p2p_end() { # I
+    client_end "c$1" 0
+    gateway_end "g$1"
+}
+
+# p2p_pair I CLIENT_KIND GATEWAY_KIND: hosts and programs
+p2p_pair() {
+    local -a client gateway
+    read -ra client <<<"$2"
+    read -ra gateway <<<"$3"
+    nat_host "c$1" "${client[@]}"
+    nat_host "g$1" "${gateway[@]}"
+    gateway_start "$1"
+    p2p_client "$1"
+}
+
+# p2p_ping I [COUNT]: through the tunnel; the first packet asks for access
+p2p_ping() {
+    in_ns "c$1" ping -q -c "${2:-3}" -i 0.2 -W 4 "10.20.$1.1" >"$TMP/ping" ||
+        fail "no way from c$1 to 10.20.$1.1: $(cat "$TMP/ping"); $(tail -n 12 "$TMP/c$1.log" "$TMP/g$1.log")"
+}
+
+# p2p_path I: how the client sends now, "peer to peer" or otherwise
+p2p_path() {
+    sed -nE 's/.*(connected to gateway [-0-9a-f]+,|the path to gateway [-0-9a-f]+ is now) ([a-z ]+):.*/\2/p' "$TMP/c$1.log" | tail -n 1
+}
+
+p2p_path_is() { # I TEXT
+    [[ $(p2p_path "$1") == "$2" ]]
+}
+
+p2p_expect() { # I SECONDS TEXT
+    eventually "$2" p2p_path_is "$1" "$3" || fail "c$1 goes $(p2p_path "$1") and not $3: $(tail -n 12 "$TMP/c$1.log" "$TMP/g$1.log")"
+}
+
+# p2p_load I BYTES: a TCP transfer through the tunnel, in both directions
+p2p_load() {
+    spawn "iperf$1" "g$1" timeout 30 iperf3 -s -B "10.20.$1.1" -1
+    local server=$SPAWNED
+    eventually 5 in_ns "g$1" sh -c "ss -Hltn | grep -q :5201" || fail "iperf3 does not start"
+    in_ns "c$1" iperf3 -c "10.20.$1.1" -n "$2" --bidir >"$TMP/iperf" 2>&1 || fail "no TCP from c$1: $(cat "$TMP/iperf")"
+    finish "$server" 5 || fail "the iperf3 server ended with $?"
+}
