@@ -145,9 +145,9 @@ void node_relay_assign(struct node *n, struct node_connection *c, struct node_re
     for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
         const struct node_relay *other = &n->relays[i];
         for (unsigned j = 0; j < TURN_CANDIDATES && other->used; j++) {
-            const struct turn_candidate *t = &other->turn.candidates[j];
-            if (t->valid && (j < TURN_CANDIDATE_RELAYS || other == r))
-                (void)ice_add_local(&c->ice, now, &t->now);
+            const struct candidate *ours = turn_candidate(&other->turn, j);
+            if (ours && (j < TURN_CANDIDATE_RELAYS || other == r))
+                (void)ice_add_local(&c->ice, now, ours);
         }
     }
     bind_remotes(n, c, now);
@@ -268,9 +268,11 @@ void node_relay_channels(struct node *n, const struct node_relay *r, uint16_t ch
 void node_relay_invalidate(struct node *n, const struct node_relay *r, time_ns now)
 {
     for (unsigned i = TURN_CANDIDATE_RELAYS; i < TURN_CANDIDATES; i++) {
-        struct turn_event e = {.kind = TURN_EVENT_CANDIDATE_INVALIDATED,
-                               .candidate = r->turn.candidates[i].now};
-        if (r->turn.candidates[i].valid)
-            node_relay_candidate(n, r, &e, now);
+        const struct candidate *ours = turn_candidate(&r->turn, i);
+        struct turn_event e = {.kind = TURN_EVENT_CANDIDATE_INVALIDATED};
+        if (!ours)
+            continue;
+        e.candidate = *ours;
+        node_relay_candidate(n, r, &e, now);
     }
 }
