@@ -230,6 +230,7 @@ static void start(struct turn *t, time_ns now)
 {
     turn_invalidate(t);
     t->active = -1;
+    t->mapped = (struct sock_addr){.port = 0};
     t->nonce_len = 0;
     t->unauthenticated_challenges = false;
     t->mismatches = 0;

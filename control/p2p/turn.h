@@ -24,7 +24,8 @@
  *
  * DEVIATE from upstream's: REFRESH carries neither REQUESTED-TRANSPORT nor ADDITIONAL-ADDRESS-FAMILY; the allocation is deleted
  * at the end; an allocation that expired (the machine slept) is made anew; a channel that was refused keeps its number; late answers to earlier attempts count; a channel that the relay says
- * nothing about is only that channel's loss, and a reason to ask for the allocation; what a relay makes us
+ * nothing about is only that channel's loss, and a reason to ask for the allocation,
+ * as is another mapping of ours, with which the relay may not know us; what a relay makes us
  * repeat without end is repeated once a second, then more slowly.
  * Sans-IO; control role. Source: spec/p2p.md 5, 13; RFC 8656.
  */
@@ -121,7 +122,8 @@ struct turn {
     uint32_t ids;                /* how many were made */
     enum turn_state state;
     enum turn_failure failure;
-    int active; /* index of the server that is used; -1: none */
+    int active;              /* index of the server that is used; -1: none */
+    struct sock_addr mapped; /* where it sees us */
     bool unauthenticated_challenges;
     bool end_told;             /* FAILED, CLOSED */
     bool up_told, down_untold; /* ALLOCATED, DEALLOCATED */
