@@ -48,28 +48,33 @@ static time_ns near_up_to(time_ns *rtts, unsigned count)
     return middle + 3 * time_max(median(rtts, count), SPREAD_MIN_NS);
 }
 
-/* Those with this answer to the question of an allocation being possible. */
-static unsigned eligible(struct node *n, bool refused, struct node_relay *out[NODE_RELAYS_MAX])
+enum {
+    REFUSING = 1u << TURN_SUSPENDED,
+    WORKING = 1u << TURN_ALLOCATED,
+    NOT_REFUSING = ((1u << TURN_STATE_COUNT) - 1) & ~REFUSING
+};
+
+/* Those that have answered and are in one of these states, as bits. */
+static unsigned eligible(struct node *n, unsigned states, struct node_relay *out[NODE_RELAYS_MAX])
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
         struct node_relay *r = &n->relays[i];
-        if (answered(r) && (r->turn.state == TURN_SUSPENDED) == refused)
+        if (answered(r) && states >> r->turn.state & 1)
             out[count++] = r;
     }
     return count;
 }
 
-struct node_relay *node_relay_choose(struct node *n)
+/* One of the near ones at random; NULL: none. */
+static struct node_relay *choose(struct node *n, unsigned states)
 {
     struct node_relay *relays[NODE_RELAYS_MAX];
     time_ns rtts[NODE_RELAYS_MAX], limit;
-    unsigned count = eligible(n, false, relays), chosen = 0;
+    unsigned count = eligible(n, states, relays), chosen = 0;
     uint32_t random;
 
-    if (count == 0)
-        count = eligible(n, true, relays);
     if (count == 0)
         return NULL;
     for (unsigned i = 0; i < count; i++)
@@ -82,6 +87,13 @@ struct node_relay *node_relay_choose(struct node *n)
     ASSERT(chosen > 0);
     node_draw(n, &random, sizeof random);
     return relays[random % chosen];
+}
+
+struct node_relay *node_relay_choose(struct node *n)
+{
+    struct node_relay *r = choose(n, NOT_REFUSING);
+
+    return r ? r : choose(n, REFUSING);
 }
 
 /* ---- channels ---- */
@@ -141,6 +153,7 @@ void node_relay_assign(struct node *n, struct node_connection *c, struct node_re
 {
     ASSERT(!c->relay && n->homeless > 0);
     c->relay = r;
+    r->users++;
     n->homeless--;
     for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
         const struct node_relay *other = &n->relays[i];
@@ -151,6 +164,43 @@ void node_relay_assign(struct node *n, struct node_connection *c, struct node_re
         }
     }
     bind_remotes(n, c, now);
+}
+
+void node_relay_leave(struct node *n, struct node_connection *c)
+{
+    ASSERT(c->relay->users > 0);
+    c->relay->users--;
+    c->relay = NULL;
+    n->homeless++;
+}
+
+/* What the connections know of it stays; its relayed addresses went when it lost the allocation. */
+static void leave_refusing(struct node *n, struct node_relay *r, time_ns now)
+{
+    struct node_link *next;
+
+    for (struct node_link *l = n->all.next; l != &n->all; l = next) {
+        struct node_connection *c = node_of_all(l);
+        next = l->next;
+        if (c->relay != r)
+            continue;
+        node_relay_leave(n, c);
+        node_relay_assign(n, c, choose(n, WORKING), now);
+        node_active(c, now);
+        node_settle(n, c, now);
+    }
+}
+
+void node_relays_leave_refusing(struct node *n, time_ns now)
+{
+    struct node_relay *working[NODE_RELAYS_MAX];
+
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        struct node_relay *r = &n->relays[i];
+        if (r->used && r->users > 0 && r->turn.state == TURN_SUSPENDED &&
+            eligible(n, WORKING, working) > 0)
+            leave_refusing(n, r, now);
+    }
 }
 
 void node_relays_migrate(struct node *n, time_ns now)
