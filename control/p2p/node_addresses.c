@@ -149,6 +149,44 @@ static void bind_remotes(struct node *n, struct node_connection *c, time_ns now)
 
 /* ---- connections ---- */
 
+/* A relay sees us there. */
+static bool is_current(const struct node *n, const struct candidate *ours)
+{
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        for (unsigned j = 0; j < TURN_CANDIDATE_RELAYS && n->relays[i].used; j++) {
+            const struct candidate *seen = turn_candidate(&n->relays[i].turn, j);
+            if (seen && candidate_equal(seen, ours))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The oldest of our addresses that no relay sees any more makes room, though not the one that is in use. */
+static void make_room(struct node *n, struct node_connection *c, time_ns now)
+{
+    const struct ice_pair *selected = ice_pairs_selected(&c->ice.pairs);
+    int at = ICE_NONE;
+
+    if (ice_local_room(&c->ice.candidates))
+        return;
+    while ((at = ice_local_older(&c->ice.candidates, at)) != ICE_NONE) {
+        struct candidate old = c->ice.candidates.locals[at].candidate;
+        if (is_current(n, &old) || (selected && selected->local == at))
+            continue;
+        (void)ice_remove_local(&c->ice, now, &old);
+        return;
+    }
+}
+
+static bool add_local(struct node *n, struct node_connection *c, time_ns now,
+                      const struct candidate *ours)
+{
+    if (ours->kind != CANDIDATE_RELAY)
+        make_room(n, c, now);
+    return ice_add_local(&c->ice, now, ours);
+}
+
 void node_relay_assign(struct node *n, struct node_connection *c, struct node_relay *r, time_ns now)
 {
     ASSERT(!c->relay && n->homeless > 0);
@@ -160,7 +198,7 @@ void node_relay_assign(struct node *n, struct node_connection *c, struct node_re
         for (unsigned j = 0; j < TURN_CANDIDATES && other->used; j++) {
             const struct candidate *ours = turn_candidate(&other->turn, j);
             if (ours && (j < TURN_CANDIDATE_RELAYS || other == r))
-                (void)ice_add_local(&c->ice, now, ours);
+                (void)add_local(n, c, now, ours);
         }
     }
     bind_remotes(n, c, now);
@@ -292,7 +330,7 @@ void node_relay_candidate(struct node *n, const struct node_relay *r, const stru
         next = l->next;
         if (relayed && c->relay != r)
             continue;
-        if (added ? !ice_add_local(&c->ice, now, &e->candidate)
+        if (added ? !add_local(n, c, now, &e->candidate)
                   : !ice_remove_local(&c->ice, now, &e->candidate))
             continue;
         node_active(c, now);
