@@ -176,6 +176,12 @@ static void drain(void)
         ASSERT(connections[i].path.kind == world.paths[i].kind);
     }
     ASSERT(alive == node.connections && homeless == node.homeless);
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        unsigned users = 0;
+        for (unsigned j = 0; j < CONNECTIONS; j++)
+            users += world.alive[j] && connections[j].relay == &node.relays[i];
+        ASSERT(users == node.relays[i].users);
+    }
 }
 
 static void handle_timeout(void)

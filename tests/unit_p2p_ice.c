@@ -460,18 +460,19 @@ static void test_bounds(void **state)
         struct candidate c;
         a.port = i;
         c = candidate_make(CANDIDATE_HOST, &a, &a);
-        assert_int_equal(ice_add_local(&r.ice, r.now, &c), i <= ICE_LOCAL_MAX);
+        assert_int_equal(ice_add_local(&r.ice, r.now, &c), i <= ICE_LOCAL_MAX - ICE_LOCAL_RELAYED);
     }
     for (uint16_t i = 1; i <= 100; i++) {
         struct candidate_line line = line_of(CANDIDATE_RELAY, PEER_RELAYED);
         line.candidate.addr.port = line.candidate.base.port = i;
         line.candidate.priority += 256u * i; /* each better than those before */
         assert_true(ice_add_remote(&r.ice, r.now, &line));
-        assert_int_equal(r.ice.pairs.count, size_min(ICE_PAIR_MAX, ICE_LOCAL_MAX * i));
+        assert_int_equal(r.ice.pairs.count,
+                         size_min(ICE_PAIR_MAX, (ICE_LOCAL_MAX - ICE_LOCAL_RELAYED) * i));
     }
     /* Of a hundred pairs, those of the last candidates remain. */
     for (unsigned i = 0; i < r.ice.pairs.count; i++)
-        assert_true(r.ice.candidates.remotes[r.ice.pairs.at[i].remote].candidate.addr.port >= 94);
+        assert_true(r.ice.candidates.remotes[r.ice.pairs.at[i].remote].candidate.addr.port >= 92);
     for (unsigned i = 0; i < ICE_ANSWER_MAX; i++)
         assert_int_equal(request(&r, "10.0.0.1:3", PEER_RELAYED, false), ICE_VERDICT_ACCEPTED);
     assert_int_equal(request(&r, "10.0.0.1:3", PEER_RELAYED, false), ICE_VERDICT_FULL);

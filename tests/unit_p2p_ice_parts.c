@@ -123,6 +123,34 @@ static void test_delays(void **state)
 
 /* ---- candidates ---- */
 
+/* Relayed ones have entries of their own; the others are given by their age, which counts from the last time they came. */
+static void test_local_room(void **state)
+{
+    static struct ice_candidates c;
+    int at = ICE_NONE, seen = 0, relayed;
+    (void)state;
+
+    for (unsigned i = 0; i < ICE_LOCAL_MAX; i++) {
+        struct candidate host = candidate(CANDIDATE_HOST, "10.0.0.1:1", (uint16_t)(1 + i));
+        bool room = i < ICE_LOCAL_MAX - ICE_LOCAL_RELAYED;
+        assert_int_equal(ice_local_room(&c), room);
+        assert_int_equal(ice_local_add(&c, &host) != ICE_NONE, room);
+    }
+    for (unsigned i = 0; i < ICE_LOCAL_RELAYED + 1; i++) {
+        struct candidate relay = candidate(CANDIDATE_RELAY, "10.0.0.2:1", (uint16_t)(1 + i));
+        relayed = ice_local_add(&c, &relay);
+        assert_int_equal(relayed != ICE_NONE, i < ICE_LOCAL_RELAYED);
+    }
+    struct candidate again = candidate(CANDIDATE_HOST, "10.0.0.1:1", 1);
+    assert_int_equal(ice_local_add(&c, &again), ICE_NONE); /* it is known, but the youngest now */
+    while ((at = ice_local_older(&c, at)) != ICE_NONE) {
+        seen++;
+        assert_int_equal(c.locals[at].candidate.addr.port,
+                         seen == ICE_LOCAL_MAX - ICE_LOCAL_RELAYED ? 1 : seen + 1);
+    }
+    assert_int_equal(seen, ICE_LOCAL_MAX - ICE_LOCAL_RELAYED);
+}
+
 /* A candidate that comes after another was removed does not get the priority of one that remains. */
 static void test_local_gap(void **state)
 {
@@ -202,7 +230,7 @@ static void test_full(void **state)
     int at;
     (void)state;
 
-    for (uint16_t i = 1; i <= ICE_LOCAL_MAX; i++) {
+    for (uint16_t i = 1; i <= ICE_LOCAL_MAX - ICE_LOCAL_RELAYED; i++) {
         struct candidate local = candidate(CANDIDATE_HOST, "10.0.0.1:1", i);
         assert_true(ice_local_add(&c, &local) != ICE_NONE);
     }
@@ -226,13 +254,10 @@ static void test_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers_out_of_order),
-        cmocka_unit_test(test_answers_kept),
-        cmocka_unit_test(test_doubt),
-        cmocka_unit_test(test_delays),
-        cmocka_unit_test(test_local_gap),
-        cmocka_unit_test(test_remote_worst),
-        cmocka_unit_test(test_priorities),
+        cmocka_unit_test(test_local_room),   cmocka_unit_test(test_answers_out_of_order),
+        cmocka_unit_test(test_answers_kept), cmocka_unit_test(test_doubt),
+        cmocka_unit_test(test_delays),       cmocka_unit_test(test_local_gap),
+        cmocka_unit_test(test_remote_worst), cmocka_unit_test(test_priorities),
         cmocka_unit_test(test_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,6 +180,46 @@ static void test_an_allocation_that_goes_with_the_address(void **state)
     assert_null(told(NODE_EVENT_FAILED));
 }
 
+/* Those that relays see no more make room, but not the one in use; those of relays always have room. */
+static void test_many_addresses(void **state)
+{
+    struct node_relay_config config;
+    char host[32], mapped[32];
+    (void)state;
+
+    start_connected(2, true, false);
+    assert_int_equal(rig.c.path.kind, NODE_PEER_TO_PEER);
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(host, sizeof host, "10.0.0.%u:52625", 1 + i);
+        snprintf(mapped, sizeof mapped, "198.51.100.%u:4000", 100 + i);
+        move(host, mapped);
+        forget_events();
+        for (unsigned j = 0; j < 2; j++) {
+            rig.n.relays[j].turn.asked_at = 0; /* not only once a second */
+            turn_ask(&rig.n.relays[j].turn, rig.now);
+            rig.n.relays[j].sends = rig.n.relays[j].stale = true;
+        }
+        rig.peer_deaf = true; /* it would go on with the new one */
+        pump();
+        assert_true(has_base(host));
+        assert_true(has_base(LOCAL));
+        assert_addr(&rig.c.path.from, LOCAL);
+        assert_true(told_line(NODE_EVENT_CANDIDATE_ADDED, "host", host));
+        assert_true(told_line(NODE_EVENT_CANDIDATE_ADDED, "srflx", mapped));
+        rig.now += MS(1);
+    }
+    assert_true(has_base("10.0.0.39:52625"));
+    assert_false(has_base("10.0.0.2:52625"));
+    forget_events();
+    rig.relays[used_number()].relayed.port++;
+    strcpy(used_relay()->user, "newuser");
+    config = relay_config(used_number());
+    assert_int_equal(node_update_relays(&rig.n, rig.now, NULL, 0, &config, 1), 0);
+    pump();
+    assert_int_equal(told_count(NODE_EVENT_CANDIDATE_INVALIDATED), 1);
+    assert_int_equal(told_count(NODE_EVENT_CANDIDATE_ADDED), 1);
+}
+
 static void test_after_the_network_changed_it_counts_again(void **state)
 {
     (void)state;
@@ -206,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_many_refusals_ask_once),
         cmocka_unit_test(test_an_address_that_comes_back),
         cmocka_unit_test(test_an_allocation_that_goes_with_the_address),
+        cmocka_unit_test(test_many_addresses),
         cmocka_unit_test(test_after_the_network_changed_it_counts_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

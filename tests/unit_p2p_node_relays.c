@@ -267,6 +267,66 @@ static void test_a_channel_in_use_lives_on(void **state)
     assert_true(rig.relays[0].binds >= 6);
 }
 
+/* It loses its allocation and gets no other. */
+static void refuse(unsigned i)
+{
+    rig.relays[i].forgets = true;
+    rig.relays[i].refuses = 508;
+    for (unsigned j = 0; j < NODE_RELAYS_MAX; j++) {
+        struct node_relay *r = &rig.n.relays[j];
+        if (!r->used || !turn_has_server(&r->turn, &rig.relays[i].server))
+            continue;
+        turn_check_allocation(&r->turn, rig.now);
+        r->sends = true;
+    }
+    pump();
+}
+
+static void test_a_relay_that_refuses_is_left(void **state)
+{
+    unsigned before, after;
+    (void)state;
+
+    start_connected(2, false, false);
+    before = used_number(), after = !before;
+    forget_events();
+    refuse(before);
+    assert_int_equal(used_number(), after);
+    assert_true(told_line(NODE_EVENT_CANDIDATE_INVALIDATED, "relay", relayed_of(before)));
+    assert_true(told_line(NODE_EVENT_CANDIDATE_ADDED, "relay", relayed_of(after)));
+    run_for(SEC(3));
+    assert_int_equal(rig.c.path.kind, NODE_RELAY_TO_PEER);
+    assert_true(sock_addr_equal(&rig.c.path.to, &rig.relays[after].server));
+    assert_null(told(NODE_EVENT_FAILED));
+    assert_null(told(NODE_EVENT_RELAY_LOST));
+    refuse(after); /* there is no other */
+    assert_int_equal(used_number(), after);
+}
+
+/* Not for one that may refuse, too. */
+static void test_a_relay_that_refuses_is_left_later(void **state)
+{
+    (void)state;
+
+    start_connected(1, true, false);
+    rig.relays[1].silent = true;
+    add_relays(2);
+    refuse(0);
+    assert_int_equal(used_number(), 0);
+    rig.relays[1].silent = false;
+    rig.relays[1].refuses = 508;
+    run_for(SEC(3));
+    assert_int_equal(used_number(), 0);
+    rig.relays[1].refuses = 0;
+    add_relays(1); /* so that the other starts over */
+    assert_int_equal(used_number(), 1);
+    assert_true(told_line(NODE_EVENT_CANDIDATE_ADDED, "relay", relayed_of(1)));
+    assert_int_equal(rig.c.path.kind, NODE_PEER_TO_PEER);
+    node_close(&rig.n, rig.now, &rig.c);
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++)
+        assert_int_equal(rig.n.relays[i].users, 0);
+}
+
 /* A relay that cannot bind a channel now is not asked in a loop, but again soon. */
 static void test_a_refused_channel_is_asked_for_again(void **state)
 {
@@ -518,6 +578,8 @@ int main(void)
         cmocka_unit_test(test_other_credentials_start_over),
         cmocka_unit_test(test_an_expired_allocation_is_made_anew),
         cmocka_unit_test(test_a_channel_in_use_lives_on),
+        cmocka_unit_test(test_a_relay_that_refuses_is_left),
+        cmocka_unit_test(test_a_relay_that_refuses_is_left_later),
         cmocka_unit_test(test_a_refused_channel_is_asked_for_again),
         cmocka_unit_test(test_a_connection_takes_not_all_channels),
         cmocka_unit_test(test_a_relay_is_asked_when_the_path_is_lost),

@@ -155,17 +155,45 @@ static void test_a_refused_channel_keeps_its_number(void **state)
     assert_int_equal(rig.m.channel, 0x4000);
 }
 
+/* Only the channel is lost; but the allocation is asked for. */
 static void test_channel_without_answer(void **state)
 {
     (void)state;
 
-    until_allocated();
-    assert_true(bind_peer(PEER));
+    until_bound();
+    assert_true(bind_peer(PEER2));
     sends(STUN_CHANNEL_BIND);
     due_at(MS(1000));
     due_at(MS(2500));
     due_at(MS(4750));
+    sends(STUN_CHANNEL_BIND);
     due_at(MS(8125));
+    tells(TURN_EVENT_CHANNEL_LOST);
+    assert_int_equal(rig.event.channel, 0x4001);
+    tells_nothing();
+    assert_int_equal(channel_for(PEER), 0x4000);
+    assert_int_equal(channel_for(PEER2), 0);
+    sends(STUN_REFRESH);
+    sends_nothing();
+    success_arrives();
+    assert_int_equal(rig.t.state, TURN_ALLOCATED);
+    assert_false(bind_peer(PEER2));
+    rig.now += SEC(1);
+    assert_true(bind_peer(PEER2));
+    sends(STUN_CHANNEL_BIND);
+    assert_int_equal(rig.m.channel, 0x4001);
+
+    /* a relay that says nothing at all */
+    due_at(MS(10125));
+    due_at(MS(11625));
+    due_at(MS(13875));
+    due_at(MS(17250));
+    forget_events();
+    due_at(MS(18250));
+    due_at(MS(19750));
+    due_at(MS(22000));
+    due_at(MS(25000)); /* keepalive, which is not answered either */
+    due_at(MS(25375));
     tells(TURN_EVENT_DEALLOCATED);
     tells(TURN_EVENT_CANDIDATE_INVALIDATED);
     tells(TURN_EVENT_CANDIDATE_INVALIDATED);

@@ -294,6 +294,61 @@ static void test_keepalive(void **state)
     tells_nothing();
 }
 
+/* A NAT has given us another port, under which the relay does not know us. */
+static void test_another_mapping_and_the_allocation(void **state)
+{
+    static const char other[] = "198.51.100.9:40001";
+    (void)state;
+
+    until_bound();
+    due_at(SEC(25));
+    sends(STUN_BINDING);
+    binding_answered();
+    sends_nothing();
+    due_at(SEC(50));
+    sends(STUN_BINDING);
+    answer(STUN_SUCCESS);
+    answer_address(STUN_XOR_MAPPED_ADDRESS, other);
+    assert_true(arrives(UNSEALED));
+    sends(STUN_REFRESH);
+    sends_nothing();
+    error_arrives(437, NULL);
+    sends(STUN_ALLOCATE);
+    assert_true(allocation_arrives(600, SEALED));
+    due_at(SEC(75));
+    sends(STUN_BINDING);
+    answer(STUN_SUCCESS);
+    answer_address(STUN_XOR_MAPPED_ADDRESS, other);
+    assert_true(arrives(UNSEALED));
+    sends_nothing();
+}
+
+/* What the address of the other family, which is not used, sees does not matter. */
+static void test_another_mapping_of_the_other_family(void **state)
+{
+    static const char local6[] = "[2001:db8::77]:52625", mapped6[] = "[2001:db8::78]:52625";
+    struct stun_message binding6;
+    (void)state;
+
+    until_allocated();
+    rig.t.servers[1] = addr(RELAY6);
+    for (unsigned i = 0; i < 2; i++) {
+        rig.now += SEC(2);
+        turn_ask(&rig.t, rig.now);
+        sends(STUN_BINDING);
+        binding_answered();
+        sends_to(STUN_BINDING, RELAY6);
+        binding6 = rig.m;
+        sends(STUN_REFRESH); /* turn_ask's */
+        success_arrives();
+        rig.m = binding6;
+        answer(STUN_SUCCESS);
+        answer_address(STUN_XOR_MAPPED_ADDRESS, i ? local6 : mapped6);
+        assert_true(arrives_at(UNSEALED, RELAY6, local6));
+        sends_nothing();
+    }
+}
+
 static void test_keepalive_without_answer(void **state)
 {
     (void)state;
@@ -527,6 +582,8 @@ int main(void)
         cmocka_unit_test(test_refresh_that_fails_is_tried_again),
         cmocka_unit_test(test_refresh_without_answer),
         cmocka_unit_test(test_keepalive),
+        cmocka_unit_test(test_another_mapping_and_the_allocation),
+        cmocka_unit_test(test_another_mapping_of_the_other_family),
         cmocka_unit_test(test_keepalive_without_answer),
         cmocka_unit_test(test_an_address_that_vanishes),
         cmocka_unit_test(test_nothing_is_asked_of_who_is_gone),

@@ -152,7 +152,7 @@ void ice_wipe(struct ice *a);
 
 /* ---- inputs ---- */
 
-/* candidate: host, srflx or relay; its priority is computed here. False: redundant or of no use. */
+/* candidate: host, srflx or relay; its priority is computed here. False: redundant, of no use, or too many. */
 bool ice_add_local(struct ice *a, time_ns now, const struct candidate *candidate);
 bool ice_remove_local(struct ice *a, time_ns now, const struct candidate *candidate);
 /* An address of ours is no more: all candidates that are sent from it, though not through a relay, are removed. False: none. */

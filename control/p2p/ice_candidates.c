@@ -63,16 +63,46 @@ int ice_local_add(struct ice_candidates *c, const struct candidate *candidate)
     if (candidate->kind == CANDIDATE_PRFLX || !candidate_addr_ok(&added.addr) ||
         added.base.ip.family != added.addr.ip.family)
         return ICE_NONE;
+    if (at != ICE_NONE)
+        c->locals[at].order = c->order++;
     added.priority = local_priority(c, candidate);
     if (at != ICE_NONE && c->locals[at].candidate.priority >= added.priority)
         return ICE_NONE;
     if (at != ICE_NONE && c->locals[at].candidate.kind == added.kind)
         return ICE_NONE;
-    if (at == ICE_NONE)
+    if (at == ICE_NONE && (added.kind == CANDIDATE_RELAY || ice_local_room(c)))
         at = local_free(c);
     if (at != ICE_NONE)
-        c->locals[at] = (struct ice_local){.candidate = added, .state = ICE_LIVE};
+        c->locals[at] =
+            (struct ice_local){.candidate = added, .state = ICE_LIVE, .order = c->order++};
     return at;
+}
+
+static bool is_direct(const struct ice_local *l)
+{
+    return l->state == ICE_LIVE && l->candidate.kind != CANDIDATE_RELAY;
+}
+
+bool ice_local_room(const struct ice_candidates *c)
+{
+    unsigned count = 0;
+
+    for (int i = 0; i < ICE_LOCAL_MAX; i++)
+        count += is_direct(&c->locals[i]);
+    return count < ICE_LOCAL_MAX - ICE_LOCAL_RELAYED;
+}
+
+int ice_local_older(const struct ice_candidates *c, int after)
+{
+    int oldest = ICE_NONE;
+
+    for (int i = 0; i < ICE_LOCAL_MAX; i++) {
+        if (is_direct(&c->locals[i]) &&
+            (after == ICE_NONE || c->locals[i].order > c->locals[after].order) &&
+            (oldest == ICE_NONE || c->locals[i].order < c->locals[oldest].order))
+            oldest = i;
+    }
+    return oldest;
 }
 
 int ice_local_find(const struct ice_candidates *c, const struct candidate *candidate)

@@ -14,6 +14,8 @@
 
 enum {
     ICE_LOCAL_MAX = 16,
+    ICE_LOCAL_RELAYED =
+        4, /* entries that only relayed ones get: of two families, while older ones' end waits to be signalled */
     ICE_REMOTE_MAX = 40,
     ICE_OPTIMISTIC_MAX = 8,
     ICE_NONE = -1 /* no entry */
@@ -28,7 +30,8 @@ enum ice_entry_state {
 struct ice_local {
     struct candidate candidate;
     enum ice_entry_state state;
-    bool told; /* LIVE: signalled, or is not to be */
+    uint32_t order; /* the smaller, the longer ago it was added */
+    bool told;      /* LIVE: signalled, or is not to be */
 };
 
 struct ice_remote {
@@ -58,6 +61,10 @@ int ice_local_find(const struct ice_candidates *c, const struct candidate *candi
 /* A host or relayed one, which may receive. */
 int ice_local_receiver(const struct ice_candidates *c, const struct sock_addr *addr);
 void ice_local_remove(struct ice_candidates *c, int local);
+/* False: there are too many for one more that is not relayed. */
+bool ice_local_room(const struct ice_candidates *c);
+/* The oldest one that is not relayed and comes after the entry `after`, in the order of their age; ICE_NONE: at first, at last. */
+int ice_local_older(const struct ice_candidates *c, int after);
 
 /* ---- the peer's ---- */
 

@@ -151,7 +151,9 @@ static void connection_end(struct node *n, struct node_connection *c, enum node_
     node_link_remove(&c->all);
     node_link_remove(&c->transmits);
     n->connections--;
-    n->homeless -= !c->relay;
+    if (c->relay)
+        node_relay_leave(n, c);
+    n->homeless--;
     connection_wipe(c);
     if (!node_link_used(&c->events))
         node_link_append(&n->events, &c->events);

@@ -20,7 +20,8 @@
  * back: a reading that is older than the last one counts as that. What an input costs does not depend on how many connections there are, unless relays or our own addresses change.
  *
  * DEVIATE from upstream's: when a connection has lost its path, or the peer wants it again, its relay is asked whether it still has our allocation, which a NAT that
- * has forgotten us makes it lose; a relay that has refused an allocation is only chosen if there is no other; a connection idles in
+ * has forgotten us makes it lose; a relay that has refused an allocation is only chosen if there is no other, and left when
+ * another one has an allocation; a connection idles in
  * ICE_COMPLETED, too; allocations are deleted at the end.
  * Sans-IO; control role. Source: spec/p2p.md 3, 5, 6, 9, 10.
  */

@@ -48,28 +48,33 @@ static time_ns near_up_to(time_ns *rtts, unsigned count)
     return middle + 3 * time_max(median(rtts, count), SPREAD_MIN_NS);
 }
 
-/* Those with this answer to the question of an allocation being possible. */
-static unsigned eligible(struct node *n, bool refused, struct node_relay *out[NODE_RELAYS_MAX])
+enum {
+    REFUSING = 1u << TURN_SUSPENDED,
+    WORKING = 1u << TURN_ALLOCATED,
+    NOT_REFUSING = ((1u << TURN_STATE_COUNT) - 1) & ~REFUSING
+};
+
+/* Those that have answered and are in one of these states, as bits. */
+static unsigned eligible(struct node *n, unsigned states, struct node_relay *out[NODE_RELAYS_MAX])
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
         struct node_relay *r = &n->relays[i];
-        if (answered(r) && (r->turn.state == TURN_SUSPENDED) == refused)
+        if (answered(r) && states >> r->turn.state & 1)
             out[count++] = r;
     }
     return count;
 }
 
-struct node_relay *node_relay_choose(struct node *n)
+/* One of the near ones at random; NULL: none. */
+static struct node_relay *choose(struct node *n, unsigned states)
 {
     struct node_relay *relays[NODE_RELAYS_MAX];
     time_ns rtts[NODE_RELAYS_MAX], limit;
-    unsigned count = eligible(n, false, relays), chosen = 0;
+    unsigned count = eligible(n, states, relays), chosen = 0;
     uint32_t random;
 
-    if (count == 0)
-        count = eligible(n, true, relays);
     if (count == 0)
         return NULL;
     for (unsigned i = 0; i < count; i++)
@@ -82,6 +87,13 @@ struct node_relay *node_relay_choose(struct node *n)
     ASSERT(chosen > 0);
     node_draw(n, &random, sizeof random);
     return relays[random % chosen];
+}
+
+struct node_relay *node_relay_choose(struct node *n)
+{
+    struct node_relay *r = choose(n, NOT_REFUSING);
+
+    return r ? r : choose(n, REFUSING);
 }
 
 /* ---- channels ---- */
@@ -137,20 +149,96 @@ static void bind_remotes(struct node *n, struct node_connection *c, time_ns now)
 
 /* ---- connections ---- */
 
+/* A relay sees us there. */
+static bool is_current(const struct node *n, const struct candidate *ours)
+{
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        for (unsigned j = 0; j < TURN_CANDIDATE_RELAYS && n->relays[i].used; j++) {
+            const struct candidate *seen = turn_candidate(&n->relays[i].turn, j);
+            if (seen && candidate_equal(seen, ours))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The oldest of our addresses that no relay sees any more makes room, though not the one that is in use. */
+static void make_room(struct node *n, struct node_connection *c, time_ns now)
+{
+    const struct ice_pair *selected = ice_pairs_selected(&c->ice.pairs);
+    int at = ICE_NONE;
+
+    if (ice_local_room(&c->ice.candidates))
+        return;
+    while ((at = ice_local_older(&c->ice.candidates, at)) != ICE_NONE) {
+        struct candidate old = c->ice.candidates.locals[at].candidate;
+        if (is_current(n, &old) || (selected && selected->local == at))
+            continue;
+        (void)ice_remove_local(&c->ice, now, &old);
+        return;
+    }
+}
+
+static bool add_local(struct node *n, struct node_connection *c, time_ns now,
+                      const struct candidate *ours)
+{
+    if (ours->kind != CANDIDATE_RELAY)
+        make_room(n, c, now);
+    return ice_add_local(&c->ice, now, ours);
+}
+
 void node_relay_assign(struct node *n, struct node_connection *c, struct node_relay *r, time_ns now)
 {
     ASSERT(!c->relay && n->homeless > 0);
     c->relay = r;
+    r->users++;
     n->homeless--;
     for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
         const struct node_relay *other = &n->relays[i];
         for (unsigned j = 0; j < TURN_CANDIDATES && other->used; j++) {
-            const struct turn_candidate *t = &other->turn.candidates[j];
-            if (t->valid && (j < TURN_CANDIDATE_RELAYS || other == r))
-                (void)ice_add_local(&c->ice, now, &t->now);
+            const struct candidate *ours = turn_candidate(&other->turn, j);
+            if (ours && (j < TURN_CANDIDATE_RELAYS || other == r))
+                (void)add_local(n, c, now, ours);
         }
     }
     bind_remotes(n, c, now);
+}
+
+void node_relay_leave(struct node *n, struct node_connection *c)
+{
+    ASSERT(c->relay->users > 0);
+    c->relay->users--;
+    c->relay = NULL;
+    n->homeless++;
+}
+
+/* What the connections know of it stays; its relayed addresses went when it lost the allocation. */
+static void leave_refusing(struct node *n, struct node_relay *r, time_ns now)
+{
+    struct node_link *next;
+
+    for (struct node_link *l = n->all.next; l != &n->all; l = next) {
+        struct node_connection *c = node_of_all(l);
+        next = l->next;
+        if (c->relay != r)
+            continue;
+        node_relay_leave(n, c);
+        node_relay_assign(n, c, choose(n, WORKING), now);
+        node_active(c, now);
+        node_settle(n, c, now);
+    }
+}
+
+void node_relays_leave_refusing(struct node *n, time_ns now)
+{
+    struct node_relay *working[NODE_RELAYS_MAX];
+
+    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+        struct node_relay *r = &n->relays[i];
+        if (r->used && r->users > 0 && r->turn.state == TURN_SUSPENDED &&
+            eligible(n, WORKING, working) > 0)
+            leave_refusing(n, r, now);
+    }
 }
 
 void node_relays_migrate(struct node *n, time_ns now)
@@ -242,7 +330,7 @@ void node_relay_candidate(struct node *n, const struct node_relay *r, const stru
         next = l->next;
         if (relayed && c->relay != r)
             continue;
-        if (added ? !ice_add_local(&c->ice, now, &e->candidate)
+        if (added ? !add_local(n, c, now, &e->candidate)
                   : !ice_remove_local(&c->ice, now, &e->candidate))
             continue;
         node_active(c, now);
@@ -268,9 +356,11 @@ void node_relay_channels(struct node *n, const struct node_relay *r, uint16_t ch
 void node_relay_invalidate(struct node *n, const struct node_relay *r, time_ns now)
 {
     for (unsigned i = TURN_CANDIDATE_RELAYS; i < TURN_CANDIDATES; i++) {
-        struct turn_event e = {.kind = TURN_EVENT_CANDIDATE_INVALIDATED,
-                               .candidate = r->turn.candidates[i].now};
-        if (r->turn.candidates[i].valid)
-            node_relay_candidate(n, r, &e, now);
+        const struct candidate *ours = turn_candidate(&r->turn, i);
+        struct turn_event e = {.kind = TURN_EVENT_CANDIDATE_INVALIDATED};
+        if (!ours)
+            continue;
+        e.candidate = *ours;
+        node_relay_candidate(n, r, &e, now);
     }
 }

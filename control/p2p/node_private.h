@@ -38,7 +38,7 @@ struct node_relay *node_relay_of(struct node *n, const struct sock_addr *server)
 bool node_relay_is_old(const struct node *n, const struct ip_addr *ip);
 /* Draws the conclusions of an input of the relay. */
 void node_relay_settle(struct node *n, struct node_relay *r, time_ns now);
-/* Removes relays that have failed, and finds one for the connections that have none. */
+/* Removes relays that have failed, and finds another one for the connections that need one. */
 void node_relays_step(struct node *n, time_ns now);
 void node_relays_timeout(struct node *n, time_ns now);
 time_ns node_relays_due(struct node *n);
@@ -69,7 +69,11 @@ void node_relay_candidate(struct node *n, const struct node_relay *r, const stru
 void node_relay_invalidate(struct node *n, const struct node_relay *r, time_ns now);
 /* channel: 0: all its channels have changed. */
 void node_relay_channels(struct node *n, const struct node_relay *r, uint16_t channel, time_ns now);
-/* Finds a relay for the connections that have none. */
+/* Finds a relay for the connections that have none, */
 void node_relays_migrate(struct node *n, time_ns now);
+/* and one that has an allocation, if there is, for those whose relay has refused one. */
+void node_relays_leave_refusing(struct node *n, time_ns now);
+/* The connection is without relay. */
+void node_relay_leave(struct node *n, struct node_connection *c);
 
 #endif

@@ -81,8 +81,7 @@ static void remove_relay(struct node *n, struct node_relay *r, time_ns now)
         next = l->next;
         if (c->relay != r)
             continue;
-        c->relay = NULL;
-        n->homeless++;
+        node_relay_leave(n, c);
         node_settle(n, c, now);
     }
 }
@@ -110,6 +109,7 @@ void node_relays_step(struct node *n, time_ns now)
     if (failed && !any_used(n) && !n->closing)
         n->no_relays = true;
     node_relays_migrate(n, now);
+    node_relays_leave_refusing(n, now);
 }
 
 /* ---- inputs ---- */

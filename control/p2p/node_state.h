@@ -74,8 +74,9 @@ struct node_path {
 
 struct node_relay {
     bool used;
-    bool sends; /* may have something to transmit */
-    bool stale; /* due_at is to be asked for again */
+    bool sends;     /* may have something to transmit */
+    bool stale;     /* due_at is to be asked for again */
+    unsigned users; /* connections */
     time_ns due_at;
     time_ns doubted_at; /* 0: never */
     struct uuid id;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of an allocation, its times and its outputs. See turn.h. */
+/* The life of an allocation and its times. See turn.h. */
 #include "control/p2p/turn.h"
 
 #include <openssl/chacha.h>
@@ -9,7 +9,6 @@
 #include "platform/base/err.h"
 
 enum {
-    FIXED_REQUESTS = 4,
     MISMATCHES_MAX = 2 /* 437 that are answered at once */
 };
 
@@ -38,18 +37,6 @@ void turn_set_state(struct turn *t, enum turn_state next)
     if (next != t->state)
         t->end_told = false;
     t->state = next;
-}
-
-static bool ended(const struct turn *t)
-{
-    return t->state == TURN_FAILED || t->state == TURN_CLOSED;
-}
-
-static struct turn_request *fixed_request(struct turn *t, unsigned i)
-{
-    struct turn_request *all[FIXED_REQUESTS] = {&t->binding[0], &t->binding[1], &t->allocate,
-                                                &t->refresh};
-    return all[i];
 }
 
 static bool in_flight(const struct turn *t)
@@ -111,8 +98,8 @@ void turn_invalidate(struct turn *t)
     turn_candidates_invalidate(t, TURN_CANDIDATE_RELAYS);
     t->down_untold = t->up_told;
     turn_channels_clear(&t->channels);
-    for (unsigned i = 0; i < FIXED_REQUESTS; i++)
-        turn_request_end(fixed_request(t, i));
+    for (unsigned i = 0; i < TURN_FIXED_REQUESTS; i++)
+        turn_request_end(turn_fixed_request(t, i));
     t->allocate_at = t->refresh_at = t->expires_at = t->keepalive_at = TIME_NEVER;
 }
 
@@ -161,7 +148,7 @@ bool turn_bind(struct turn *t, time_ns now, const struct sock_addr *peer)
     struct turn_channel *c;
     struct sock_addr ours;
 
-    if (ended(t) || t->state == TURN_SUSPENDED || t->state == TURN_CLOSING ||
+    if (turn_ended(t) || t->state == TURN_SUSPENDED || t->state == TURN_CLOSING ||
         !candidate_addr_ok(peer))
         return false;
     if (t->state != TURN_ALLOCATED) {
@@ -243,6 +230,7 @@ static void start(struct turn *t, time_ns now)
 {
     turn_invalidate(t);
     t->active = -1;
+    t->mapped = (struct sock_addr){.port = 0};
     t->nonce_len = 0;
     t->unauthenticated_challenges = false;
     t->mismatches = 0;
@@ -323,7 +311,7 @@ static void ask_all(struct turn *t, time_ns now)
 
 void turn_ask(struct turn *t, time_ns now)
 {
-    if (ended(t) || t->state == TURN_CLOSING)
+    if (turn_ended(t) || t->state == TURN_CLOSING)
         return;
     if (time_since(now, t->asked_at) >= TURN_ASK_GAP_NS)
         ask_all(t, now);
@@ -362,8 +350,8 @@ static void give_up(struct turn *t, struct turn_request *r)
 
 static void requests_timeout(struct turn *t, time_ns now)
 {
-    for (unsigned i = 0; i < FIXED_REQUESTS && !ended(t); i++) {
-        struct turn_request *r = fixed_request(t, i);
+    for (unsigned i = 0; i < TURN_FIXED_REQUESTS && !turn_ended(t); i++) {
+        struct turn_request *r = turn_fixed_request(t, i);
         if (now >= turn_request_due(r) && !turn_request_again(r, now))
             give_up(t, r);
     }
@@ -376,10 +364,10 @@ static void channels_timeout(struct turn *t, time_ns now)
 {
     struct turn_channel *c;
 
-    while (!ended(t) && (c = turn_channels_due(&t->channels, now))) {
+    while (!turn_ended(t) && (c = turn_channels_due(&t->channels, now))) {
         if (now >= turn_request_due(&c->request) && !turn_request_again(&c->request, now)) {
-            give_up(t, &c->request);
-            return;
+            turn_channels_refused(&t->channels, c, now);
+            turn_check_allocation(t, now);
         }
         turn_channels_expire(&t->channels, c, now);
         if (turn_channel_wants_bind(c, now))
@@ -411,10 +399,10 @@ static void allocation_timeout(struct turn *t, time_ns now)
 
 void turn_handle_timeout(struct turn *t, time_ns now)
 {
-    if (ended(t))
+    if (turn_ended(t))
         return;
     requests_timeout(t, now);
-    if (now >= t->ask_at && !ended(t))
+    if (now >= t->ask_at && !turn_ended(t))
         ask_all(t, now);
     if (t->state == TURN_ALLOCATED)
         allocation_timeout(t, now);
@@ -429,7 +417,7 @@ time_ns turn_poll_timeout(const struct turn *t)
     time_ns due =
         time_min(time_min(t->allocate_at, t->refresh_at), time_min(t->expires_at, t->keepalive_at));
 
-    if (ended(t))
+    if (turn_ended(t))
         return TIME_NEVER;
     due = time_min(due, t->ask_at);
     due = time_min(due, turn_request_due(&t->binding[0]));
@@ -439,68 +427,7 @@ time_ns turn_poll_timeout(const struct turn *t)
     return time_min(due, turn_channels_poll_timeout(&t->channels));
 }
 
-/* ---- outputs ---- */
-
-static bool transmit(const struct turn *t, struct turn_request *r, const struct turn_channel *c,
-                     struct turn_datagram *out)
-{
-    if (!turn_request_in_flight(r) || !r->queued)
-        return false;
-    r->queued = false;
-    turn_message_build(t, r, c, out);
-    return true;
-}
-
-bool turn_poll_transmit(struct turn *t, struct turn_datagram *out)
-{
-    struct turn_channel *c;
-
-    for (unsigned i = 0; i < FIXED_REQUESTS; i++) {
-        if (transmit(t, fixed_request(t, i), NULL, out))
-            return true;
-    }
-    c = turn_channels_queued(&t->channels);
-    if (!c || !transmit(t, &c->request, c, out))
-        return false;
-    turn_channels_settle(&t->channels, c);
-    return true;
-}
-
-static bool poll_channel(struct turn *t, struct turn_event *out)
-{
-    enum turn_channel_tell tell;
-
-    *out = (struct turn_event){.kind = TURN_EVENT_CHANNEL_BOUND};
-    tell = turn_channels_tell(&t->channels, &out->channel, &out->peer);
-    if (tell == TURN_TELL_LOST)
-        out->kind = TURN_EVENT_CHANNEL_LOST;
-    return tell != TURN_TELL_NOTHING;
-}
-
-bool turn_poll_event(struct turn *t, struct turn_event *out)
-{
-    if (t->down_untold) {
-        t->down_untold = t->up_told = false;
-        *out = (struct turn_event){.kind = TURN_EVENT_DEALLOCATED};
-        return true;
-    }
-    if (turn_candidates_tell(t, out))
-        return true;
-    if (t->state == TURN_ALLOCATED && !t->up_told) {
-        t->up_told = true;
-        *out = (struct turn_event){.kind = TURN_EVENT_ALLOCATED};
-        return true;
-    }
-    if (poll_channel(t, out))
-        return true;
-    if (!ended(t) || t->end_told)
-        return false;
-    t->end_told = true;
-    *out =
-        (struct turn_event){.kind = t->state == TURN_FAILED ? TURN_EVENT_FAILED : TURN_EVENT_CLOSED,
-                            .failure = t->failure};
-    return true;
-}
+/* ---- questions ---- */
 
 bool turn_server(const struct turn *t, struct sock_addr *out)
 {
@@ -513,29 +440,4 @@ bool turn_has_server(const struct turn *t, const struct sock_addr *addr)
 {
     return addr->ip.family != ADDR_NONE &&
            (sock_addr_equal(&t->servers[0], addr) || sock_addr_equal(&t->servers[1], addr));
-}
-
-const char *turn_state_text(enum turn_state state)
-{
-    static const char *const texts[TURN_STATE_COUNT] = {
-        [TURN_BINDING] = "awaiting the relay's first answer",
-        [TURN_ALLOCATING] = "allocating",
-        [TURN_DELETING] = "deleting an earlier allocation",
-        [TURN_ALLOCATED] = "allocated",
-        [TURN_SUSPENDED] = "refused by the relay",
-        [TURN_FAILED] = "failed",
-        [TURN_CLOSING] = "closing",
-        [TURN_CLOSED] = "closed",
-    };
-    return texts[state];
-}
-
-const char *turn_failure_text(enum turn_failure failure)
-{
-    static const char *const texts[] = {
-        [TURN_FAILURE_NO_RESPONSE] = "no response",
-        [TURN_FAILURE_PROTOCOL] = "protocol failure",
-        [TURN_FAILURE_AUTHENTICATION] = "authentication error",
-    };
-    return texts[failure];
 }

@@ -23,7 +23,9 @@
  * repeated without credentials, and from then on until a restart those two answers are believed as they are.
  *
  * DEVIATE from upstream's: REFRESH carries neither REQUESTED-TRANSPORT nor ADDITIONAL-ADDRESS-FAMILY; the allocation is deleted
- * at the end; an allocation that expired (the machine slept) is made anew; a channel that was refused keeps its number; late answers to earlier attempts count; what a relay makes us
+ * at the end; an allocation that expired (the machine slept) is made anew; a channel that was refused keeps its number; late answers to earlier attempts count; a channel that the relay says
+ * nothing about is only that channel's loss, and a reason to ask for the allocation,
+ * as is another mapping of ours, with which the relay may not know us; what a relay makes us
  * repeat without end is repeated once a second, then more slowly.
  * Sans-IO; control role. Source: spec/p2p.md 5, 13; RFC 8656.
  */
@@ -120,7 +122,8 @@ struct turn {
     uint32_t ids;                /* how many were made */
     enum turn_state state;
     enum turn_failure failure;
-    int active; /* index of the server that is used; -1: none */
+    int active;              /* index of the server that is used; -1: none */
+    struct sock_addr mapped; /* where it sees us */
     bool unauthenticated_challenges;
     bool end_told;             /* FAILED, CLOSED */
     bool up_told, down_untold; /* ALLOCATED, DEALLOCATED */
@@ -199,6 +202,11 @@ bool turn_has_channel(struct turn *t, const struct sock_addr *peer);
 time_ns turn_refused_until(struct turn *t, const struct sock_addr *peer);
 /* Whose data comes on a channel. False: it is not bound, the data is dropped. */
 bool turn_peer_of(struct turn *t, time_ns now, uint16_t channel, struct sock_addr *peer);
+/* Our candidate number 0 to TURN_CANDIDATES - 1; NULL: there is none of this kind now. */
+static inline const struct candidate *turn_candidate(const struct turn *t, unsigned number)
+{
+    return t->candidates[number].valid ? &t->candidates[number].now : NULL;
+}
 /* Our relayed address of a family; false: none. */
 bool turn_relayed(const struct turn *t, enum addr_family family, struct sock_addr *out);
 /* The address to which channel data goes; false: none has answered. */

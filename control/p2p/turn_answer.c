@@ -97,6 +97,16 @@ static void suspend(struct turn *t)
     turn_set_state(t, TURN_SUSPENDED);
 }
 
+/* The relay knows an allocation by the address that it sees: under another one it is perhaps nobody's. */
+static void note_mapping(struct turn *t, time_ns now, const struct sock_addr *mapped)
+{
+    bool changed = t->mapped.ip.family != ADDR_NONE && !sock_addr_equal(&t->mapped, mapped);
+
+    t->mapped = *mapped;
+    if (changed)
+        turn_check_allocation(t, now);
+}
+
 static void binding_success(struct turn *t, time_ns now, const struct answer *a)
 {
     const struct sock_addr *local = a->local, *mapped = &a->m->mapped;
@@ -110,6 +120,8 @@ static void binding_success(struct turn *t, time_ns now, const struct answer *a)
         t->active = a->r.server;
         turn_allocate(t, now);
     }
+    if (a->r.server == t->active)
+        note_mapping(t, now, mapped);
 }
 
 static void allocate_success(struct turn *t, time_ns now, const struct answer *a)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the TURN client share: turn.c (its life, time, outputs), turn_candidates.c (our addresses), turn_answer.c (what
+ * What the files of the TURN client share: turn.c (its life, time), turn_output.c, turn_candidates.c (our addresses), turn_answer.c (what
  * answers of the relay mean), turn_message.c (the requests as bytes).
  */
 #ifndef FZ_CONTROL_P2P_TURN_PRIVATE_H
@@ -10,6 +10,22 @@
 
 #define TURN_REALM    "firezone"
 #define TURN_SOFTWARE "snownet"
+
+enum {
+    TURN_FIXED_REQUESTS = 4 /* those that are not a channel's */
+};
+
+static inline struct turn_request *turn_fixed_request(struct turn *t, unsigned i)
+{
+    struct turn_request *all[TURN_FIXED_REQUESTS] = {&t->binding[0], &t->binding[1], &t->allocate,
+                                                     &t->refresh};
+    return all[i];
+}
+
+static inline bool turn_ended(const struct turn *t)
+{
+    return t->state == TURN_FAILED || t->state == TURN_CLOSED;
+}
 
 void turn_set_state(struct turn *t, enum turn_state next);
 
