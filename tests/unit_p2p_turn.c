@@ -225,14 +225,14 @@ static void test_only_authentic_answers_count(void **state)
         assert_false(arrives(seal));
         answer_error(438, NONCE1);
         assert_false(arrives(seal));
-        answer_error(437, NULL);
-        assert_false(arrives(seal));
         answer_error(420, NULL);
         assert_false(arrives(seal));
         answer_error(508, NULL);
         assert_false(arrives(seal));
     }
-    answer_error(400, NULL);
+    answer_error(400, NULL); /* see the test of coturn for unsealed ones */
+    assert_false(arrives(WRONGLY_SEALED));
+    answer_error(437, NULL);
     assert_false(arrives(WRONGLY_SEALED));
     sends_nothing();
     assert_int_equal(rig.t.state, TURN_ALLOCATING);
@@ -416,6 +416,39 @@ static void test_coturn(void **state)
     assert_false(arrives(UNSEALED));
 }
 
+/* It looks at what is there before it looks at credentials, and takes a second or two to delete it. */
+static void test_coturn_has_an_allocation_of_an_earlier_life(void **state)
+{
+    (void)state;
+
+    until_allocate();
+    answer_error(437, NULL);
+    assert_true(arrives(UNSEALED));
+    sends(STUN_ALLOCATE);
+    assert_false(rig.m.has & STUN_HAS_INTEGRITY);
+    answer_error(437, NULL);
+    assert_true(arrives(UNSEALED));
+    assert_int_equal(rig.t.state, TURN_DELETING);
+    sends(STUN_REFRESH);
+    assert_false(rig.m.has & STUN_HAS_INTEGRITY);
+    answer_error(401, NONCE1);
+    assert_true(arrives(UNSEALED));
+    sends(STUN_REFRESH);
+    assert_true(rig.m.has & STUN_HAS_INTEGRITY);
+    assert_int_equal(rig.m.lifetime_s, 0);
+    success_arrives();
+    sends(STUN_ALLOCATE);
+    answer_error(437, NULL);
+    assert_false(arrives(UNSEALED));
+    due_at(SEC(1));
+    sends(STUN_ALLOCATE);
+    answer_error(438, NONCE2);
+    assert_true(arrives(UNSEALED));
+    sends(STUN_ALLOCATE);
+    assert_true(allocation_arrives(600, SEALED));
+    assert_int_equal(rig.t.state, TURN_ALLOCATED);
+}
+
 static void test_a_refusal_of_the_plain_request_is_final(void **state)
 {
     (void)state;
@@ -429,14 +462,17 @@ static void test_a_refusal_of_the_plain_request_is_final(void **state)
     assert_int_equal(rig.t.state, TURN_SUSPENDED);
 }
 
-static void test_an_unauthenticated_400_is_no_sign_later(void **state)
+static void test_an_unauthenticated_error_is_no_sign_later(void **state)
 {
+    static const unsigned codes[] = {400, 437};
     (void)state;
 
-    until_nonce();
-    answer_error(400, NULL);
-    assert_false(arrives(UNSEALED));
-    sends_nothing();
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        until_nonce();
+        answer_error(codes[i], NULL);
+        assert_false(arrives(UNSEALED));
+        sends_nothing();
+    }
 }
 
 int main(void)
@@ -458,8 +494,9 @@ int main(void)
         cmocka_unit_test(test_unknown_attribute),
         cmocka_unit_test(test_binding_errors),
         cmocka_unit_test(test_coturn),
+        cmocka_unit_test(test_coturn_has_an_allocation_of_an_earlier_life),
         cmocka_unit_test(test_a_refusal_of_the_plain_request_is_final),
-        cmocka_unit_test(test_an_unauthenticated_400_is_no_sign_later),
+        cmocka_unit_test(test_an_unauthenticated_error_is_no_sign_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,8 +19,9 @@
  * data is the workers': they are told of channels by events, and their traffic is noted here because lifetimes depend on it.
  *
  * Relays of Firezone authenticate every answer. Other ones (coturn) refuse a first request that has MESSAGE-INTEGRITY and no nonce with
- * an unauthenticated 400, and do not authenticate 401 and 438. Such a 400 is the sign by which they are known: the request is
- * repeated without credentials, and from then on until a restart those two answers are believed as they are.
+ * an unauthenticated 400 (437, if it comes from where an earlier life has left an allocation), and do not authenticate 401 and 438.
+ * Such a 400 or 437 is the sign by which they are known: the request is repeated without credentials, and from then on until a
+ * restart 401 and 438 are believed as they are.
  *
  * DEVIATE from upstream's: REFRESH carries neither REQUESTED-TRANSPORT nor ADDITIONAL-ADDRESS-FAMILY; the allocation is deleted
  * at the end; an allocation that expired (the machine slept) is made anew; a channel that was refused keeps its number; late answers to earlier attempts count; a channel that the relay says

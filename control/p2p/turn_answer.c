@@ -51,12 +51,15 @@ static bool is_challenge(const struct answer *a)
                                          (a->m->error == ERROR_UNAUTHORIZED && !a->had_nonce));
 }
 
-/* A first request with MESSAGE-INTEGRITY but without nonce was refused by somebody who does not know that custom. */
+/*
+ * A first request with MESSAGE-INTEGRITY but without nonce was refused by somebody who does not know that custom: as
+ * such, or because of what an earlier life has left there, which is looked at before.
+ */
 static bool is_sign(const struct turn *t, const struct answer *a)
 {
     return a->slot->method == STUN_ALLOCATE && a->m->class == STUN_ERROR &&
-           a->m->error == ERROR_BAD_REQUEST && !(a->m->has & STUN_HAS_INTEGRITY) && !a->had_nonce &&
-           !a->was_plain && t->nonce_len == 0;
+           (a->m->error == ERROR_BAD_REQUEST || a->m->error == ERROR_MISMATCH) &&
+           !(a->m->has & STUN_HAS_INTEGRITY) && !a->had_nonce && !a->was_plain && t->nonce_len == 0;
 }
 
 static bool authentic(const struct turn *t, const struct answer *a)
