@@ -10,21 +10,24 @@ enum {
     FIELDS_BEFORE_ADDRESS = 4 /* foundation, component, transport, priority: they may differ */
 };
 
-static void take_out(char **lines, size_t *n, size_t i)
+static void take_out(struct peers_mail_list *l, size_t i)
 {
-    free(lines[i]);
-    memmove(&lines[i], &lines[i + 1], (--*n - i) * sizeof *lines);
+    free(l->lines[i]);
+    l->n--;
+    memmove(&l->lines[i], &l->lines[i + 1], (l->n - i) * sizeof l->lines[0]);
+    memmove(&l->known[i], &l->known[i + 1], (l->n - i) * sizeof l->known[0]);
 }
 
-static void put(char **lines, size_t *n, const char *line)
+static void put(struct peers_mail_list *l, const char *line, bool known)
 {
-    for (size_t i = 0; i < *n; i++) {
-        if (strcmp(lines[i], line) == 0)
+    for (size_t i = 0; i < l->n; i++) {
+        if (strcmp(l->lines[i], line) == 0)
             return;
     }
-    if (*n == PEERS_MAIL_MAX)
-        take_out(lines, n, 0);
-    lines[(*n)++] = mem_dup_text(line, strlen(line));
+    if (l->n == PEERS_MAIL_MAX)
+        take_out(l, 0);
+    l->known[l->n] = known;
+    l->lines[l->n++] = mem_dup_text(line, strlen(line));
 }
 
 /* The address and what follows it, up to the user name; the candidate is the same if this is. */
@@ -49,11 +52,13 @@ static bool same_candidate(const char *a, const char *b)
     return a_len == b_len && memcmp(pa, pb, a_len) == 0;
 }
 
-static bool cancel(char **lines, size_t *n, const char *line)
+/* True: it waited. known: what the list says of it. */
+static bool cancel(struct peers_mail_list *l, const char *line, bool *known)
 {
-    for (size_t i = 0; i < *n; i++) {
-        if (same_candidate(lines[i], line)) {
-            take_out(lines, n, i);
+    for (size_t i = 0; i < l->n; i++) {
+        if (same_candidate(l->lines[i], line)) {
+            *known = l->known[i];
+            take_out(l, i);
             return true;
         }
     }
@@ -62,22 +67,31 @@ static bool cancel(char **lines, size_t *n, const char *line)
 
 void peers_mail_add(struct peers_mail *m, const char *line)
 {
-    (void)cancel(m->removed, &m->removed_n, line);
-    put(m->added, &m->added_n, line);
+    bool unused;
+    bool known = cancel(&m->removed, line, &unused);
+
+    put(&m->added, line, known);
 }
 
 void peers_mail_remove(struct peers_mail *m, const char *line)
 {
-    if (!cancel(m->added, &m->added_n, line))
-        put(m->removed, &m->removed_n, line);
+    bool known = true;
+
+    (void)cancel(&m->added, line, &known);
+    if (known)
+        put(&m->removed, line, false);
+}
+
+static void clear(struct peers_mail_list *l)
+{
+    while (l->n > 0)
+        take_out(l, l->n - 1);
 }
 
 void peers_mail_clear(struct peers_mail *m)
 {
-    while (m->added_n > 0)
-        take_out(m->added, &m->added_n, m->added_n - 1);
-    while (m->removed_n > 0)
-        take_out(m->removed, &m->removed_n, m->removed_n - 1);
+    clear(&m->added);
+    clear(&m->removed);
 }
 
 void peers_mail_fini(struct peers_mail *m)
@@ -88,9 +102,9 @@ void peers_mail_fini(struct peers_mail *m)
 void peers_mail_flush(struct peers_mail *m, const struct peers_events *events, void *arg,
                       const struct uuid *peer)
 {
-    if (m->added_n > 0)
-        events->candidates(arg, peer, true, (const char *const *)m->added, m->added_n);
-    if (m->removed_n > 0)
-        events->candidates(arg, peer, false, (const char *const *)m->removed, m->removed_n);
+    if (m->added.n > 0)
+        events->candidates(arg, peer, true, (const char *const *)m->added.lines, m->added.n);
+    if (m->removed.n > 0)
+        events->candidates(arg, peer, false, (const char *const *)m->removed.lines, m->removed.n);
     peers_mail_clear(m);
 }

@@ -15,16 +15,21 @@ enum {
     PEERS_MAIL_MAX = 64 /* of each kind; the oldest is given up */
 };
 
+struct peers_mail_list {
+    char *lines[PEERS_MAIL_MAX];
+    bool known[PEERS_MAIL_MAX]; /* of added ones: the peer has it from before */
+    size_t n;
+};
+
 struct peers_mail {
-    char *added[PEERS_MAIL_MAX], *removed[PEERS_MAIL_MAX];
-    size_t added_n, removed_n;
+    struct peers_mail_list added, removed;
 };
 
 /* Zeroed memory is an empty mail. */
 void peers_mail_fini(struct peers_mail *m);
 void peers_mail_clear(struct peers_mail *m);
 void peers_mail_add(struct peers_mail *m, const char *line);
-/* One that still waits to be added was never there. */
+/* One that still waits to be added was never there, unless the peer has it from before. */
 void peers_mail_remove(struct peers_mail *m, const char *line);
 /* Hands out all, by events->candidates. */
 void peers_mail_flush(struct peers_mail *m, const struct peers_events *events, void *arg,
