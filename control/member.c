@@ -285,6 +285,20 @@ static void on_peer_ended(void *arg, const struct uuid *peer, const char *why)
     m->role->ended(m->arg, peer);
 }
 
+/* Without the portal the peers would not hear of the new address. The key stays, and with it all connections. */
+static void on_address_lost(void *arg, const struct ip_addr *ip)
+{
+    struct member *m = arg;
+    char text[IP_TEXT_MAX];
+
+    if (!m->portal || !portal_io_uses(m->portal, ip))
+        return;
+    log_info(m->role->name, "our address %s is gone: a new connection to the portal",
+             ip_addr_format(ip, text, sizeof text));
+    system_names_refresh(m->names, m->role->name);
+    portal_io_reset(m->portal, m->identity.public_key);
+}
+
 static void on_ready(void *arg)
 {
     struct member *m = arg;
@@ -314,8 +328,9 @@ static void on_peers_down(void *arg)
     loop_stop(m->loop);
 }
 
-static const struct peers_events peers_events = {
-    on_candidates, on_up, on_path, on_peer_ended, on_ready, on_no_relays, on_wanted, on_peers_down};
+static const struct peers_events peers_events = {on_candidates, on_up,           on_path,
+                                                 on_peer_ended, on_address_lost, on_ready,
+                                                 on_no_relays,  on_wanted,       on_peers_down};
 
 /* ---- signals ---- */
 

@@ -84,6 +84,7 @@ static void on_address_lost(void *arg, const struct ip_addr *ip)
 
     log_debug("peers", "our address %s is gone", ip_addr_format(ip, text, sizeof text));
     node_address_lost(&p->node, clock_now(), ip);
+    p->events->address_lost(p->arg, ip);
     wake(p);
 }
 

@@ -27,6 +27,8 @@ struct peers_events {
     void (*path)(void *arg, const struct uuid *peer, const struct node_path *path);
     /* The connection is over. why: one phrase. */
     void (*ended)(void *arg, const struct uuid *peer, const char *why);
+    /* The system does not send from this address of ours any more; the peers have other ways looked for already. */
+    void (*address_lost)(void *arg, const struct ip_addr *ip);
     /* A relay has answered: connections can be made (again). */
     void (*ready)(void *arg);
     /* The portal is to be asked for relays. */

@@ -15,6 +15,7 @@
 #include "platform/base/log.h"
 #include "platform/clock.h"
 #include "platform/random.h"
+#include "platform/tcp.h"
 
 enum {
     TARGET_MAX = 4096,
@@ -23,6 +24,7 @@ enum {
 };
 
 struct portal_io {
+    struct sock_addr local; /* of the last connection */
     struct loop *loop;
     struct portal_io_options options;
     const struct portal_io_events *events;
@@ -205,6 +207,7 @@ static void upgrade(struct portal_io *p, int fd, const struct sock_addr *to)
     };
     char addr[SOCK_ADDR_TEXT_MAX];
 
+    p->local = tcp_local(fd);
     link_upgrading(&p->link, loop_now(p->loop), p->attempt);
     log_debug("portal", "connected to %s", sock_addr_format(to, addr, sizeof addr));
     if (websocket_open(&p->websocket, p->lws, &request, PHOENIX_FRAME_MAX, &websocket_events, p) !=
@@ -371,6 +374,11 @@ enum err portal_io_push(struct portal_io *p, const char *name, const json_t *pay
     enum err err = link_push(&p->link, name, payload);
     settle(p);
     return err;
+}
+
+bool portal_io_uses(const struct portal_io *p, const struct ip_addr *ip)
+{
+    return p->websocket && ip_addr_equal(&p->local.ip, ip);
 }
 
 void portal_io_reset(struct portal_io *p, const uint8_t public_key[KEY_LEN])

@@ -66,6 +66,9 @@ void portal_io_free(struct portal_io *p);
 /* As link_push. ERR_CLOSED: there is no connection. */
 enum err portal_io_push(struct portal_io *p, const char *name, const json_t *payload) MUST_USE;
 
+/* The connection that there is, or is being made, has this address of ours. */
+bool portal_io_uses(const struct portal_io *p, const struct ip_addr *ip);
+
 /* The network has changed: a new connection, with this key from now on, as soon as the portal permits it. */
 void portal_io_reset(struct portal_io *p, const uint8_t public_key[KEY_LEN]);
 

@@ -23,6 +23,9 @@ enum err tcp_connect(int *fd, const struct sock_addr *to, uint32_t mark, char *w
 /* ERR_OK: it is connected. ERR_AGAIN: not yet. Otherwise it failed, with a short phrase in `why`. */
 enum err tcp_connected(int fd, char *why, unsigned why_size) MUST_USE;
 
+/* The address of ours that a connection has; of ADDR_NONE: it has none. */
+struct sock_addr tcp_local(int fd);
+
 void tcp_close(int fd);
 
 #endif

@@ -51,7 +51,7 @@ nat_host g1 easy v4
 gateway_start 1
 p2p_client 1
 p2p_ping 1 2
-for kind in hangup swap address; do
+for kind in ${KINDS:-hangup swap address}; do
     [[ $kind != swap ]] || nat_drop c1 g1 # by the relay from here on
     [[ $kind != address ]] || nat_undrop c1 g1
     spawn sums g1 python3 "$ROOT/tests/support/steady.py" serve 10.20.1.1 8000 $((ROAMS * 4))

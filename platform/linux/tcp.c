@@ -74,6 +74,17 @@ enum err tcp_connected(int fd, char *why, unsigned why_size)
     return connect_failed(w, e);
 }
 
+struct sock_addr tcp_local(int fd)
+{
+    struct sock_addr local = {.port = 0};
+    union addr_os name = {.sa = {.sa_family = AF_UNSPEC}};
+    socklen_t len = sizeof name;
+
+    if (getsockname(fd, &name.sa, &len) == 0)
+        addr_os_from(&local, &name);
+    return local;
+}
+
 void tcp_close(int fd)
 {
     if (fd >= 0)
