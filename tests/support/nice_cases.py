@@ -236,27 +236,41 @@ async def libnice_controls():
                          direct(Session("regular4", nice="-r -R", families="4"), 4))
 
 
-async def conflict(session, first, last):
-    """Both begin in the role `first`; ours is one of `last` in the end, and libnice's the other one."""
+async def conflict(name, controlling, least, asks_first, last):
+    """
+    Both begin in one role, our tie-breaker is the least or the greatest. Only the end that asks first has candidates of the other one until
+    they are connected. Our role is `last` in the end, libnice's the other one.
+    """
+    first = "controlling" if controlling else "controlled"
+    session = Session(name, ("-r " if controlling else "") + f"-t {0 if least else 0xffffffffffffffff}", "-c" + " -r" * controlling, "4")
+    held = session.ours if asks_first == "ours" else session.nice
+    held.hold = True
+
     def role():
         ours = (session.ours.last("role") or [first])[0]
         return ours != session.ours.last("peer")[0] and ours
     await session.start()
     await session.up()
+    held.release()
     await session.data()
     ours = await session.ours.until("the other role for libnice", UP, role)
-    expect(ours in last, session, f"we are {ours}")
+    expect(ours == last, session, f"we are {ours}")
     await session.data()
     await session.end()
 
 
 @case
 async def role_conflicts():
-    least, most, roles = "-t 0", "-t 0xffffffffffffffff", ["controlling", "controlled"]
-    await asyncio.gather(conflict(Session("both_control_we_yield", f"-r {least}", "-r -c", "4"), roles[0], roles[1:]),
-                         conflict(Session("both_control_we_keep", f"-r {most}", "-r -c", "4"), roles[0], roles[:1]),
-                         conflict(Session("none_controls_least", least, "-c", "4"), roles[1], roles),
-                         conflict(Session("none_controls_most", most, "-c", "4"), roles[1], roles))
+    # Who is asked decides. libnice goes by RFC 8445, 7.3.1.1: the greater tie-breaker controls. We, as upstream, keep our role if our
+    # tie-breaker is the greater one, whatever the role.
+    await asyncio.gather(conflict("both_control_we_yield", True, True, "nice", "controlled"),
+                         conflict("both_control_we_refuse", True, False, "nice", "controlling"),
+                         conflict("both_control_nice_refuses", True, True, "ours", "controlled"),
+                         conflict("both_control_nice_yields", True, False, "ours", "controlling"),
+                         conflict("none_controls_we_yield", False, True, "nice", "controlling"),
+                         conflict("none_controls_we_refuse", False, False, "nice", "controlled"),
+                         conflict("none_controls_nice_refuses", False, False, "ours", "controlling"),
+                         conflict("none_controls_nice_yields", False, True, "ours", "controlled"))
 
 
 async def late(session, end):
