@@ -114,7 +114,7 @@ PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $
 unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c tests/sim_*.c))
 fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
-support_names := $(filter-out fuzz_replay,$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
+support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% sim_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
@@ -212,6 +212,11 @@ endef
 $(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
 	$(call link)
+# libnice's end of net_nice. It shares nothing with us, the allocator neither.
+$(O)/obj/tests/support/nice_peer.o: ALL_CPPFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags nice))
+$(O)/support/nice_peer: $(O)/obj/tests/support/nice_peer.o
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(san_flags) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs nice)
 $(bench_tests): $(O)/libbench.a $(O)/libfzlink.a
 $(bench_tests): archives += $(O)/libbench.a
 $(O)/fzbench$(EXE) $(bench_tests): archives += $(O)/libfzlink.a
