@@ -132,6 +132,14 @@ static void lost(struct portal_io *p, const char *why)
     handle(p, &e);
 }
 
+static void unreachable(struct portal_io *p, const char *why)
+{
+    struct link_event e;
+
+    link_unreachable(&p->link, loop_now(p->loop), p->attempt, why, &e);
+    handle(p, &e);
+}
+
 /* A socket could not be kept out of the tunnel: every later one would fail as well. */
 static void unsafe(struct portal_io *p, const char *why)
 {
@@ -224,6 +232,8 @@ static void on_dialled(void *arg, const struct dial_result *result)
         upgrade(p, result->fd, &result->to);
     else if (result->err == ERR_PERMISSION)
         unsafe(p, result->why);
+    else if (result->err == ERR_UNREACHABLE)
+        unreachable(p, result->why);
     else
         lost(p, result->why);
 }

@@ -108,7 +108,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             link_refused(&l, now, attempt, &problem, &e);
             break;
         case STEP_LOST:
-            link_lost(&l, now, attempt, "lost", &e);
+            if (n & 1)
+                link_unreachable(&l, now, attempt, "no route", &e);
+            else
+                link_lost(&l, now, attempt, "lost", &e);
             break;
         case STEP_RECEIVE:
             n %= ARRAY_LEN(frames);

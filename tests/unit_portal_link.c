@@ -69,7 +69,7 @@ static enum link_kind receive(const char *text)
 }
 
 /* Waits until it is due, and not before. */
-static void attempt(void)
+static void begin_attempt(void)
 {
     assert_int_equal(link_.state, LINK_WAITING);
     now = link_poll_timeout(&link_) - 1;
@@ -79,6 +79,13 @@ static void attempt(void)
     assert_int_equal(link_.state, LINK_CONNECTING);
     assert_int_equal(event.attempt, link_.attempt);
     attempt_ = event.attempt;
+}
+
+/* As far as the upgrade. */
+static void attempt(void)
+{
+    begin_attempt();
+    link_upgrading(&link_, now, attempt_);
 }
 
 static void open_and_join(void)
@@ -272,6 +279,37 @@ static void test_messages(void **state)
     assert_true(event.why[0]);
 }
 
+/* What never got to the portal is nothing that it counts: between two networks it is tried again and again, for a while. */
+static void test_unreachable(void **state)
+{
+    (void)state;
+    open_and_join();
+    now += 5 * NS_PER_SEC;
+    link_reset(&link_, now);
+    time_ns end = now + LINK_UNREACHABLE_LIMIT_NS;
+    unsigned n = 0;
+    for (;;) {
+        begin_attempt();
+        link_unreachable(&link_, now, attempt_, "no route", &event);
+        assert_int_equal(event.kind, LINK_RETRY);
+        if (now >= end)
+            break;
+        assert_int_equal(event.delay_ns, LINK_UNREACHABLE_NS);
+        n++;
+    }
+    assert_int_equal(n, LINK_UNREACHABLE_LIMIT_NS / LINK_UNREACHABLE_NS);
+    assert_true(event.delay_ns >= BACKOFF_MIN_NS);
+    assert_string_equal(event.why, "no route");
+    /* An attempt that is over is not told again; without a reset it is a failure as any other. */
+    link_unreachable(&link_, now, attempt_, "no route", &event);
+    assert_int_equal(event.kind, LINK_NOTHING);
+    link_fini(&link_);
+    begin(TIME_NEVER);
+    begin_attempt();
+    link_unreachable(&link_, now, attempt_, "no route", &event);
+    assert_int_equal(event.delay_ns, BACKOFF_FIRST_DELAY_NS);
+}
+
 /* At once, from whatever it was doing; before the first join as well, and its budget begins anew. */
 static void test_reset(void **state)
 {
@@ -326,12 +364,10 @@ static void test_late_news(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_first_attempts),   TEST(test_connect_timeout),
-        TEST(test_refusals),         TEST(test_retry_after),
-        TEST(test_after_the_join),   TEST(test_max_partition_time),
-        TEST(test_channel_failures), TEST(test_join_failures),
-        TEST(test_messages),         TEST(test_reset),
-        TEST(test_late_news),
+        TEST(test_first_attempts),   TEST(test_connect_timeout), TEST(test_refusals),
+        TEST(test_retry_after),      TEST(test_after_the_join),  TEST(test_max_partition_time),
+        TEST(test_channel_failures), TEST(test_join_failures),   TEST(test_messages),
+        TEST(test_unreachable),      TEST(test_reset),           TEST(test_late_news),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

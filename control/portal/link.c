@@ -62,7 +62,7 @@ static void wait_until(struct link *l, time_ns at)
 {
     set_state(l, LINK_WAITING);
     l->until = time_max(at, l->not_before);
-    if (l->attempt > 0)
+    if (l->attempted_at != 0)
         l->until = time_max(l->until, l->attempted_at + LINK_ATTEMPT_MIN_NS);
 }
 
@@ -125,6 +125,20 @@ void link_lost(struct link *l, time_ns now, uint32_t attempt, const char *why,
         return;
     say(out, "%s", why);
     retry(l, now, out);
+}
+
+void link_unreachable(struct link *l, time_ns now, uint32_t attempt, const char *why,
+                      struct link_event *out)
+{
+    if (l->reset_at == 0 || time_since(now, l->reset_at) >= LINK_UNREACHABLE_LIMIT_NS) {
+        link_lost(l, now, attempt, why, out);
+        return;
+    }
+    *out = (struct link_event){.kind = LINK_NOTHING};
+    if (!is_current(l, attempt))
+        return;
+    say(out, "%s", why);
+    wait_for(l, now, LINK_UNREACHABLE_NS, out);
 }
 
 /* ---- the channel ---- */
@@ -210,7 +224,6 @@ void link_handle_timeout(struct link *l, time_ns now, struct link_event *out)
             return;
         set_state(l, LINK_CONNECTING);
         l->until = now + LINK_CONNECT_TIMEOUT_NS;
-        l->attempted_at = now;
         out->kind = LINK_CONNECT;
         out->attempt = ++l->attempt;
         return;
@@ -245,6 +258,7 @@ void link_reset(struct link *l, time_ns now)
 {
     if (l->state == LINK_ENDED)
         return;
+    l->reset_at = now;
     wait_until(l, now);
     backoff_reset(&l->backoff);
 }

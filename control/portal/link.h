@@ -25,6 +25,10 @@
 /* Between two attempts: the portal's own limit, whatever back-off, Retry-After and resets say. */
 #define LINK_ATTEMPT_MIN_NS (1 * NS_PER_SEC)
 
+/* After a reset, while the machine has no way to the portal: it is between two networks. */
+#define LINK_UNREACHABLE_NS       (100 * NS_PER_MS)
+#define LINK_UNREACHABLE_LIMIT_NS (5 * NS_PER_SEC)
+
 enum {
     LINK_WHY_MAX = 512
 };
@@ -67,7 +71,8 @@ struct link {
     uint32_t attempt;
     time_ns until;        /* of waiting or connecting */
     time_ns not_before;   /* of the next attempt: what the portal wants */
-    time_ns attempted_at; /* the last upgrade, or attempt at one */
+    time_ns attempted_at; /* the last upgrade; 0: none */
+    time_ns reset_at;     /* 0: never */
     struct backoff backoff;
     struct phoenix channel; /* read only for others */
 };
@@ -90,6 +95,9 @@ void link_refused(struct link *l, time_ns now, uint32_t attempt, const struct pr
 /* The attempt failed otherwise, or the socket was closed; why: one phrase. */
 void link_lost(struct link *l, time_ns now, uint32_t attempt, const char *why,
                struct link_event *out);
+/* The same, if nothing could be sent to the portal: soon after a reset the next attempt comes at once. */
+void link_unreachable(struct link *l, time_ns now, uint32_t attempt, const char *why,
+                      struct link_event *out);
 /* A text frame. */
 void link_handle_input(struct link *l, time_ns now, uint32_t attempt, const char *text, size_t len,
                        struct link_event *out);
