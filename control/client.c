@@ -150,7 +150,7 @@ static void on_reset(void *arg)
 
 static const struct member_role role = {
     .name = "client",
-    .endpoint = "client/v2/websocket",
+    .endpoint = CLIENT_ENDPOINT,
     .message = on_message,
     .hangup = on_reset,
 };
