@@ -180,7 +180,7 @@ static const struct access_events access_events = {member_push};
 
 static const struct member_role role = {
     .name = "client",
-    .endpoint = "client/v2/websocket",
+    .endpoint = CLIENT_ENDPOINT,
     .message = on_message,
     .hangup = on_reset,
     .up = on_up,

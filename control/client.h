@@ -10,6 +10,8 @@
 
 #include "control/member.h"
 
+#define CLIENT_ENDPOINT "client/v2/websocket"
+
 struct client_options {
     struct member_options member;
     bool internet_resource; /* use the Internet resource if there is one */

@@ -9,7 +9,6 @@
 #include "platform/base/log.h"
 #include "platform/file.h"
 #include "platform/machine.h"
-#include "platform/paths.h"
 #include "platform/random.h"
 
 #define MODULE "device"
@@ -89,7 +88,7 @@ static enum err from_file(char *out, const char *path, char *why, unsigned why_s
 }
 
 /* An image that was never started has no id of its own yet. */
-static enum err from_machine(char *out, char *why, unsigned why_size)
+static enum err from_machine(char *out, const char *key, char *why, unsigned why_size)
 {
     static const char unset[] = "uninitialized";
     struct file_content content;
@@ -105,7 +104,7 @@ static enum err from_machine(char *out, char *why, unsigned why_size)
         snprintf(why, why_size, "the machine has no id yet");
         err = ERR_NOT_FOUND;
     } else {
-        identity_from_machine_id(out, IDENTITY_KEY_CLIENT, content.bytes, content.len);
+        identity_from_machine_id(out, key, content.bytes, content.len);
     }
     file_content_wipe(&content);
     return err;
@@ -127,21 +126,22 @@ static enum err from_nothing(char *out, const char *path, char *why, unsigned wh
     return err;
 }
 
-enum err device_id_find(char *out, const char *folder, char *why, unsigned why_size)
+enum err device_id_find(char *out, const struct device_id_place *place, char *why,
+                        unsigned why_size)
 {
     char path[PATH_LEN], reason[REASON_MAX];
     struct tries no;
-    int n = snprintf(path, sizeof path, "%s/%s", folder, PATHS_DEVICE_ID_FILE);
+    int n = snprintf(path, sizeof path, "%s/%s", place->folder, place->file);
 
     ASSERT(n > 0 && (size_t)n < sizeof path);
-    if (file_make_shared_folder(folder, reason, sizeof reason) != ERR_OK)
-        log_debug(MODULE, "cannot prepare %s: %s", folder, reason);
+    if (file_make_shared_folder(place->folder, reason, sizeof reason) != ERR_OK)
+        log_debug(MODULE, "cannot prepare %s: %s", place->folder, reason);
     enum err err = from_file(out, path, no.read, sizeof no.read);
     if (err == ERR_OK)
         return ERR_OK;
     if (err != ERR_NOT_FOUND)
         log_warn(MODULE, "the stored id is not used: %s", no.read);
-    if (from_machine(out, no.derive, sizeof no.derive) == ERR_OK)
+    if (from_machine(out, place->key, no.derive, sizeof no.derive) == ERR_OK)
         return ERR_OK;
     err = from_nothing(out, path, no.generate, sizeof no.generate);
     if (err == ERR_OK)

@@ -28,7 +28,7 @@ static const struct program_command {
     enum options_action action;
     const char *help;
 } commands[] = {
-    {"standalone", {options_standalone, none}, OPTIONS_RUN, options_help_program},
+    {"standalone", {options_standalone, none}, OPTIONS_RUN, options_help_client},
     {"sign-in", {options_sign_in, none}, OPTIONS_SIGN_IN, options_help_sign_in},
     {"sign-out", {options_sign_out, none}, OPTIONS_SIGN_OUT, options_help_sign_out},
     {"wireguard",
@@ -37,9 +37,18 @@ static const struct program_command {
      options_help_wireguard},
 };
 
-static const struct level program = {options_program, options_engine};
+/* The gateway has no commands: all of its line is flags. */
+static const struct program {
+    struct level level;
+    bool has_commands;
+    const char *help;
+} programs[] = {
+    [OPTIONS_CLIENT] = {{options_client, options_engine}, true, options_help_client},
+    [OPTIONS_GATEWAY] = {{options_gateway, options_engine}, false, options_help_gateway},
+};
 
 struct parse {
+    const struct program *program;
     struct options *o;
     const struct options_input *in;
     struct why why;
@@ -128,7 +137,7 @@ static enum err take_long(struct parse *p, const struct level *level, const char
     const struct setting *s = find_long(level, arg, len);
     const char *value = arg[len] ? arg + len + 1 : NULL;
 
-    if (!s && level->own != options_wireguard && find_long(&program, arg, len))
+    if (!s && level->own != options_wireguard && find_long(&p->program->level, arg, len))
         return options_fail(&p->why, "option '%.*s' must stand before the command", (int)len, arg);
     if (!s)
         return options_fail(&p->why, "unknown option '%.*s'", (int)len, arg);
@@ -270,20 +279,23 @@ static enum err parse_command(struct parse *p, const struct program_command *com
     if (command->action == OPTIONS_RUN_WIREGUARD)
         return finish_wireguard(p);
     err = take_variables(p, command->level.own, seen);
-    return err != ERR_OK ? err : take_variables(p, options_program, program_seen);
+    return err != ERR_OK ? err : take_variables(p, p->program->level.own, program_seen);
 }
 
-static void set_defaults(struct options *o)
+static void set_defaults(struct options *o, enum options_program program)
 {
+    bool gateway = program == OPTIONS_GATEWAY;
     char why[1];
 
     *o = (struct options){
         .action = OPTIONS_RUN,
-        .help = options_help_program,
+        .help = programs[program].help,
         .steering = true,
         .offloads = true,
         .log_level = LOG_INFO,
-        .max_partition_ns = TIME_NEVER,
+        .max_partition_ns = gateway ? 24 * 3600 * NS_PER_SEC : TIME_NEVER,
+        .permission_check = true,
+        .raise_buffers = gateway,
         .dns = OPTIONS_DNS_SYSTEMD_RESOLVED,
         .auth_url = OPTIONS_AUTH_URL_DEFAULT,
     };
@@ -294,14 +306,22 @@ static void set_defaults(struct options *o)
 enum err options_parse(struct options *out, const struct options_input *in, char *why,
                        unsigned why_size)
 {
-    struct parse p = {.o = out, .in = in, .why = {why, why_size}, .next = 1, .letters = ""};
+    struct parse p = {.program = &programs[in->program],
+                      .o = out,
+                      .in = in,
+                      .why = {why, why_size},
+                      .next = 1,
+                      .letters = ""};
     bool seen[SETTINGS_MAX] = {0};
     const char *word;
 
-    set_defaults(out);
-    enum err err = take_flags(&p, &program, seen, true, &word);
+    set_defaults(out, in->program);
+    enum err err = take_flags(&p, &p.program->level, seen, p.program->has_commands, &word);
     if (err != ERR_OK || is_over(out))
         return err;
+    if (!p.program->has_commands)
+        return word ? options_fail_word(&p.why, "unexpected argument", word)
+                    : take_variables(&p, p.program->level.own, seen);
     const struct program_command *command = find_command(word ? word : "standalone");
     if (!command)
         return options_fail_word(&p.why, "unknown command", word);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The command line of firezone-headless-client and the environment: words to plain values. A flag counts more than a
+ * The command lines of firezone-headless-client and firezone-gateway, and the environment: words to plain values. A flag counts more than a
  * variable, a variable more than the default; an empty variable is as one that is not set. Touches nothing but them. Control
  * role. Source: spec/platform.md 6.
  */
@@ -19,6 +19,7 @@
 #include "platform/tun.h"
 
 #define OPTIONS_PROGRAM          "firezone-headless-client"
+#define OPTIONS_PROGRAM_GATEWAY  "firezone-gateway"
 #define OPTIONS_API_URL_DEFAULT  "wss://api.firezone.dev/"
 #define OPTIONS_AUTH_URL_DEFAULT "https://app.firezone.dev"
 
@@ -26,6 +27,11 @@ enum {
     OPTIONS_WORKERS_MAX = 64,
     OPTIONS_UDP_BYTES_MAX = 1 << 30,
     OPTIONS_NAME_MAX = 255 /* of --firezone-name: what the portal stores */
+};
+
+enum options_program {
+    OPTIONS_CLIENT,
+    OPTIONS_GATEWAY
 };
 
 enum options_action {
@@ -73,6 +79,7 @@ struct options {
     const char *firezone_id;   /* NULL: that of the machine */
     const char *firezone_name; /* NULL: the host's name */
     time_ns max_partition_ns;  /* TIME_NEVER: no limit */
+    bool permission_check;     /* before anything needs them */
     enum options_dns dns;
     const char *dns_asked; /* the flag or variable that gave it; NULL: the default */
     bool check, exit_when_up, internet_resource, raise_buffers, flow_logs;
@@ -89,6 +96,7 @@ struct options {
 };
 
 struct options_input {
+    enum options_program program;
     int argc;
     char *const *argv; /* must outlive the options */
     /* A variable of the environment, NULL if it is not set; must outlive the options, too. */

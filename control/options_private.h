@@ -35,12 +35,15 @@ struct setting {
     setting_fn set;
 };
 
-/* The flags before the command, those of a tunnel (here and for `wireguard`), and those of each command. */
-extern const struct setting options_program[], options_engine[], options_wireguard[],
-    options_sign_in[], options_sign_out[], options_standalone[];
+/*
+ * The client's flags before the command and the gateway's flags, those of a tunnel (of both and for `wireguard`), and those of each
+ * command.
+ */
+extern const struct setting options_client[], options_gateway[], options_engine[],
+    options_wireguard[], options_sign_in[], options_sign_out[], options_standalone[];
 
-extern const char options_help_program[], options_help_wireguard[], options_help_sign_in[],
-    options_help_sign_out[];
+extern const char options_help_client[], options_help_gateway[], options_help_wireguard[],
+    options_help_sign_in[], options_help_sign_out[];
 
 /* All return ERR_PARSE. */
 enum err options_fail(const struct why *why, const char *fmt, ...)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The options before the command, with their variables. */
+/* The options of a member of a Firezone network, with their variables: what both programs have, and what only one of them has. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,31 +137,46 @@ static enum err set_otlp(struct options *o, const char *by, const char *value,
 
 #define AT(field) .offset = offsetof(struct options, field)
 
-const struct setting options_program[] = {
-    {SETTING_HELP, .letter = 'h', .name = "--help"},
-    {SETTING_VERSION, .letter = 'V', .name = "--version"},
+/* What both programs have. */
+#define OF_A_MEMBER                                                                                \
+    {SETTING_HELP, .letter = 'h', .name = "--help"},                                               \
+        {SETTING_VERSION, .letter = 'V', .name = "--version"},                                     \
+        {SETTING_PARSED, 'i', "--firezone-id", "FIREZONE_ID", .set = set_id},                      \
+        {SETTING_TEXT, 0, "--ca-file", "FIREZONE_CA_FILE", AT(ca_file)},                           \
+        {SETTING_TEXT, 'l', "--log-dir", "LOG_DIR", AT(log_dir)},                                  \
+        {SETTING_PARSED, 0, "--log-level", "RUST_LOG", "FIREZONE_LOG", .set = set_log_filter},     \
+        {SETTING_PARSED, 0, "--log-format", "FIREZONE_LOG_FORMAT", .set = set_log_format},         \
+        {SETTING_ON, 0, "--flow-logs", "FIREZONE_FLOW_LOGS", AT(flow_logs)},                       \
+        {SETTING_ON, 0, "--no-telemetry", "FIREZONE_NO_TELEMETRY", AT(no_telemetry)},              \
+        {SETTING_PARSED, 'u', "--api-url", "FIREZONE_API_URL", .set = set_api_url},                \
+        {SETTING_ON, 0, "--check", AT(check)}, {SETTING_ON, 0, "--exit", AT(exit_when_up)},        \
+        {SETTING_PARSED, 0, "--metrics", "FIREZONE_METRICS", .set = set_metrics},                  \
+        {SETTING_PARSED, 0, "--otlp-grpc-endpoint", "OTLP_GRPC_ENDPOINT", .set = set_otlp},        \
+        {SETTING_PARSED, 0, NULL, "FIREZONE_UDP_SEND_BUFFER_SIZE", .set = set_send_bytes},         \
+        {SETTING_PARSED, 0, NULL, "FIREZONE_UDP_RECV_BUFFER_SIZE", .set = set_recv_bytes},         \
+    {                                                                                              \
+        SETTING_ON, 0, NULL, "FIREZONE_COMPAT_EXIT", AT(compat_exit)                               \
+    }
+
+const struct setting options_client[] = {
+    OF_A_MEMBER,
     {SETTING_TEXT, 0, "--token-path", "FIREZONE_TOKEN_PATH", AT(token_path)},
-    {SETTING_PARSED, 'i', "--firezone-id", "FIREZONE_ID", .set = set_id},
     {SETTING_PARSED, 0, "--firezone-name", "FIREZONE_NAME", .set = set_name},
     {SETTING_PARSED, 0, "--dns-control", "FIREZONE_DNS_CONTROL", .set = set_dns},
     {SETTING_PARSED, 'm', "--max-partition-time", "MAX_PARTITION_TIME",
      "FIREZONE_MAX_PARTITION_TIME", .set = set_max_partition},
     {SETTING_ON, 0, "--activate-internet-resource", "FIREZONE_ACTIVATE_INTERNET_RESOURCE",
      AT(internet_resource)},
-    {SETTING_TEXT, 0, "--ca-file", "FIREZONE_CA_FILE", AT(ca_file)},
-    {SETTING_TEXT, 'l', "--log-dir", "LOG_DIR", AT(log_dir)},
-    {SETTING_PARSED, 0, "--log-level", "RUST_LOG", "FIREZONE_LOG", .set = set_log_filter},
-    {SETTING_PARSED, 0, "--log-format", "FIREZONE_LOG_FORMAT", .set = set_log_format},
-    {SETTING_ON, 0, "--flow-logs", "FIREZONE_FLOW_LOGS", AT(flow_logs)},
-    {SETTING_ON, 0, "--no-telemetry", "FIREZONE_NO_TELEMETRY", AT(no_telemetry)},
-    {SETTING_PARSED, 'u', "--api-url", "FIREZONE_API_URL", .set = set_api_url},
-    {SETTING_ON, 0, "--check", AT(check)},
-    {SETTING_ON, 0, "--exit", AT(exit_when_up)},
     {SETTING_ON, 0, "--inc-buf", "FIREZONE_INC_BUF", AT(raise_buffers)},
-    {SETTING_PARSED, 0, "--metrics", "FIREZONE_METRICS", .set = set_metrics},
-    {SETTING_PARSED, 0, "--otlp-grpc-endpoint", "OTLP_GRPC_ENDPOINT", .set = set_otlp},
-    {SETTING_PARSED, 0, NULL, "FIREZONE_UDP_SEND_BUFFER_SIZE", .set = set_send_bytes},
-    {SETTING_PARSED, 0, NULL, "FIREZONE_UDP_RECV_BUFFER_SIZE", .set = set_recv_bytes},
-    {SETTING_ON, 0, NULL, "FIREZONE_COMPAT_EXIT", AT(compat_exit)},
+    {.kind = SETTING_END},
+};
+
+const struct setting options_gateway[] = {
+    OF_A_MEMBER,
+    {SETTING_PARSED, 'n', "--firezone-name", "FIREZONE_NAME", .set = set_name},
+    {SETTING_PARSED, 'm', "--max-partition-time", "FIREZONE_MAX_PARTITION_TIME",
+     .set = set_max_partition},
+    {SETTING_OFF, 0, "--no-inc-buf", "FIREZONE_NO_INC_BUF", AT(raise_buffers)},
+    {SETTING_OFF, 0, "--no-check", AT(permission_check)},
     {.kind = SETTING_END},
 };

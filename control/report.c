@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "control/options.h"
 #include "platform/base/stream.h"
 
 enum {
@@ -21,7 +20,7 @@ int report_failure(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(why, sizeof why, fmt, ap);
     va_end(ap);
-    int n = snprintf(line, sizeof line, OPTIONS_PROGRAM ": %s\n", why);
+    int n = snprintf(line, sizeof line, "%s: %s\n", report_program, why);
     /* Where nobody reads, there is nobody to tell. */
     (void)stream_write(stream_open(STDERR_FILENO), line, (size_t)n, WAIT_MAX_MS);
     return EXIT_FAILURE;

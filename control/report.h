@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the program says to whoever started it: its output, its one line of failure, its exit code. Control thread. */
+/* What a program says to whoever started it: its output, its one line of failure, its exit code. Control thread. */
 #ifndef FZ_CONTROL_REPORT_H
 #define FZ_CONTROL_REPORT_H
+
+extern const char report_program[]; /* its name; defined where main() is */
 
 enum {
     REPORT_WHY_MAX = 1024,

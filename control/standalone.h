@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What runs without a command: everything the client needs is looked for in the order of spec/platform.md 6.4, then it runs.
- * Control thread; no other exists yet.
- */
+/* What runs without a command: the client as a member (member_main.h). Control thread; no other exists yet but that of the log. */
 #ifndef FZ_CONTROL_STANDALONE_H
 #define FZ_CONTROL_STANDALONE_H
 

@@ -37,7 +37,7 @@ enum err token_take_variable(struct secret *out, char *why, unsigned why_size)
     return token_check(out, "$" TOKEN_VARIABLE, why, why_size);
 }
 
-static enum err load_credential(struct secret *out, char *why, unsigned why_size)
+enum err token_load_credential(struct secret *out, char *why, unsigned why_size)
 {
     static const char what[] = "the credential " TOKEN_VARIABLE;
     char reason[REASON_MAX];
@@ -45,7 +45,11 @@ static enum err load_credential(struct secret *out, char *why, unsigned why_size
 
     if (err == ERR_OK)
         return token_check(out, what, why, why_size);
-    if (err != ERR_NOT_FOUND)
+    if (err == ERR_NOT_FOUND)
+        snprintf(why, why_size,
+                 "there is no token: neither $" TOKEN_VARIABLE
+                 " nor a credential of that name is set");
+    else
         snprintf(why, why_size, "%s: %s", what, reason);
     return err;
 }
@@ -53,7 +57,7 @@ static enum err load_credential(struct secret *out, char *why, unsigned why_size
 enum err token_load(struct secret *out, const char *path, char *why, unsigned why_size)
 {
     char reason[REASON_MAX], what[REPORT_WHY_MAX];
-    enum err err = path ? ERR_NOT_FOUND : load_credential(out, why, why_size);
+    enum err err = path ? ERR_NOT_FOUND : token_load_credential(out, why, why_size);
 
     if (err != ERR_NOT_FOUND)
         return err;

@@ -20,6 +20,9 @@ enum {
  */
 enum err token_take_variable(struct secret *out, char *why, unsigned why_size) MUST_USE;
 
+/* The credential. ERR_NOT_FOUND: there is none. */
+enum err token_load_credential(struct secret *out, char *why, unsigned why_size) MUST_USE;
+
 /* The file; path NULL, as nobody has named one: the credential, else the well-known file. */
 enum err token_load(struct secret *out, const char *path, char *why, unsigned why_size) MUST_USE;
 

@@ -3,10 +3,12 @@
 #ifndef FZ_PLATFORM_PATHS_H
 #define FZ_PLATFORM_PATHS_H
 
-#define PATHS_DEVICE_ID_FILE "firezone-id.json" /* in paths_config() */
+#define PATHS_DEVICE_ID_FILE  "firezone-id.json" /* in paths_config() */
+#define PATHS_GATEWAY_ID_FILE "gateway_id"       /* in paths_gateway() */
 
-const char *paths_token(void);  /* the file of the token */
-const char *paths_config(void); /* the folder of what the client keeps */
-const char *paths_tun(void);    /* what the client's TUN device is called */
+const char *paths_token(void);   /* the file of the token */
+const char *paths_config(void);  /* the folder of what the client keeps */
+const char *paths_gateway(void); /* the folder of what the gateway keeps */
+const char *paths_tun(void);     /* what the TUN device of either is called */
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fuzzer of the command line and the environment. Whatever they hold, parsing ends, a refusal says why in one line, and what
+ * Fuzzer of the command lines and the environment. Whatever they hold, parsing ends, a refusal says why in one line, and what
  * is accepted is in its bounds. Input: words, each behind a line feed; those of the form NAME=value that begin with a capital
  * letter are variables.
  */
@@ -58,23 +58,36 @@ static void check(const struct options *o)
         ASSERT(o->config_path && o->config_path[0]);
 }
 
+static void parse(enum options_program program, struct input *words)
+{
+    const struct options_input in = {.program = program,
+                                     .argc = words->argc,
+                                     .argv = words->argv,
+                                     .lookup = lookup,
+                                     .ctx = words};
+    struct options o;
+    char why[256] = "";
+
+    if (options_parse(&o, &in, why, sizeof why) == ERR_OK)
+        check(&o);
+    else
+        ASSERT(why[0] && strlen(why) < sizeof why);
+    if (program == OPTIONS_GATEWAY)
+        ASSERT(o.action <= OPTIONS_RUN);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char program[] = OPTIONS_PROGRAM;
-    char *text = malloc(size + 1), why[256] = "";
+    char *text = malloc(size + 1);
     struct input words = {.argv = {program}, .argc = 1};
-    struct options o;
 
     ASSERT(text);
     memcpy(text, data, size);
     text[size] = '\0';
     split(&words, text);
-    const struct options_input in = {
-        .argc = words.argc, .argv = words.argv, .lookup = lookup, .ctx = &words};
-    if (options_parse(&o, &in, why, sizeof why) == ERR_OK)
-        check(&o);
-    else
-        ASSERT(why[0] && strlen(why) < sizeof why);
+    parse(OPTIONS_CLIENT, &words);
+    parse(OPTIONS_GATEWAY, &words);
     free(text);
     return 0;
 }

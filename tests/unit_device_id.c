@@ -21,6 +21,7 @@ static const char *machine_id; /* what machine_read_id finds; NULL: nothing */
 #define machine_read_id read_test_id
 #include "control/device_id.c"
 #undef machine_read_id
+#include "platform/paths.h"
 
 #define MACHINE      "0123456789abcdef0123456789abcdef\n"
 #define MACHINE_HASH "25746dc26c1cc478780348a72316d3f4c2869a29b2a4836b38bc2ad3c3d69e8c"
@@ -60,7 +61,8 @@ static unsigned mode(const char *name)
 static enum err find(char *id, char *why)
 {
     why[0] = '\0';
-    return device_id_find(id, path_of(""), why, 1024);
+    const struct device_id_place place = {path_of(""), PATHS_DEVICE_ID_FILE, IDENTITY_KEY_CLIENT};
+    return device_id_find(id, &place, why, 1024);
 }
 
 static void test_parse(void **state)
@@ -122,6 +124,27 @@ static void test_derived(void **state)
     assert_int_equal(find(id, why), ERR_OK);
     assert_string_equal(id, MACHINE_HASH);
     assert_int_equal(mode(PATHS_DEVICE_ID_FILE), 0644);
+}
+
+/* The same machine and folder have another id for another program, and another file. */
+static void test_another_program(void **state)
+{
+    char config[128], id[IDENTITY_EXTERNAL_ID_MAX + 1], want[IDENTITY_HEX_LEN + 1], why[1024];
+    const struct device_id_place gateway = {config, PATHS_GATEWAY_ID_FILE, IDENTITY_KEY_GATEWAY};
+
+    (void)state;
+    snprintf(config, sizeof config, "%s", path_of(""));
+    machine_id = MACHINE;
+    identity_from_machine_id(want, IDENTITY_KEY_GATEWAY, MACHINE, strlen(MACHINE));
+    assert_int_equal(device_id_find(id, &gateway, why, sizeof why), ERR_OK);
+    assert_string_equal(id, want);
+    assert_string_not_equal(id, MACHINE_HASH);
+    machine_id = NULL;
+    write_text("{\"id\":\"of the client\"}");
+    assert_int_equal(device_id_find(id, &gateway, why, sizeof why), ERR_OK);
+    assert_string_not_equal(id, "of the client");
+    assert_int_equal(mode(PATHS_GATEWAY_ID_FILE), 0640);
+    assert_int_equal(unlink(path_of(PATHS_GATEWAY_ID_FILE)), 0);
 }
 
 static void test_generated(void **state)
@@ -236,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_parse),
         cmocka_unit_test_setup_teardown(test_stored, begin, end),
         cmocka_unit_test_setup_teardown(test_derived, begin, end),
+        cmocka_unit_test_setup_teardown(test_another_program, begin, end),
         cmocka_unit_test_setup_teardown(test_generated, begin, end),
         cmocka_unit_test_setup_teardown(test_no_way, begin, end),
         cmocka_unit_test_setup_teardown(test_not_a_file, begin, end),

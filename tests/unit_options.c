@@ -133,7 +133,7 @@ static void test_help_and_version(void **state)
     (void)state;
     parse_ok(&o, "--help");
     assert_int_equal(o.action, OPTIONS_HELP);
-    assert_ptr_equal(o.help, options_help_program);
+    assert_ptr_equal(o.help, options_help_client);
     assert_non_null(strstr(o.help, "wireguard"));
     parse_ok(&o, "-h");
     assert_int_equal(o.action, OPTIONS_HELP);

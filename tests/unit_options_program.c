@@ -434,8 +434,8 @@ static void test_help(void **state)
     struct options o;
 
     (void)state;
-    check_help(options_help_program, options_program);
-    check_help(options_help_program, options_engine);
+    check_help(options_help_client, options_client);
+    check_help(options_help_client, options_engine);
     check_help(options_help_wireguard, options_wireguard);
     check_help(options_help_wireguard, options_engine);
     check_help(options_help_sign_in, options_sign_in);
@@ -443,7 +443,7 @@ static void test_help(void **state)
     parse_ok(&o, "sign-out --help", "");
     assert_ptr_equal(o.help, options_help_sign_out);
     parse_ok(&o, "standalone --help", "");
-    assert_ptr_equal(o.help, options_help_program);
+    assert_ptr_equal(o.help, options_help_client);
     assert_null(strstr(o.help, "--token "));
 }
 

@@ -189,6 +189,27 @@ static void test_credential(void **state)
     unsetenv("CREDENTIALS_DIRECTORY");
 }
 
+/* Without a file to fall back on. */
+static void test_credential_alone(void **state)
+{
+    struct secret token;
+    char why[400];
+
+    (void)state;
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_int_equal(token_load_credential(&token, why, sizeof why), ERR_NOT_FOUND);
+    assert_string_equal(
+        why, "there is no token: neither $FIREZONE_TOKEN nor a credential of that name is set");
+    assert_int_equal(mkdir(in_folder("alone"), 0700), 0);
+    setenv("CREDENTIALS_DIRECTORY", in_folder("alone"), 1);
+    assert_int_equal(token_load_credential(&token, why, sizeof why), ERR_NOT_FOUND);
+    write_text("alone/" TOKEN_VARIABLE, " " SECRET "\n", 0400);
+    assert_int_equal(token_load_credential(&token, why, sizeof why), ERR_OK);
+    assert_string_equal(token.text, SECRET);
+    secret_free(&token);
+    unsetenv("CREDENTIALS_DIRECTORY");
+}
+
 static void test_store(void **state)
 {
     struct secret token;
@@ -312,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_size),
         cmocka_unit_test(test_credential),
+        cmocka_unit_test(test_credential_alone),
         cmocka_unit_test(test_store),
         cmocka_unit_test(test_store_interrupted),
         cmocka_unit_test(test_store_unfinished),

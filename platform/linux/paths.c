@@ -11,6 +11,11 @@ const char *paths_config(void)
     return "/var/lib/dev.firezone.client/config";
 }
 
+const char *paths_gateway(void)
+{
+    return "/var/lib/firezone";
+}
+
 const char *paths_tun(void)
 {
     return "tun-firezone";
