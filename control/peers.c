@@ -441,8 +441,10 @@ bool peers_candidate(struct peers *p, const struct uuid *id, bool added, const c
 void peers_portal(struct peers *p, bool there)
 {
     p->portal_there = there;
-    if (there)
-        wake(p);
+    if (!there)
+        return;
+    node_ask_relays(&p->node, clock_now());
+    wake(p);
 }
 
 void peers_reset(struct peers *p)

@@ -394,7 +394,7 @@ static void test_an_address_that_vanishes(void **state)
     tells_nothing();
     assert_true(turn_relayed(&rig.t, ADDR_V4, &relayed));
     assert_int_equal(channel_for(PEER), 0x4000);
-    due_at(SEC(26)); /* for the second time */
+    due_at(SEC(25) + TURN_ASK_GAP_NS); /* for the second time */
     sends(STUN_BINDING);
     binding_answered();
     sends(STUN_REFRESH);

@@ -158,6 +158,8 @@ void node_handle_timeout(struct node *n, time_ns now);
  * address makes it ours again. May be called for each datagram that is refused.
  */
 void node_address_lost(struct node *n, time_ns now, const struct ip_addr *ip);
+/* There may be a way again that there was not: relays are asked at once what they see of us. */
+void node_ask_relays(struct node *n, time_ns now);
 /* The network has changed: all connections end, allocations start over. New keys are due. */
 void node_reset(struct node *n, time_ns now);
 /* The end: all connections are closed, and allocations deleted, which takes 1 s at most. */

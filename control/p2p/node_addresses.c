@@ -304,9 +304,14 @@ void node_address_lost(struct node *n, time_ns now, const struct ip_addr *ip)
         return;
     n->vanished[n->vanished_next] = *ip;
     n->vanished_next = (n->vanished_next + 1) % NODE_VANISHED_MAX;
-    if (!drop_address(n, now, ip))
-        return;
-    for (unsigned i = 0; i < NODE_RELAYS_MAX; i++) {
+    if (drop_address(n, now, ip))
+        node_ask_relays(n, now);
+}
+
+void node_ask_relays(struct node *n, time_ns now)
+{
+    now = node_advance(n, now);
+    for (unsigned i = 0; i < NODE_RELAYS_MAX && !n->closing; i++) {
         struct node_relay *r = &n->relays[i];
         if (!r->used)
             continue;

@@ -57,7 +57,7 @@ enum {
 };
 
 #define TURN_KEEPALIVE_NS (25 * NS_PER_SEC)
-#define TURN_ASK_GAP_NS   (1 * NS_PER_SEC)
+#define TURN_ASK_GAP_NS   (100 * NS_PER_MS)
 #define TURN_PAUSE_MIN_NS (1 * NS_PER_SEC)
 #define TURN_PAUSE_MAX_NS (60 * NS_PER_SEC)
 
@@ -178,7 +178,7 @@ void turn_refresh(struct turn *t, time_ns now);
 bool turn_forget_address(struct turn *t, const struct ip_addr *ip);
 /*
  * Our addresses have changed: asks what they are now, and whether the relay still has the allocation. At once, unless it was asked
- * less than 1 s ago: then after that.
+ * less than TURN_ASK_GAP_NS ago: then after that.
  */
 void turn_ask(struct turn *t, time_ns now);
 /* Asks now, not only when half of its lifetime is over, whether the relay still has the allocation. */

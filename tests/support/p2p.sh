@@ -106,7 +106,7 @@ p2p_pair() {
 # p2p_ping I [COUNT]: through the tunnel; the first packet asks for access
 p2p_ping() {
     in_ns "c$1" ping -q -c "${2:-3}" -i 0.2 -W 4 "10.20.$1.1" >"$TMP/ping" ||
-        fail "no way from c$1 to 10.20.$1.1: $(cat "$TMP/ping"); $(tail -n 12 "$TMP/c$1.log" "$TMP/g$1.log")"
+        fail "no way from c$1 to 10.20.$1.1: $(cat "$TMP/ping"); $(tail -n 60 "$TMP/c$1.log" "$TMP/g$1.log")"
 }
 
 # p2p_path I: how the client sends now, "peer to peer" or otherwise
@@ -119,7 +119,7 @@ p2p_path_is() { # I TEXT
 }
 
 p2p_expect() { # I SECONDS TEXT
-    eventually "$2" p2p_path_is "$1" "$3" || fail "c$1 goes $(p2p_path "$1") and not $3: $(tail -n 12 "$TMP/c$1.log" "$TMP/g$1.log")"
+    eventually "$2" p2p_path_is "$1" "$3" || fail "c$1 goes $(p2p_path "$1") and not $3: $(tail -n 60 "$TMP/c$1.log" "$TMP/g$1.log")"
 }
 
 # p2p_load I BYTES: a TCP transfer through the tunnel, in both directions
