@@ -49,7 +49,7 @@ O := $(BUILD)/$(variant)
 base_src     := $(wildcard platform/base/*.c)
 platform_src := $(wildcard platform/$(OS)/*.c platform/*.c)
 engine_src   := $(wildcard engine/*.c engine/wire/*.c)
-control_src  := $(filter-out control/main.c,$(wildcard control/*.c control/*/*.c))
+control_src  := $(filter-out control/main.c control/gateway_main.c,$(wildcard control/*.c control/*/*.c))
 headers      := $(wildcard platform/*.h platform/base/*.h platform/linux/*.h engine/*.h engine/*/*.h control/*.h \
                   control/*/*.h tests/*.h tests/support/*.h tools/*/*.h bench/*.h)
 own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engine/*/*.[ch] control/*.[ch] \
@@ -109,7 +109,7 @@ tool_uses = $(patsubst %,$(O)/lib%.a,$(uses_$(1)) ctl)
 # Other tests that use parts of a tool.
 tests_fzrelay := sim_p2p_node
 bench_src := $(wildcard bench/*.c)
-PROGRAMS := firezone-headless-client $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
+PROGRAMS := firezone-headless-client firezone-gateway $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
 # Test programs: unit_*, diff_* and sim_* (simulations) run alone; each tests/support/*.c is a helper program of the net tests.
 unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c tests/sim_*.c))
 fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
@@ -198,6 +198,8 @@ define link # EXTRA: then the archives in any order, then the libraries
 endef
 $(O)/firezone-headless-client$(EXE): $(O)/obj/control/main.o $(archives)
 	$(call link)
+$(O)/firezone-gateway$(EXE): $(O)/obj/control/gateway_main.o $(archives)
+	$(call link)
 $(O)/fzbench$(EXE): $(call obj,$(bench_src)) $(archives) $(O)/libfzlink.a
 	$(call link,-lm)
 define tool # NAME
@@ -277,9 +279,10 @@ layers: ## nothing includes what lies above it
 	$(Q)tools/check-layers.sh
 pure: $(call obj,$(PURE)) ## the sans-IO modules use no clock, socket, thread, file, allocator or random source
 	$(Q)tools/check-pure.sh $^
-keylog-check: programs ## the shipped binary has no key log
+keylog-check: programs ## the shipped binaries have no key log
 	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
-	$(Q)tools/check-keylog.sh $(O)/firezone-headless-client $(BUILD)/keylog$(suffix)/firezone-headless-client
+	$(Q)for p in firezone-headless-client firezone-gateway; do \
+	    tools/check-keylog.sh $(O)/$$p $(BUILD)/keylog$(suffix)/$$p || exit 1; done
 format: ## lay out all sources
 	$(Q)$(FORMAT) -i $(own_c)
 format-check: ## fail if `make format` would change anything

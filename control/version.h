@@ -11,4 +11,7 @@
  */
 #define FZ_PORTAL_VERSION "1.5.12"
 
+/* The same for the gateway: the portal gives a client of version X.Y gateways from X.(Y-1) to X.(Y+1). */
+#define FZ_PORTAL_GATEWAY_VERSION "1.6.1"
+
 #endif

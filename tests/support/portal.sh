@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
 #
-# For net tests with a development portal and clients of it; sourced after netns.sh.
+# For net tests with a development portal, clients and gateways of it; sourced after netns.sh.
 #
 #   portal_config <<...          writes $TMP/portal.ini
 #   portal_start NS [ARGUMENT]... fzportal in a namespace, ready; `ctl COMMAND [KEY=VALUE]...` speaks to it
 #   client_start NAME NS [VARIABLE=VALUE]... [-- ARGUMENT...]
 #                                a client in the background, its log in $TMP/NAME.log, its process id in CLIENT_PID[NAME]
+#   gateway_start NAME NS ...    the same for a gateway; what follows is for both
 #   client_end NAME CODE         ends it with SIGTERM unless CODE is another than 0, and checks its exit code
 #
 # CLIENT_MOUNTS, if not empty, is a command that is run before a client in its own mount namespace.
-# A client has the hosts file $TMP/hosts and the resolvers of $TMP/resolv.conf, and its token, name and id by its NAME.
+# Each has the hosts file $TMP/hosts and the resolvers of $TMP/resolv.conf, and its token (.client-NAME, .gateway-NAME), name and
+# id by its NAME.
 
 FZPORTAL=${FZ_PORTAL:-$BUILD/fzportal}
+GATEWAY=${FZ_GATEWAY:-$BUILD/firezone-gateway}
 declare -A CLIENT_PID=()
 
 portal_config() {
@@ -34,8 +37,16 @@ ctl() {
 }
 
 client_start() {
-    local name=$1 where=$2 variables=()
-    shift 2
+    member_start client "$CLIENT" "$@"
+}
+
+gateway_start() {
+    member_start gateway "$GATEWAY" "$@"
+}
+
+member_start() { # ROLE PROGRAM NAME NS ...
+    local role=$1 program=$2 name=$3 where=$4 variables=()
+    shift 4
     while [[ $# -gt 0 && $1 != -- ]]; do
         variables+=("$1")
         shift
@@ -53,8 +64,8 @@ WRAPPER
         chmod 755 "$TMP/isolated"
     }
     CLIENT_MOUNTS=${CLIENT_MOUNTS:-} spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
-        FIREZONE_TOKEN=".client-$name" FIREZONE_ID="id-of-$name" FIREZONE_NAME="device $name" \
-        "${variables[@]}" "$CLIENT" --tun "$(tun "$name")" "$@"
+        FIREZONE_TOKEN=".$role-$name" FIREZONE_ID="id-of-$name" FIREZONE_NAME="device $name" \
+        "${variables[@]}" "$program" --tun "$(tun "$name")" "$@"
     CLIENT_PID[$name]=$SPAWNED
 }
 
@@ -75,5 +86,5 @@ client_end() { # NAME CODE [SECONDS]
     finish "${CLIENT_PID[$name]}" "${3:-10}" || status=$?
     unset "CLIENT_PID[$name]"
     [[ $status -eq $code ]] || fail "client '$name' ended with $status instead of $code: $(tail -n 20 "$TMP/$name.log")"
-    ! grep -qF -- ".client-$name" "$TMP/$name.log" || fail "the token is in the log of '$name'"
+    ! grep -qE -- "\.(client|gateway)-$name" "$TMP/$name.log" || fail "the token is in the log of '$name'"
 }
