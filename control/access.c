@@ -309,7 +309,8 @@ void access_granted(struct access *a, const struct message_authorization *m)
         grant(a, e, m);
         break;
     case NODE_NO_RELAYS:
-        log_warn("access", "resource '%s': there is no relay any more", e->name);
+        log_info("access", "resource '%s': there is no relay, asking again when there is", e->name);
+        e->held = true;
         ask_for_relays(a);
         break;
     case NODE_INVALID:

@@ -41,7 +41,7 @@ void access_refused(struct access *a, const struct message *m);
 /* An event of the peers. */
 void access_wanted(struct access *a, void *destination_arg);
 void access_ended(struct access *a, const struct uuid *gateway);
-/* The portal, or a relay, is there: what waits for either is asked now. */
+/* `init` has come, or a relay is there: what waits for either is asked now. */
 void access_ask_held(struct access *a);
 /* Another network: everything may be asked again at once. */
 void access_reset(struct access *a);

@@ -54,6 +54,7 @@ static void on_init(struct client *c, const struct message *m)
     log_info("client", "init received: %zu resource%s, %u relay%s", c->resources.n,
              c->resources.n == 1 ? "" : "s", relays, relays == 1 ? "" : "s");
     member_set_addresses(&c->member, &m->interface_.ipv4, &m->interface_.ipv6);
+    access_ask_held(c->access);
 }
 
 static void carry_out(struct client *c, const struct message *m, const char *name)
@@ -158,7 +159,7 @@ static void on_up(void *arg)
     access_attach(c->access, c->member.tunnel);
 }
 
-static void on_again(void *arg)
+static void on_ready(void *arg)
 {
     struct client *c = arg;
     access_ask_held(c->access);
@@ -184,8 +185,7 @@ static const struct member_role role = {
     .message = on_message,
     .hangup = on_reset,
     .up = on_up,
-    .joined = on_again,
-    .ready = on_again,
+    .ready = on_ready,
     .peer = "gateway",
     .candidates = REQUEST_CANDIDATES_ADDED,
     .invalidated = REQUEST_CANDIDATES_REMOVED,

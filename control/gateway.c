@@ -116,8 +116,8 @@ static void on_up(void *arg)
     }
 }
 
-/* Nothing is held back: the portal, and relays, are asked for when somebody comes. */
-static void on_again(void *arg)
+/* Nothing is held back: relays are asked for when somebody comes. */
+static void on_ready(void *arg)
 {
     (void)arg;
 }
@@ -135,8 +135,7 @@ static const struct member_role role = {
     .message = on_message,
     .hangup = on_hangup,
     .up = on_up,
-    .joined = on_again,
-    .ready = on_again,
+    .ready = on_ready,
     .peer = "client",
     .candidates = GATEWAY_REQUEST_CANDIDATES_ADDED,
     .invalidated = GATEWAY_REQUEST_CANDIDATES_REMOVED,

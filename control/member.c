@@ -190,7 +190,6 @@ static void on_joined(void *arg)
         log_warn("portal", "the portal takes no messages");
     json_decref(payload);
     peers_portal(m->peers, true);
-    m->role->joined(m->arg);
     service_status("signed in");
 }
 

@@ -51,8 +51,7 @@ struct member_role {
     void (*message)(void *arg, const char *name, const json_t *payload);
     void (*hangup)(void *arg); /* SIGHUP */
     void (*up)(void *arg);     /* the tunnel has come up */
-    void (*joined)(void *arg); /* the portal is there, again */
-    void (*ready)(void *arg);  /* so are relays */
+    void (*ready)(void *arg);  /* a relay has answered, again */
 
     /* Peers. */
     const char *peer; /* "gateway": what the other side is */

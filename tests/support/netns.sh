@@ -160,7 +160,7 @@ rig_cleanup() {
         for name in "$TMP"/*.log; do
             [[ -s $name ]] || continue
             printf -- '--- %s (last lines)\n' "$(basename "$name")" >&2
-            grep -vE '[│┌└]| counter ' "$name" | tail -n 12 >&2
+            grep -vE '[│┌└]| counter ' "$name" | tail -n 40 >&2
         done
         printf '%s\n' "${RIG_WHY:-}" >&2
     fi
