@@ -189,22 +189,20 @@ static inline bool is_relay_ip(const struct world *w, const struct ip_addr *ip)
     return false;
 }
 
-/* An end sends; from: ADDR_NONE: as the system chooses. */
-static inline void end_sends(struct world *w, unsigned end, const struct sock_addr *from,
+/* An end sends; from: ADDR_NONE: as the system chooses. False: the system refuses, as it is not the end's address. */
+static inline bool end_sends(struct world *w, unsigned end, const struct sock_addr *from,
                              const struct sock_addr *to, const uint8_t *bytes, size_t len)
 {
     struct world_end *e = &w->ends[end], *other = &w->ends[!end];
     struct sock_addr host = end_host(e, to->ip.family), source = host;
 
-    /* After a change of the network an old source address sends nothing. */
-    if (host.ip.family == ADDR_NONE ||
-        (from->ip.family != ADDR_NONE && !sock_addr_equal(from, &host)))
-        return;
-    if (w->blocked && !is_relay_ip(w, &to->ip))
-        return;
+    if (from->ip.family != ADDR_NONE && !sock_addr_equal(from, &host))
+        return false;
+    if (host.ip.family == ADDR_NONE || (w->blocked && !is_relay_ip(w, &to->ip)))
+        return true;
     if (w->same_lan && sock_addr_equal(to, &other->host4)) {
         world_send(w, &host, to, bytes, len);
-        return;
+        return true;
     }
     if (e->nat != NAT_NONE) {
         uint16_t port = nat_port(e, to);
@@ -212,6 +210,7 @@ static inline void end_sends(struct world *w, unsigned end, const struct sock_ad
             source = (struct sock_addr){.ip = e->outside, .port = port};
     }
     world_send(w, &source, to, bytes, len);
+    return true;
 }
 
 /* ---- relays ---- */

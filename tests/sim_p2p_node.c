@@ -4,7 +4,7 @@
  * to the network: as long as both reach a relay, datagrams get through soon, and again after each fault.
  *
  * Prints how long it takes from the first packet to the first answer, by the NATs of both ends. Then random scenarios run for a few
- * seconds. `sim_p2p_node SEED` runs one scenario only and says what happens.
+ * seconds. `sim_p2p_node SEED` runs one scenario only and says what happens; with a COUNT, that many from there on.
  */
 #include <stdlib.h>
 #include <time.h>
@@ -22,7 +22,8 @@ enum {
     PROBE_LEN = 32,
     TABLE_RUNS = 50,
     FAULTS_PER_SCENARIO = 12,
-    SECONDS = 8 /* of real time */
+    SCENARIOS_MIN = 100,
+    SECONDS = 8 /* of processor time */
 };
 
 /*
@@ -31,6 +32,7 @@ enum {
  */
 #define SETUP_BOUND_NS    SEC(12)
 #define RECOVERY_BOUND_NS SEC(100)
+#define VANISHED_BOUND_NS SEC(3)  /* without loss, after an address has vanished */
 #define LOSS_BOUND_NS     SEC(10) /* per cent, in addition */
 
 enum mail_kind {
@@ -246,6 +248,16 @@ static void take_event(unsigned end, const struct node_event *e)
     }
 }
 
+/* As a node's owner does: what the system refuses to send says that an address is gone. */
+static void send_from(unsigned end, const struct sock_addr *from, const struct sock_addr *to,
+                      const uint8_t *bytes, size_t len)
+{
+    if (end_sends(&world, end, from, to, bytes, len))
+        return;
+    say("address lost by", end);
+    node_address_lost(&sim.ends[end].node, world.now, &from->ip);
+}
+
 static void drain(unsigned end)
 {
     struct node *n = &sim.ends[end].node;
@@ -255,14 +267,14 @@ static void drain(unsigned end)
 
     while (node_poll_transmit(n, &t)) {
         ASSERT(++rounds < 2000);
-        end_sends(&world, end, &t.from, &t.to, t.bytes, t.len);
+        send_from(end, &t.from, &t.to, t.bytes, t.len);
     }
     while (node_poll_event(n, &e)) {
         ASSERT(++rounds < 2000);
         take_event(end, &e);
     }
     while (node_poll_transmit(n, &t))
-        end_sends(&world, end, &t.from, &t.to, t.bytes, t.len);
+        send_from(end, &t.from, &t.to, t.bytes, t.len);
 }
 
 /* A datagram of WireGuard's on the path of an end. */
@@ -280,7 +292,7 @@ static void send_data(unsigned end, uint64_t number)
             channel_write(bytes, e->path.channel, PROBE_LEN);
         bytes[head] = 4;
         store_be64(bytes + head + 16, number);
-        end_sends(&world, end, &e->path.from, &e->path.to, bytes, head + PROBE_LEN);
+        send_from(end, &e->path.from, &e->path.to, bytes, head + PROBE_LEN);
     }
     node_note_traffic(&e->node, world.now, &e->connection, traffic);
 }
@@ -445,6 +457,7 @@ enum fault {
     FAULT_RELAY_FORGETS,
     FAULT_CREDENTIALS,
     FAULT_ROAM,
+    FAULT_VANISHED,
     FAULT_NAT_REBOOTS,
     FAULT_SLEEP,
     FAULT_BLOCKED,
@@ -454,8 +467,8 @@ enum fault {
 };
 
 static const char *const FAULTS[] = {"none",        "relay dies", "relay added", "relay forgets",
-                                     "credentials", "roam",       "NAT reboots", "sleep",
-                                     "blocked",     "unblocked",  "quiet"};
+                                     "credentials", "roam",       "vanished",    "NAT reboots",
+                                     "sleep",       "blocked",    "unblocked",   "quiet"};
 
 /* The number-th relay that is listed, or that is not. */
 static unsigned pick_relay(bool listed)
@@ -499,6 +512,19 @@ static void roam(const struct setting *s)
     post(MAIL_RELAYS, CLIENT, 0, "");
 }
 
+/* The end's addresses become others, or are only said to be gone, and nobody says that the network has changed. */
+static void vanish(unsigned end, const struct setting *s)
+{
+    const struct world_end *e = &world.ends[end];
+
+    if (world_below(&world, 4)) {
+        end_moves(&world.ends[end], end, ++sim.place, s->v4[end], s->v6[end]);
+        return;
+    }
+    node_address_lost(&sim.ends[end].node, world.now, s->v4[end] ? &e->host4.ip : &e->host6.ip);
+    drain(end);
+}
+
 static void happens(enum fault fault, const struct setting *s)
 {
     unsigned end = world_below(&world, 2), relay;
@@ -525,6 +551,9 @@ static void happens(enum fault fault, const struct setting *s)
         break;
     case FAULT_ROAM:
         roam(s);
+        break;
+    case FAULT_VANISHED:
+        vanish(end, s);
         break;
     case FAULT_NAT_REBOOTS:
         nat_reboot(&world.ends[end]);
@@ -572,7 +601,7 @@ static unsigned long counts[FAULT_COUNT];
 static void scenario(uint64_t seed)
 {
     struct setting s = random_setting(seed);
-    time_ns took;
+    time_ns took, bound;
 
     begin(seed, &s);
     say("loss", s.loss);
@@ -585,7 +614,8 @@ static void scenario(uint64_t seed)
         if (sim.verbose)
             printf("---- %s\n", FAULTS[fault]);
         happens(fault, &s);
-        took = run_until_answered(RECOVERY_BOUND_NS, seed);
+        bound = fault == FAULT_VANISHED && s.loss == 0 ? VANISHED_BOUND_NS : RECOVERY_BOUND_NS;
+        took = run_until_answered(bound, seed);
         worst[fault] = time_max(worst[fault], took);
         counts[fault]++;
     }
@@ -634,22 +664,27 @@ static void table(void)
     }
 }
 
+static void results(uint64_t scenarios)
+{
+    printf("\n%llu scenarios; the longest time until datagrams get through again, s\n",
+           (unsigned long long)scenarios);
+    for (unsigned i = 0; i < FAULT_COUNT; i++)
+        printf("%-14s %6lu  %6.1f\n", FAULTS[i], counts[i], (double)worst[i] / 1e9);
+}
+
 int main(int argc, char **argv)
 {
     clock_t begun = clock();
-    uint64_t seed = 1;
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1, first = seed;
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : argc > 1;
 
-    if (argc > 1) {
-        sim.verbose = true;
-        scenario(strtoull(argv[1], NULL, 0));
-        return 0;
-    }
-    table();
-    while ((clock() - begun) / CLOCKS_PER_SEC < SECONDS)
+    sim.verbose = argc == 2;
+    if (argc == 1)
+        table();
+    while (argc > 1 ? seed < first + count
+                    : seed <= SCENARIOS_MIN || (clock() - begun) / CLOCKS_PER_SEC < SECONDS)
         scenario(seed++);
-    printf("\n%llu scenarios; the longest time until datagrams get through again, s\n",
-           (unsigned long long)seed - 1);
-    for (unsigned i = 0; i < FAULT_COUNT; i++)
-        printf("%-14s %6lu  %6.1f\n", FAULTS[i], counts[i], (double)worst[i] / 1e9);
+    if (argc != 2)
+        results(seed - first);
     return 0;
 }
