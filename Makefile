@@ -107,7 +107,7 @@ tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
 uses_fzrelay := fzportal
 tool_uses = $(patsubst %,$(O)/lib%.a,$(uses_$(1)) ctl)
 # Other tests that use parts of a tool.
-tests_fzrelay := sim_p2p_node
+tests_fzrelay := sim_p2p_node sim_p2p_peer
 bench_src := $(wildcard bench/*.c)
 PROGRAMS := firezone-headless-client firezone-gateway $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
 # Test programs: unit_*, diff_* and sim_* (simulations) run alone; each tests/support/*.c is a helper program of the net tests.
@@ -116,12 +116,13 @@ fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
-NOT_TSAN ?= diff_% sim_% $(addprefix unit_,addr bench_% blake2s checksum coalesce config cookie_gate crypt crypt_% device dmi duration err \
+NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access addr bench_% blake2s checksum clients coalesce config cookie_gate crypt crypt_% device dmi \
+              duration err \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
               fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip log_cleanup \
-              log_filter log_line noise options options_% p2p_% portal_% rate_limit relays replay resolvers resources segment \
-              source_rank source_seen sign_url timers token_text uapi)
+              log_filter log_line noise options options_% p2p_% peers_mail portal_% rate_limit relays replay resolvers resources segment \
+              source_rank source_seen sign_url timers token_text tunnel_p2p uapi)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
 # A portable module `folder/x.c` has the tests unit_x, unit_x_*, unit_folder_x (diff_ and fuzz_ alike).

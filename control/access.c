@@ -10,7 +10,8 @@
 #include "platform/base/mem.h"
 #include "platform/clock.h"
 
-#define ASK_AGAIN_NS (2 * NS_PER_SEC) /* per resource. Source: spec/tunnel.md 1.3 */
+#define ASK_AGAIN_NS  (2 * NS_PER_SEC) /* per resource. Source: spec/tunnel.md 1.3 */
+#define ROOM_AGAIN_NS (1 * NS_PER_SEC) /* between two looks whether the tunnel has room */
 
 enum {
     CONNECTED_MAX = 64, /* gateways that a request names */
@@ -39,6 +40,7 @@ struct access {
     struct entry *list, *by_id[BUCKETS], *by_prefix[BUCKETS];
     struct loop_timer
         timer; /* some have no destination yet: thousands of routes are not set in one step */
+    bool full; /* the tunnel has no room for more */
 };
 
 static struct entry **bucket_of_id(struct access *a, const struct uuid *resource)
@@ -70,39 +72,45 @@ static uint32_t group_of(const struct uuid *site)
 
 /* ---- the tunnel's side of a resource ---- */
 
-/* Another resource has the same route. */
-static bool prefix_shared(struct access *a, const struct entry *e)
+/* Another resource that has the same route; NULL: none. */
+static struct entry *prefix_shared(struct access *a, const struct entry *e)
 {
-    for (const struct entry *other = *bucket_of_prefix(a, &e->prefix); other;
-         other = other->next_prefix) {
-        if (other != e && other->destination && other->prefix.len == e->prefix.len &&
-            ip_addr_equal(&other->prefix.ip, &e->prefix.ip))
-            return true;
-    }
-    return false;
+    struct entry *other = *bucket_of_prefix(a, &e->prefix);
+
+    while (other && (other == e || !other->destination || other->prefix.len != e->prefix.len ||
+                     !ip_addr_equal(&other->prefix.ip, &e->prefix.ip)))
+        other = other->next_prefix;
+    return other;
 }
 
-static void connect_prefix(struct access *a, struct entry *e)
+/* False: there is no room. */
+static bool connect_prefix(struct access *a, struct entry *e)
 {
-    if (!a->tunnel || e->destination)
-        return;
     e->destination = tunnel_destination_add(a->tunnel, &e->prefix, group_of(&e->site), e);
     if (!e->destination) {
-        log_warn("access", "resource '%s' cannot be reached: there are too many", e->name);
-        return;
+        if (!a->full)
+            log_warn("access", "resource '%s' cannot be reached: there are too many", e->name);
+        a->full = true;
+        return false;
     }
+    a->full = false;
     if (!prefix_shared(a, e))
         tunnel_p2p_route(a->tunnel, &e->prefix, true);
+    return true;
 }
 
 static void disconnect_prefix(struct access *a, struct entry *e)
 {
+    struct entry *other = prefix_shared(a, e);
+
     if (!e->destination)
         return;
-    if (!prefix_shared(a, e))
+    if (!other)
         tunnel_p2p_route(a->tunnel, &e->prefix, false);
     tunnel_destination_remove(e->destination);
     e->destination = NULL;
+    if (other)
+        tunnel_destination_restore(other->destination);
 }
 
 /* ---- resources ---- */
@@ -129,6 +137,12 @@ static void add(struct access *a, const struct resource *r)
     *bucket = e;
     if (a->tunnel)
         loop_timer_set(a->loop, &a->timer, clock_now());
+}
+
+static void rename_entry(struct entry *e, const char *name)
+{
+    free(e->name);
+    e->name = mem_dup_text(name, strlen(name));
 }
 
 static void take_out(struct access *a, struct entry *e)
@@ -159,7 +173,10 @@ static void on_timer(void *arg)
     for (struct entry *e = a->list; e; e = e->next) {
         if (e->destination)
             continue;
-        connect_prefix(a, e);
+        if (!connect_prefix(a, e)) {
+            loop_timer_set(a->loop, &a->timer, clock_now() + ROOM_AGAIN_NS);
+            return;
+        }
         if (clock_now() >= end) {
             loop_timer_set(a->loop, &a->timer, clock_now());
             return;
@@ -180,6 +197,8 @@ void access_resource(struct access *a, enum resource_change change, const struct
 
     if (e && (change == RESOURCE_REMOVED || r->kind != RESOURCE_CIDR || !same_way(e, r)))
         take_out(a, e);
+    else if (e)
+        rename_entry(e, r->name);
     if (change != RESOURCE_REMOVED && r->kind == RESOURCE_CIDR && !find(a, &r->id))
         add(a, r);
 }

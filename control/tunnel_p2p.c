@@ -196,6 +196,16 @@ void tunnel_destination_remove(struct tunnel_destination *d)
     free(d);
 }
 
+void tunnel_destination_restore(struct tunnel_destination *d)
+{
+    struct tunnel *t = d->tunnel;
+
+    if (d->waits || d->peer)
+        allow(t, &d->prefix, d->waits ? d->slot : d->peer->slot,
+              tunnel_worker_of_group(t, d->group));
+    tunnel_routes_soon(t);
+}
+
 static void destinations_of_peer_wait(struct tunnel *t, const struct tunnel_peer *p)
 {
     for (struct tunnel_destination *d = t->p2p.destinations; d; d = d->next) {

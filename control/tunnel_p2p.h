@@ -70,6 +70,8 @@ struct tunnel_destination *tunnel_destination_add(struct tunnel *t, const struct
 void tunnel_destination_grant(struct tunnel_destination *d, struct tunnel_peer *p);
 bool tunnel_destination_granted(const struct tunnel_destination *d);
 void tunnel_destination_remove(struct tunnel_destination *d);
+/* Of several with one prefix the last one that was added or granted has the packets. It is gone: this one has them. */
+void tunnel_destination_restore(struct tunnel_destination *d);
 
 /* A datagram that is nobody's data; out->from of ADDR_NONE: as the system chooses. */
 void tunnel_p2p_send(struct tunnel *t, const struct node_transmit *datagram);

@@ -22,9 +22,12 @@ enum nat {
     NAT_COUNT
 };
 
+#ifndef WORLD_RELAYS
+#define WORLD_RELAYS 4
+#endif
+
 enum {
     WORLD_ENDS = 2,
-    WORLD_RELAYS = 4,
     WORLD_MAPPINGS = 1024,
     WORLD_IN_FLIGHT = 4096,
     WORLD_PORT = 52625
