@@ -10,6 +10,8 @@ static void set_endpoint(struct worker *w, struct peer *p, const struct sock_add
                          const struct ip_source *from, uint16_t channel) REQUIRES_ROLE(role_worker)
 {
     train_flush_peer(w, p);
+    if (channel != p->channel)
+        train_collect_queued(w, true); /* they are framed for the path they leave on */
     p->endpoint = *to;
     p->source = *from;
     p->channel = channel;

@@ -74,16 +74,19 @@ struct knock {
     struct sock_addr from; /* whom cookies and limits are for */
 };
 
-/* Behind a relay there are many peers: the channel's number is a part of the address of each. */
+/*
+ * Behind a relay there are many peers: the channel's number is a part of the address of each, within what the limits
+ * look at.
+ */
 static struct sock_addr knocker(const struct io_rx *rx, uint16_t channel)
 {
     struct sock_addr from = rx->from;
 
     if (channel != 0) {
-        unsigned last = from.ip.family == ADDR_V4 ? 2 : 14;
+        unsigned at = from.ip.family == ADDR_V4 ? 2 : 6; /* limits are for a /64 */
         from.port = channel;
-        from.ip.bytes[last] ^= (uint8_t)(channel >> 8);
-        from.ip.bytes[last + 1] ^= (uint8_t)channel;
+        from.ip.bytes[at] ^= (uint8_t)(channel >> 8);
+        from.ip.bytes[at + 1] ^= (uint8_t)channel;
     }
     return from;
 }

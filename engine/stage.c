@@ -98,6 +98,7 @@ void stage_move(struct worker *w, struct peer *from, struct peer *to)
 {
     struct stage_pool *s = &w->stage;
 
+    ASSERT(from != to);
     while (from->staged_n > 0) {
         uint16_t entry = from->staged[from->staged_head];
         from->staged_head = (uint16_t)((from->staged_head + 1) % PEER_STAGED_MAX);

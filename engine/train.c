@@ -177,7 +177,7 @@ static void note_sent(struct worker *w, struct peer *p, const struct train *t)
     REQUIRES_ROLE(role_worker)
 {
     struct peer_shared *s = &p->shared;
-    bool data = t->packets_n > 1 || t->packets[0].len > 0;
+    bool data = t->used > t->packets_n * (unsigned)(WG_DATA_LEN_MIN + t->head);
 
     counter_add(&s->tx_bytes, t->used);
     counter_set(&s->last_sent, w->now);
@@ -473,7 +473,10 @@ static enum verdict verdict_of(enum io_result result)
     return VERDICT_OUT_SEND_FAILED;
 }
 
-/* A vanished source address or route: the next datagram goes out without the learned source, and control hears. */
+/*
+ * A vanished source address or route: the next datagram goes out without the source that failed, and control hears. A
+ * source that was set meanwhile stays.
+ */
 static void note_path_lost(struct worker *w, uint32_t slot, const struct ip_addr *from)
     REQUIRES_ROLE(role_worker)
 {
@@ -483,7 +486,8 @@ static void note_path_lost(struct worker *w, uint32_t slot, const struct ip_addr
         worker_address_lost(w, from);
     if (!p)
         return;
-    memset(&p->source, 0, sizeof p->source);
+    if (ip_addr_equal(&p->source.ip, from))
+        memset(&p->source, 0, sizeof p->source);
     worker_raise(w, p, EDGE_PATH_LOST);
 }
 

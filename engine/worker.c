@@ -58,11 +58,15 @@ void worker_address_lost(struct worker *w, const struct ip_addr *ip)
 {
     struct event_edge e = {
         .kind = EVENT_EDGE_ADDRESS_LOST, .worker = (uint8_t)w->index, .lost = *ip};
+    struct lost_address *l = &w->lost[0];
 
-    if (!ip_addr_equal(ip, &w->lost_address))
-        w->lost_address_at = 0;
-    w->lost_address = *ip;
-    if (!raised_lately(w, &w->lost_address_at))
+    for (unsigned i = 0; i < WORKER_LOST_ADDRESSES && !ip_addr_equal(ip, &l->ip); i++) {
+        if (w->lost[i].at < l->at || ip_addr_equal(ip, &w->lost[i].ip))
+            l = &w->lost[i];
+    }
+    if (!ip_addr_equal(ip, &l->ip)) /* instead of the one that was reported longest ago */
+        *l = (struct lost_address){.ip = *ip};
+    if (!raised_lately(w, &l->at))
         push_edge(w, &e);
 }
 

@@ -46,7 +46,8 @@ enum {
     WORKER_OPEN_JOB_BYTES = 128 << 10,
     WORKER_SMALLS = 512, /* handshake messages and cookie replies in flight */
     WORKER_STAGE_BYTES = 4 << 20,
-    WORKER_COMMANDS_MAX = 64, /* executed per loop, so that packets are not starved */
+    WORKER_LOST_ADDRESSES = 8, /* remembered, so that each is reported once a second */
+    WORKER_COMMANDS_MAX = 64,  /* executed per loop, so that packets are not starved */
 
     WORKER_LENT_WAITING = 256, /* spans that wait here for room at their worker */
 
@@ -175,9 +176,7 @@ struct worker {
     struct io *io;
     struct snapshot_domain *domain;
     struct crypt crypt;
-    time_ns now;                 /* of this loop */
-    struct ip_addr lost_address; /* the last one that was reported, and when */
-    time_ns lost_address_at;
+    time_ns now;                      /* of this loop */
     const struct route_table *routes; /* of this loop */
 
     struct peer **peers;       /* by slot */
@@ -191,6 +190,10 @@ struct worker {
     struct frames frames; /* TUN frames that wait */
     struct source_parking parking;
     bool staged_blocked; /* a peer's staged packets wait for a train */
+    struct lost_address {
+        struct ip_addr ip;
+        time_ns at; /* it was reported, 0: never */
+    } lost[WORKER_LOST_ADDRESSES];
 
     /* Incoming. */
     struct open_batch open;

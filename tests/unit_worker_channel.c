@@ -17,20 +17,12 @@ enum {
     CHANNEL = 0x4001
 };
 
-static void set_path(unsigned peer, const char *to, uint16_t channel) REQUIRES_ROLE(role_worker)
-{
-    struct command c = {.kind = COMMAND_ENDPOINT, .slot = peer};
-    c.endpoint.channel = channel;
-    assert_int_equal(sock_addr_parse(&c.endpoint.to, to), ERR_OK);
-    rig_command(0, &c);
-}
-
 /* Frames of several packets are one run, each packet with its own header; the answer is taken in the same way. */
 static void test_there_and_back(void **state) REQUIRES_ROLE(role_worker)
 {
     (void)state;
     rig_start(&one_worker, 1);
-    set_path(0, "192.0.2.9:3478", CHANNEL);
+    rig_path(0, "192.0.2.9:3478", NULL, CHANNEL);
     rig_session(0);
     assert_true(rig_feed_segments(0, 0, 3));
     rig_loop(0);
@@ -63,7 +55,7 @@ static void test_keepalive(void **state) REQUIRES_ROLE(role_worker)
 {
     (void)state;
     rig_start(&one_worker, 1);
-    set_path(0, "192.0.2.9:3478", CHANNEL);
+    rig_path(0, "192.0.2.9:3478", NULL, CHANNEL);
     rig_session(0);
     rig_command(0, &(struct command){.kind = COMMAND_KEEPALIVE});
     rig_loop(0);
@@ -91,11 +83,11 @@ static void test_other_channels(void **state) REQUIRES_ROLE(role_worker)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         rig_start(&one_worker, 1);
-        set_path(0, "192.0.2.9:3478", CHANNEL);
+        rig_path(0, "192.0.2.9:3478", NULL, CHANNEL);
         rig_session(0);
         assert_true(rig_feed(0, 0, 100, 0));
         rig_loop(0);
-        set_path(0, cases[i].now, cases[i].channel);
+        rig_path(0, cases[i].now, NULL, cases[i].channel);
         rig_receive(0, 0, 0, "192.0.2.2:1");
         rig_loop(0);
         assert_int_equal(rig_count(cases[i].verdict), 1);
@@ -109,7 +101,7 @@ static void test_malformed(void **state) REQUIRES_ROLE(role_worker)
 {
     (void)state;
     rig_start(&one_worker, 1);
-    set_path(0, "192.0.2.9:3478", CHANNEL);
+    rig_path(0, "192.0.2.9:3478", NULL, CHANNEL);
     rig_session(0);
     for (unsigned len = 1; len < 64; len++) {
         struct io_rx *rx = rig_record(0, IO_RX_UDP);
@@ -136,7 +128,7 @@ static void test_path_changes(void **state) REQUIRES_ROLE(role_worker)
     rig_start(&one_worker, 1);
     rig_session(0);
     for (unsigned i = 0; i < 6; i++) {
-        set_path(0, "192.0.2.9:3478", i % 2 ? CHANNEL : 0);
+        rig_path(0, "192.0.2.9:3478", NULL, i % 2 ? CHANNEL : 0);
         assert_true(rig_feed(0, 0, 100, 0));
         rig_loop(0);
         unsigned head = i % 2 ? CHANNEL_HEADER_LEN : 0;
@@ -147,12 +139,47 @@ static void test_path_changes(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
+/* The same for packets that wait to be sealed by another worker. */
+static void test_path_changes_with_helpers(void **state) REQUIRES_ROLE(role_worker)
+{
+    const struct engine_config helped = {
+        .workers = 2, .crypto = CRYPT_AUTO, .helpers = ENGINE_HELPERS_ALWAYS};
+    const unsigned old_len = WG_DATA_OVERHEAD + 100, new_len = CHANNEL_HEADER_LEN + old_len;
+    const uint8_t key[32] = {0};
+    unsigned packets = 0;
+    (void)state;
+    rig_start(&helped, 1);
+    for (unsigned i = 0; i < PEER_STAGED_MAX; i++) {
+        assert_true(rig_feed(0, 0, 100, 0));
+        rig_loop(0);
+    }
+    for (unsigned i = 0; i < HELP_BACKLOG; i++)
+        assert_true(rig_feed(0, 0, 100, 0));
+    struct command c = {.kind = COMMAND_SESSION_ADD};
+    c.session = engine_session_new(1, 1, true, rig.now, key, key);
+    engine_command(rig.engine, 0, &c);
+    rig_path(0, "192.0.2.9:3478", NULL, CHANNEL);
+    for (unsigned i = 0; i < 4; i++)
+        rig_loop(0);
+    assert_true(rig_tally(TALLY_HELP_OFFERED) > 0);
+    assert_int_equal(rig_count(VERDICT_OUT_FORWARDED), PEER_STAGED_MAX + HELP_BACKLOG);
+    for (unsigned i = 0; i < rig.io[0].sends_n; i++) {
+        const struct io_send *s = &rig.io[0].sends[i];
+        bool old = packets < PEER_STAGED_MAX;
+        packets += s->len / s->segment_size;
+        assert_int_equal(s->segment_size, old ? old_len : new_len);
+        assert_int_equal(s->to.port, old ? 51820 : 3478);
+    }
+    assert_int_equal(packets, PEER_STAGED_MAX + HELP_BACKLOG);
+    rig_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_keepalive),
         cmocka_unit_test(test_other_channels), cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_path_changes),
+        cmocka_unit_test(test_path_changes),   cmocka_unit_test(test_path_changes_with_helpers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

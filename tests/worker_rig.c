@@ -33,6 +33,7 @@ struct io {
     bool hold;             /* sends stay in flight */
     enum io_result result; /* of those that do not */
     struct io_send *flying, *done, **done_tail;
+    void (*meanwhile)(void);             /* control's part, once, in the middle of the next loop */
     struct io_send sends[RIG_SENDS_MAX]; /* copies, in order */
     uint8_t sent[RIG_SENDS_MAX][RIG_SENT_MAX];
     unsigned sends_n;
@@ -168,6 +169,10 @@ void io_flush(struct io *io)
 
 struct io_send *io_udp_take_done(struct io *io)
 {
+    void (*meanwhile)(void) = io->meanwhile;
+    io->meanwhile = NULL;
+    if (meanwhile)
+        meanwhile();
     struct io_send *list = io->done;
     io->done = NULL;
     io->done_tail = &io->done;
@@ -200,7 +205,7 @@ static void rig_command(unsigned worker, const struct command *c) REQUIRES_ROLE(
 }
 
 /* A session for the peer, as initiator. */
-static void rig_session(unsigned i) REQUIRES_ROLE(role_worker)
+static inline void rig_session(unsigned i) REQUIRES_ROLE(role_worker)
 {
     unsigned worker = i % rig.engine->workers_n;
     uint32_t index = (uint32_t)worker << ENGINE_OWNER_SHIFT | (i + 1);
@@ -242,7 +247,7 @@ static void rig_start(const struct engine_config *config, unsigned peers) REQUIR
     assert_int_equal(engine_set_routes(rig.engine, routes, peers), ERR_OK);
 }
 
-static void rig_stop(void)
+static inline void rig_stop(void)
 {
     engine_free(rig.engine);
 }
@@ -284,7 +289,7 @@ static struct io_rx *rig_record(unsigned worker, unsigned kind)
 }
 
 /* A packet read from the worker's TUN in its next loop. False: it has all buffers. */
-static bool rig_feed(unsigned worker, unsigned peer, unsigned len, uint8_t ecn)
+static inline bool rig_feed(unsigned worker, unsigned peer, unsigned len, uint8_t ecn)
 {
     struct io_rx *rx = rig_record(worker, IO_RX_TUN);
     if (!rx)
@@ -341,6 +346,35 @@ static inline void rig_receive(unsigned worker, unsigned from, unsigned send, co
     rx->to.ip = at.ip;
 }
 
+/* Any datagrams, each of `segment` bytes but the last. */
+static inline void rig_receive_bytes(unsigned worker, const char *from, const void *bytes,
+                                     uint32_t len, uint16_t segment)
+{
+    struct io_rx *rx = rig_record(worker, IO_RX_UDP);
+
+    assert_non_null(rx);
+    assert_true(len <= RIG_BUFFER);
+    memcpy(rx->data, bytes, len);
+    rx->len = len;
+    rx->segment_size = segment;
+    rx->to.ip = ip_addr_v4((const uint8_t[4]){192, 0, 2, 2});
+    assert_int_equal(sock_addr_parse(&rx->from, from), ERR_OK);
+}
+
+/* The peer's path; to NULL: none, from NULL: from any address, channel 0: it is no relay. */
+static inline void rig_path(unsigned i, const char *to, const char *from, uint16_t channel)
+    REQUIRES_ROLE(role_worker)
+{
+    struct command c = {.kind = COMMAND_ENDPOINT, .slot = i};
+
+    if (to)
+        assert_int_equal(sock_addr_parse(&c.endpoint.to, to), ERR_OK);
+    if (from)
+        assert_int_equal(ip_addr_parse(&c.endpoint.from.ip, from), ERR_OK);
+    c.endpoint.channel = channel;
+    rig_command(i % rig.engine->workers_n, &c);
+}
+
 static uint64_t rig_count(enum verdict v)
 {
     uint64_t sum = 0;
@@ -349,7 +383,7 @@ static uint64_t rig_count(enum verdict v)
     return sum;
 }
 
-static uint64_t rig_tally(enum tally t)
+static inline uint64_t rig_tally(enum tally t)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < rig.engine->workers_n; i++)
