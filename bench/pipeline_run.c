@@ -96,6 +96,7 @@ static void add_peer(struct bench_engine *b, const struct pipeline_case *c, unsi
 static bool start(struct bench_engine *b, const struct pipeline_case *c, char *why, size_t why_size)
 {
     struct engine_config config = {.workers = c->workers,
+                                   .fixed_paths = c->channel,
                                    .crypto = c->crypto,
                                    .mtu = c->inner_len,
                                    .peers_max = IO_MEMORY_WORKERS_MAX,

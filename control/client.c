@@ -147,8 +147,7 @@ static void on_reset(void *arg)
         if (tunnel_roam(m->tunnel) != ERR_OK)
             log_error("client", "there are no new sockets");
     }
-    system_names_refresh(m->names, "client");
-    portal_io_reset(m->portal, m->identity.public_key);
+    member_reconnect(m);
 }
 
 /* ---- life ---- */

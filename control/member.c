@@ -241,17 +241,24 @@ static enum err open_portal(struct member *m, char *why, unsigned why_size)
                          why, why_size);
 }
 
+void member_reconnect(struct member *m)
+{
+    peers_portal(m->peers, false);
+    system_names_refresh(m->names, m->role->name);
+    portal_io_reset(m->portal, m->identity.public_key);
+}
+
 /* ---- the peers ---- */
 
-static void on_candidates(void *arg, const struct uuid *peer, bool added, const char *const *lines,
+static bool on_candidates(void *arg, const struct uuid *peer, bool added, const char *const *lines,
                           size_t n)
 {
     struct member *m = arg;
     json_t *payload = m->role->lines(peer, lines, n);
+    enum err err = member_push(m, added ? m->role->candidates : m->role->invalidated, payload);
 
-    if (member_push(m, added ? m->role->candidates : m->role->invalidated, payload) != ERR_OK)
-        log_warn(m->role->name, "the portal does not take %zu candidates", n);
     json_decref(payload);
+    return err == ERR_OK;
 }
 
 static void on_up(void *arg, const struct uuid *peer, const struct node_path *path)
@@ -294,8 +301,7 @@ static void on_address_lost(void *arg, const struct ip_addr *ip)
         return;
     log_info(m->role->name, "our address %s is gone: a new connection to the portal",
              ip_addr_format(ip, text, sizeof text));
-    system_names_refresh(m->names, m->role->name);
-    portal_io_reset(m->portal, m->identity.public_key);
+    member_reconnect(m);
 }
 
 static void on_ready(void *arg)

@@ -100,6 +100,8 @@ void member_set_addresses(struct member *m, const struct ip_addr *ipv4, const st
 /* A new key, of the identity only: tunnel and portal have to be told. */
 void member_new_identity(struct member *m);
 
+/* A new connection to the portal, with the key that there is now, and with resolvers as they are now. */
+void member_reconnect(struct member *m);
 /* What the portal says of relays; gone: NULL for `init`. */
 void member_relays(struct member *m, const json_t *named, const json_t *gone);
 /* ERR_CLOSED: the portal is away. arg: the member. */

@@ -219,7 +219,7 @@ static void send_mail(struct peers *p)
         return;
     p->some_mail = false;
     for (struct connection *c = p->list; c; c = c->next)
-        peers_mail_flush(&c->mail, p->events, p->arg, &c->link.id);
+        p->some_mail |= !peers_mail_flush(&c->mail, p->events, p->arg, &c->link.id);
 }
 
 /* False: there may be more. */

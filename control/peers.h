@@ -19,8 +19,8 @@ struct peers;
 
 /* None may free the peers; all else is permitted. */
 struct peers_events {
-    /* For the peer, through the portal: new lines, or such that are not valid any more. */
-    void (*candidates)(void *arg, const struct uuid *peer, bool added, const char *const *lines,
+    /* For the peer, through the portal: new lines, or such that are not valid any more. False: they have to wait. */
+    bool (*candidates)(void *arg, const struct uuid *peer, bool added, const char *const *lines,
                        size_t n);
     void (*up)(void *arg, const struct uuid *peer, const struct node_path *path);
     /* It is up and goes another way from now on. */

@@ -99,12 +99,19 @@ void peers_mail_fini(struct peers_mail *m)
     peers_mail_clear(m);
 }
 
-void peers_mail_flush(struct peers_mail *m, const struct peers_events *events, void *arg,
+/* True: nothing is left. */
+static bool hand_out(struct peers_mail_list *l, const struct peers_events *events, void *arg,
+                     const struct uuid *peer, bool added)
+{
+    if (l->n > 0 && !events->candidates(arg, peer, added, (const char *const *)l->lines, l->n))
+        return false;
+    clear(l);
+    return true;
+}
+
+bool peers_mail_flush(struct peers_mail *m, const struct peers_events *events, void *arg,
                       const struct uuid *peer)
 {
-    if (m->added.n > 0)
-        events->candidates(arg, peer, true, (const char *const *)m->added.lines, m->added.n);
-    if (m->removed.n > 0)
-        events->candidates(arg, peer, false, (const char *const *)m->removed.lines, m->removed.n);
-    peers_mail_clear(m);
+    return hand_out(&m->added, events, arg, peer, true) &&
+           hand_out(&m->removed, events, arg, peer, false);
 }

@@ -31,8 +31,8 @@ void peers_mail_clear(struct peers_mail *m);
 void peers_mail_add(struct peers_mail *m, const char *line);
 /* One that still waits to be added was never there, unless the peer has it from before. */
 void peers_mail_remove(struct peers_mail *m, const char *line);
-/* Hands out all, by events->candidates. */
-void peers_mail_flush(struct peers_mail *m, const struct peers_events *events, void *arg,
+/* Hands out all, by events->candidates. True: nothing is left; else the portal took not all of it. */
+bool peers_mail_flush(struct peers_mail *m, const struct peers_events *events, void *arg,
                       const struct uuid *peer);
 
 #endif

@@ -48,7 +48,7 @@ silence() {
 p2p_begin 1
 nat_host c1 easy v4
 nat_host g1 easy v4
-gateway_start 1
+p2p_gateway 1
 p2p_client 1
 p2p_ping 1 2
 for kind in ${KINDS:-hangup swap address}; do

@@ -56,7 +56,7 @@ static struct {
     bool has_gateway;
     size_t listed;
 
-    bool portal_there;
+    bool portal_there, no_relay;
     char name[64], payload[8192];
     unsigned pushes;
     char logged[256];
@@ -212,6 +212,12 @@ enum node_connect peers_connect(struct peers *p, const struct node_peer *peer,
         fake.gateway.id = peer->id;
     }
     return fake.connect;
+}
+
+bool peers_ready(const struct peers *p)
+{
+    (void)p;
+    return !fake.no_relay;
 }
 
 struct tunnel_peer *peers_find(const struct peers *p, const struct uuid *id)
@@ -420,9 +426,9 @@ static void test_held_while_the_portal_is_away(void **state)
     granted(1); /* it was not asked for */
     assert_int_equal(fake.connects, 0);
     fake.portal_there = true;
-    access_portal_joined(a);
+    access_ask_held(a);
     assert_int_equal(fake.pushes, 1); /* once, and only this one */
-    access_portal_joined(a);
+    access_ask_held(a);
     assert_int_equal(fake.pushes, 1);
     wanted(LAB); /* counted from when it was sent */
     assert_int_equal(fake.pushes, 1);
@@ -443,7 +449,7 @@ static void test_another_network(void **state)
     assert_int_equal(fake.connects, 0);
     wanted("10.0.1.0/24"); /* at once */
     assert_int_equal(fake.pushes, 3);
-    access_portal_joined(a); /* what was not answered */
+    access_ask_held(a); /* what was not answered */
     assert_int_equal(fake.pushes, 4);
     assert_non_null(strstr(fake.payload, "01006000"));
     granted(1);
@@ -510,8 +516,34 @@ static void test_grant_without_relays(void **state)
     fake.connect = NODE_CREATED;
     granted(1); /* it has to be asked for anew */
     assert_int_equal(fake.grants, 0);
-    fake.now += SEC(2);
+    access_ask_held(a); /* which is done when a relay answers */
+    assert_int_equal(fake.pushes, 3);
+    assert_string_equal(fake.name, REQUEST_AUTHORIZATION);
+    granted(1);
+    assert_int_equal(fake.grants, 1);
+}
+
+/* Nothing is asked before a relay has answered; if that takes long the portal is asked for others. */
+static void test_waits_for_a_relay(void **state)
+{
+    (void)state;
+    added(1, LAB);
+    fake.no_relay = true;
     wanted(LAB);
+    access_ask_held(a);
+    fake.now += SEC(1);
+    wanted(LAB);
+    assert_int_equal(fake.pushes, 0);
+    fake.now += SEC(1);
+    wanted(LAB);
+    assert_int_equal(fake.pushes, 1);
+    assert_string_equal(fake.name, REQUEST_RELAYS);
+    fake.no_relay = false;
+    access_ask_held(a);
+    assert_int_equal(fake.pushes, 2);
+    assert_string_equal(fake.name, REQUEST_AUTHORIZATION);
+    access_ask_held(a);
+    assert_int_equal(fake.pushes, 2);
     granted(1);
     assert_int_equal(fake.grants, 1);
 }
@@ -650,7 +682,7 @@ static void test_removed(void **state)
     granted(1);
     refused(1);
     connection_ends();
-    access_portal_joined(a);
+    access_ask_held(a);
     assert_int_equal(fake.connects, 0);
     assert_int_equal(fake.destinations_n, 0);
 }
@@ -747,6 +779,7 @@ int main(void)
         TEST(test_grant_connects),
         TEST(test_unsolicited_grants_are_ignored),
         TEST(test_grant_without_relays),
+        TEST(test_waits_for_a_relay),
         TEST(test_grant_that_cannot_be_used),
         TEST(test_refused),
         TEST(test_asks_again_when_the_connection_has_ended),

@@ -18,11 +18,11 @@ static struct peers_mail mail;
 
 static struct {
     char text[8192];
-    unsigned calls;
+    unsigned calls, refuses; /* refuses: the call with this number, from 1 on */
     struct uuid peer;
 } heard;
 
-static void on_candidates(void *arg, const struct uuid *peer, bool added, const char *const *lines,
+static bool on_candidates(void *arg, const struct uuid *peer, bool added, const char *const *lines,
                           size_t n)
 {
     size_t len = strlen(heard.text);
@@ -30,12 +30,15 @@ static void on_candidates(void *arg, const struct uuid *peer, bool added, const 
     assert_ptr_equal(arg, &heard);
     assert_true(n > 0);
     heard.calls++;
+    if (heard.calls == heard.refuses)
+        return false;
     heard.peer = *peer;
     len += (size_t)snprintf(heard.text + len, sizeof heard.text - len, "%s", added ? "+" : "-");
     for (size_t i = 0; i < n; i++) {
         len += (size_t)snprintf(heard.text + len, sizeof heard.text - len, "%s|", lines[i]);
         assert_true(len < sizeof heard.text);
     }
+    return true;
 }
 
 static void assert_flushes(const char *text)
@@ -44,10 +47,29 @@ static void assert_flushes(const char *text)
     const struct uuid peer = {{7}};
 
     memset(&heard, 0, sizeof heard);
-    peers_mail_flush(&mail, &events, &heard, &peer);
+    assert_true(peers_mail_flush(&mail, &events, &heard, &peer));
     assert_string_equal(heard.text, text);
     if (text[0])
         assert_true(uuid_equal(&heard.peer, &peer));
+}
+
+/* What the portal does not take stays. */
+static void test_refused(void **state)
+{
+    static const struct peers_events events = {.candidates = on_candidates};
+    const struct uuid peer = {{7}};
+    (void)state;
+
+    peers_mail_add(&mail, "candidate:1 1 udp 5 192.0.2.1 1 typ host");
+    peers_mail_remove(&mail, "candidate:1 1 udp 5 192.0.2.2 1 typ host");
+    for (unsigned refuses = 1; refuses <= 2; refuses++) {
+        memset(&heard, 0, sizeof heard);
+        heard.refuses = refuses;
+        assert_false(peers_mail_flush(&mail, &events, &heard, &peer));
+        assert_int_equal(mail.added.n, refuses == 1 ? 1 : 0);
+        assert_int_equal(mail.removed.n, 1);
+    }
+    assert_flushes("-candidate:1 1 udp 5 192.0.2.2 1 typ host|");
 }
 
 static int set_up(void **state)
@@ -191,6 +213,7 @@ static void test_clear(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_each_kind_in_one_message_and_in_order, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_line_waits_once, set_up, tear_down),

@@ -8,16 +8,14 @@
 #                        == [s_1] == [s]                   portal and relay, public
 #
 #   p2p_begin N [ARGUMENT...]       makes core and s; the portal knows N clients, gateways and resources; ARGUMENTs are fzrelay's
-#   gateway_start I [VARIABLE=VALUE...]  firezone-gateway on the host gI, for resource 10.20.I.0/24, of which gI has 10.20.I.1;
+#   p2p_gateway I [VARIABLE=VALUE...]  firezone-gateway on the host gI, for resource 10.20.I.0/24, of which gI has 10.20.I.1;
 #                                   I of 1 to N. Log: $TMP/gI.log
 #   p2p_client I [VARIABLE=VALUE...] [-- ARGUMENT...]   the client on the host cI, up; log: $TMP/cI.log
 #   p2p_end I                       ends both, without errors
 #
 # The host gI also has a route back into its tunnel, as the gateway makes it.
 
-GATEWAY=${FZ_GATEWAY:-$BUILD/firezone-gateway}
 FZRELAY=${FZ_RELAY:-$BUILD/fzrelay}
-declare -A GATEWAY_PID=()
 
 p2p_begin() { # N ARGUMENT...
     local n=$1 i
@@ -62,34 +60,24 @@ p2p_url() { # NAME
     fi
 }
 
-gateway_start() { # I VARIABLE=VALUE...
+p2p_gateway() { # I VARIABLE=VALUE...
     local i=$1 name=g$1
     shift
     ip -n "$(ns "$name")" address replace "10.20.$i.1/32" dev lo
-    : >"$TMP/$name.log"
-    spawn "$name" "$name" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} FIREZONE_TOKEN=".gateway-$name" FIREZONE_ID="id-of-$name" \
-        FIREZONE_NAME="$name" FIREZONE_API_URL="$(p2p_url "$name")" "$@" "$GATEWAY" --tun "$(tun "$name")"
-    GATEWAY_PID[$name]=$SPAWNED
+    gateway_start "$name" "$name" FIREZONE_API_URL="$(p2p_url "$name")" "$@"
     client_says "$name" 10 "is up: "
-}
-
-gateway_end() { # NAME
-    kill -TERM "${GATEWAY_PID[$1]}"
-    finish "${GATEWAY_PID[$1]}" 10 || fail "gateway '$1' ended with $?: $(tail -n 20 "$TMP/$1.log")"
-    unset "GATEWAY_PID[$1]"
 }
 
 p2p_client() { # I VARIABLE=VALUE... -- ARGUMENT...
     local i=$1
     shift
-    : >"$TMP/c$i.log"
     client_start "c$i" "c$i" FIREZONE_API_URL="$(p2p_url "c$i")" "$@"
     client_says "c$i" 10 "is up: "
 }
 
 p2p_end() { # I
     client_end "c$1" 0
-    gateway_end "g$1"
+    client_end "g$1" 0
 }
 
 # p2p_pair I CLIENT_KIND GATEWAY_KIND: hosts and programs
@@ -99,7 +87,7 @@ p2p_pair() {
     read -ra gateway <<<"$3"
     nat_host "c$1" "${client[@]}"
     nat_host "g$1" "${gateway[@]}"
-    gateway_start "$1"
+    p2p_gateway "$1"
     p2p_client "$1"
 }
 
