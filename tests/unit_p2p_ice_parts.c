@@ -163,7 +163,7 @@ static void test_local_gap(void **state)
 
     at_a = ice_local_add(&c, &a);
     at_b = ice_local_add(&c, &b);
-    ice_local_remove(&c, at_a);
+    ice_local_remove(&c, at_a, true);
     at_d = ice_local_add(&c, &d);
     assert_true(at_d != ICE_NONE);
     assert_true(c.locals[at_d].candidate.priority < c.locals[at_b].candidate.priority);

@@ -188,7 +188,7 @@ bool ice_remove_local(struct ice *a, time_ns now, const struct candidate *candid
     if (a->state == ICE_FAILED || at == ICE_NONE)
         return false;
     ice_pairs_remove_local(&a->pairs, at);
-    ice_local_remove(&a->candidates, at);
+    ice_local_remove(&a->candidates, at, candidate->kind == CANDIDATE_RELAY);
     /* Others of the same base were not needed until now. */
     for (int i = 0; i < ICE_LOCAL_MAX; i++) {
         const struct ice_local *l = &a->candidates.locals[i];
@@ -209,7 +209,7 @@ bool ice_remove_base(struct ice *a, time_ns now, const struct ip_addr *ip)
             !ip_addr_equal(&l->candidate.base.ip, ip))
             continue;
         ice_pairs_remove_local(&a->pairs, i);
-        ice_local_remove(&a->candidates, i);
+        ice_local_remove(&a->candidates, i, true);
         any = true;
     }
     if (any)

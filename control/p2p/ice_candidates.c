@@ -125,13 +125,13 @@ int ice_local_receiver(const struct ice_candidates *c, const struct sock_addr *a
     return ICE_NONE;
 }
 
-/* Of our own only relayed ones are signalled as invalid, and only if the peer knows them. */
-void ice_local_remove(struct ice_candidates *c, int local)
+/* What the peer does not know needs no word. */
+void ice_local_remove(struct ice_candidates *c, int local, bool tell)
 {
     struct ice_local *l = &c->locals[local];
 
     ASSERT(l->state == ICE_LIVE);
-    l->state = l->candidate.kind == CANDIDATE_RELAY && l->told ? ICE_GONE : ICE_FREE;
+    l->state = tell && l->told ? ICE_GONE : ICE_FREE;
 }
 
 /* ---- the peer's ---- */

@@ -60,7 +60,8 @@ int ice_local_add(struct ice_candidates *c, const struct candidate *candidate);
 int ice_local_find(const struct ice_candidates *c, const struct candidate *candidate);
 /* A host or relayed one, which may receive. */
 int ice_local_receiver(const struct ice_candidates *c, const struct sock_addr *addr);
-void ice_local_remove(struct ice_candidates *c, int local);
+/* tell: the peer shall hear of it if it knows it. */
+void ice_local_remove(struct ice_candidates *c, int local, bool tell);
 /* False: there are too many for one more that is not relayed. */
 bool ice_local_room(const struct ice_candidates *c);
 /* The oldest one that is not relayed and comes after the entry `after`, in the order of their age; ICE_NONE: at first, at last. */

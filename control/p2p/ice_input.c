@@ -125,7 +125,7 @@ static enum ice_verdict handle_request(struct ice *a, time_ns now, const struct 
     if (p) {
         ice_schedule_requested(&p->schedule, now);
         if (m->has & STUN_HAS_USE_CANDIDATE)
-            ice_nominated_by_peer(p, now);
+            ice_nominated_by_peer(a, p, now);
         ice_notice_silence(a, p, now);
     }
     return ICE_VERDICT_ACCEPTED;

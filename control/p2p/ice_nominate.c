@@ -45,10 +45,14 @@ void ice_nominate(struct ice *a, time_ns now)
     best->nominated = true;
 }
 
-void ice_nominated_by_peer(struct ice_pair *pair, time_ns now)
+void ice_nominated_by_peer(struct ice *a, struct ice_pair *pair, time_ns now)
 {
+    struct ice_pair *selected = ice_pairs_selected(&a->pairs);
+
     if (pair->nominated)
         return;
+    if (selected && selected != pair)
+        ice_schedule_suspect(&selected->schedule, now);
     pair->nominated = true;
     ice_schedule_hasten(&pair->schedule, now);
 }

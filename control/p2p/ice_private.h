@@ -18,7 +18,7 @@ int ice_make_reflexive(struct ice *a, const struct sock_addr *addr, uint32_t pri
 /* Selects the pair that is best now. */
 void ice_nominate(struct ice *a, time_ns now);
 /* The peer, which controls, nominates this pair. */
-void ice_nominated_by_peer(struct ice_pair *pair, time_ns now);
+void ice_nominated_by_peer(struct ice *a, struct ice_pair *pair, time_ns now);
 /* A request on this nominated pair. Has the selected one checked if the peer is not heard there. */
 void ice_notice_silence(struct ice *a, const struct ice_pair *heard, time_ns now);
 

@@ -63,6 +63,8 @@ void ice_schedule_sent(struct ice_schedule *s, const struct ice_timing *t, time_
     s->sent = (uint8_t)size_min(s->sent + 1u, t->attempts);
     s->unanswered = (uint8_t)size_min(s->unanswered + 1u, t->attempts);
     s->unheard = (uint8_t)size_min(s->unheard + 1u, t->attempts);
+    if (s->suspected > 0 && s->suspected <= ICE_SUSPECT_ATTEMPTS)
+        s->suspected++;
     s->last_at = now;
     plan(s, t, now);
 }
@@ -92,7 +94,7 @@ bool ice_schedule_answered(struct ice_schedule *s, const struct ice_timing *t, t
             s->unanswered_since = now - attempt_age(attempt(s, newer - 1), now);
     }
     s->answered_at = now;
-    s->unheard = 0;
+    s->unheard = s->suspected = 0;
     plan(s, t, now);
     return true;
 }
@@ -106,7 +108,7 @@ void ice_schedule_requested(struct ice_schedule *s, time_ns now)
 {
     s->requested_before_at = s->requested_at;
     s->requested_at = now;
-    s->unheard = 0;
+    s->unheard = s->suspected = 0;
     if (s->unanswered > 0 && time_since(now, s->last_at) >= ICE_TRIGGERED_GAP_NS)
         ice_schedule_hasten(s, now);
 }
@@ -122,6 +124,13 @@ void ice_schedule_restart(struct ice_schedule *s, time_ns now)
 {
     s->sent = 0;
     ice_schedule_hasten(s, now);
+}
+
+void ice_schedule_suspect(struct ice_schedule *s, time_ns now)
+{
+    if (s->suspected == 0)
+        s->suspected = 1;
+    ice_schedule_restart(s, now);
 }
 
 static time_ns give_up_at(const struct ice_schedule *s, const struct ice_timing *t)
@@ -150,5 +159,7 @@ bool ice_schedule_doubtful(const struct ice_schedule *s, const struct ice_timing
 {
     size_t enough = size_min(ICE_DOUBT_ATTEMPTS, t->attempts);
 
+    if (s->suspected > ICE_SUSPECT_ATTEMPTS)
+        return true;
     return s->unanswered >= enough && (s->answered_at > 0 || s->unheard >= enough);
 }

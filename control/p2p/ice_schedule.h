@@ -27,7 +27,8 @@
 
 enum {
     ICE_ATTEMPTS_KEPT = 8, /* the last ones, whose answers are understood */
-    ICE_DOUBT_ATTEMPTS = 5 /* unanswered in a row */
+    ICE_DOUBT_ATTEMPTS = 5,  /* unanswered in a row */
+    ICE_SUSPECT_ATTEMPTS = 2 /* the same, if there is a reason for doubt already */
 };
 
 /* Whose connection it is, as that decides about the timing; see the table in the source. */
@@ -56,6 +57,7 @@ struct ice_schedule {
     time_ns requested_before_at;
     uint8_t sent, unanswered; /* not more than `attempts` */
     uint8_t unheard;          /* checks since the peer was heard, in either way; the same */
+    uint8_t suspected; /* 0: no; else how many checks were sent since, and one more */
     uint8_t kept, newest;
     struct ice_attempt attempts[ICE_ATTEMPTS_KEPT]; /* ring */
 };
@@ -80,6 +82,9 @@ void ice_schedule_hasten(struct ice_schedule *s, time_ns now);
 /* The same, and those after it as if it were the first. */
 void ice_schedule_restart(struct ice_schedule *s, time_ns now);
 
+/* The peer has begun to use another pair: perhaps because this one is broken. The next check is due at once, and few are enough. */
+void ice_schedule_suspect(struct ice_schedule *s, time_ns now);
+
 bool ice_schedule_given_up(const struct ice_schedule *s, const struct ice_timing *t, time_ns now);
 /* The time of the next check or of giving up. */
 time_ns ice_schedule_at(const struct ice_schedule *s, const struct ice_timing *t);
@@ -98,7 +103,7 @@ static inline time_ns ice_schedule_heard_at(const struct ice_schedule *s)
 
 /*
  * So many checks in a row are unanswered that another pair is better, if there is one: the peer has answered earlier ones, or was
- * not heard in the meantime.
+ * not heard in the meantime. Fewer do if the pair was suspected.
  */
 bool ice_schedule_doubtful(const struct ice_schedule *s, const struct ice_timing *t);
 

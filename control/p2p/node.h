@@ -154,7 +154,7 @@ void node_handle_timeout(struct node *n, time_ns now);
 
 /*
  * The system refuses to send from this address: it is not ours any more. What uses it is dropped at once, though relays may still
- * work, and they are asked what our addresses are now and whether they still have our allocations. An answer that arrives on the
+ * work, the peer is told (DEVIATE: of host and srflx candidates, too, as it would go on sending there), and they are asked what our addresses are now and whether they still have our allocations. An answer that arrives on the
  * address makes it ours again. May be called for each datagram that is refused.
  */
 void node_address_lost(struct node *n, time_ns now, const struct ip_addr *ip);
