@@ -222,6 +222,14 @@ static void send_mail(struct peers *p)
         p->some_mail |= !peers_mail_flush(&c->mail, p->events, p->arg, &c->link.id);
 }
 
+static void take_events(struct peers *p)
+{
+    struct node_event e;
+
+    while (node_poll_event(&p->node, &e))
+        take_event(p, &e);
+}
+
 /* False: there may be more. */
 static bool take_outputs(struct peers *p)
 {
@@ -376,9 +384,16 @@ static void connection_undo(struct connection *c)
 enum node_connect peers_connect(struct peers *p, const struct node_peer *peer,
                                 const struct peers_inner *inner)
 {
-    struct connection *known = find(p, &peer->id), *c = known ? known : connection_new(p);
-    enum node_connect result = node_connect(&p->node, clock_now(), peer, &c->link);
+    struct connection *known, *c;
+    enum node_connect result;
 
+    /* One that is over is of no use to this peer, and the tunnel has its key. */
+    if (p->some_failed)
+        close_failed(p);
+    take_events(p);
+    known = find(p, &peer->id);
+    c = known ? known : connection_new(p);
+    result = node_connect(&p->node, clock_now(), peer, &c->link);
     wake(p);
     switch (result) {
     case NODE_CREATED:
@@ -453,10 +468,7 @@ void peers_reset(struct peers *p)
     node_reset(&p->node, clock_now());
     for (struct connection *c = p->list; c; c = c->next)
         peers_mail_clear(&c->mail);
-    /* At once: no packet shall go the old ways. */
-    struct node_event e;
-    while (node_poll_event(&p->node, &e))
-        take_event(p, &e);
+    take_events(p); /* at once: no packet shall go the old ways */
     wake(p);
 }
 

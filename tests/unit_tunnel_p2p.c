@@ -1,0 +1,1090 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tunnel under peers whose paths somebody else finds, with the real control files on a fake engine, loop and clock. Commands and
+ * publications of routes are kept in the order in which the workers would see them.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/tunnel_private.h"
+#include "engine/wire/channel.h"
+#include "platform/base/bytes.h"
+#include "platform/clock.h"
+
+#define SEC(n) ((time_ns)(n)*NS_PER_SEC)
+
+enum {
+    WORKERS = 3,
+    THREADS = WORKERS + 1, /* the last one has no peers */
+    STEPS_MAX = 256,       /* that are kept */
+    QUEUE_MAX = 16,
+    PUBLISHED = 0xff, /* kind of a step: routes */
+    ACKS_MAX = 4 * TUNNEL_PEERS_MAX
+};
+
+struct peer {
+    uint32_t slot;
+    unsigned owner;
+    bool waits;
+};
+
+struct step {
+    unsigned worker;
+    struct command c;
+};
+
+static struct {
+    time_ns now;
+    struct loop_timer *timers[TUNNEL_PEERS_MAX + 16];
+    size_t timers_n;
+
+    struct step steps[STEPS_MAX];
+    unsigned steps_n;
+    struct peer *peers[TUNNEL_PEERS_MAX];
+    struct event_ack acks[ACKS_MAX];
+    size_t acks_begin, acks_end;
+    struct engine_route *routes;
+    size_t routes_n;
+    bool routes_fail;
+
+    struct event_edge edges[QUEUE_MAX];
+    unsigned edges_n;
+    uint32_t edge_bits;
+    struct event_packet packets[QUEUE_MAX];
+    unsigned packets_n;
+    struct event_handshake handshakes[QUEUE_MAX];
+    unsigned handshakes_n;
+    struct peer_activity activity;
+
+    int host_routes;
+    enum err host_err;
+    uint32_t host_table;
+
+    /* what the tunnel says */
+    void *wanted;
+    unsigned wanteds, ups, failures, traffics, packet_events;
+    void *peer_arg;
+    struct node_traffic traffic;
+    struct sock_addr local, from;
+    struct ip_addr lost;
+} fake;
+
+static struct tunnel *t;
+
+/* ---- the clock and the loop ---- */
+
+time_ns clock_now(void)
+{
+    return fake.now;
+}
+
+uint64_t clock_thread_cpu(void)
+{
+    return 0;
+}
+
+void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
+{
+    *seconds = 1700000000 + fake.now / NS_PER_SEC;
+    *nanoseconds = 0;
+}
+
+void loop_timer_init(struct loop_timer *timer, loop_fn fire, void *arg)
+{
+    *timer = (struct loop_timer){TIME_NEVER, LOOP_TIMER_OFF, fire, arg};
+}
+
+void loop_timer_clear(struct loop *l, struct loop_timer *timer)
+{
+    (void)l;
+    if (!loop_timer_armed(timer))
+        return;
+    struct loop_timer *last = fake.timers[--fake.timers_n];
+    fake.timers[timer->heap_index] = last;
+    last->heap_index = timer->heap_index;
+    timer->heap_index = LOOP_TIMER_OFF;
+}
+
+void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
+{
+    loop_timer_clear(l, timer);
+    timer->deadline = deadline;
+    if (deadline == TIME_NEVER)
+        return;
+    timer->heap_index = fake.timers_n;
+    fake.timers[fake.timers_n++] = timer;
+}
+
+/* Timers that are due within `ns` fire, each at its time. */
+static void pass(time_ns ns)
+{
+    time_ns end = fake.now + ns;
+
+    for (unsigned fired = 0;; fired++) {
+        struct loop_timer *best = NULL;
+        assert_in_range(fired, 0, 10000);
+        for (size_t i = 0; i < fake.timers_n; i++) {
+            if (!best || fake.timers[i]->deadline < best->deadline)
+                best = fake.timers[i];
+        }
+        if (!best || best->deadline > end)
+            break;
+        fake.now = time_max(fake.now, best->deadline);
+        loop_timer_clear(NULL, best);
+        best->fire(best->arg);
+    }
+    fake.now = end;
+}
+
+/* ---- the engine ---- */
+
+unsigned engine_workers(const struct engine *e)
+{
+    (void)e;
+    return WORKERS;
+}
+
+unsigned engine_threads(const struct engine *e)
+{
+    (void)e;
+    return THREADS;
+}
+
+static void keep_step(unsigned worker, const struct command *c)
+{
+    if (fake.steps_n < STEPS_MAX)
+        fake.steps[fake.steps_n++] = (struct step){worker, *c};
+}
+
+static bool routed(uint32_t slot)
+{
+    for (size_t i = 0; i < fake.routes_n; i++) {
+        if ((fake.routes[i].peer & ((1u << ENGINE_OWNER_SHIFT) - 1)) == slot)
+            return true;
+    }
+    return false;
+}
+
+void engine_command(struct engine *e, unsigned worker, const struct command *c)
+{
+    (void)e;
+    keep_step(worker, c);
+    switch ((enum command_kind)c->kind) {
+    case COMMAND_PEER_ADD:
+        assert_null(fake.peers[c->slot]);
+        assert_int_equal(c->peer->owner, worker);
+        if (fake.steps_n <
+            STEPS_MAX) /* not for thousands: packets of its predecessor would reach it */
+            assert_false(routed(c->slot));
+        fake.peers[c->slot] = c->peer;
+        break;
+    case COMMAND_PEER_REMOVE:
+        assert_non_null(fake.peers[c->slot]);
+        assert_int_equal(fake.peers[c->slot]->owner, worker);
+        assert_true(fake.acks_end < ACKS_MAX);
+        fake.acks[fake.acks_end++] =
+            (struct event_ack){.kind = ACK_PEER_GONE, .peer = fake.peers[c->slot]};
+        break;
+    case COMMAND_STAGE_MOVE:
+        assert_int_equal(fake.peers[c->slot]->owner, worker);
+        assert_int_equal(fake.peers[c->to]->owner, worker);
+        break;
+    default:
+        break;
+    }
+}
+
+bool engine_commands_flush(struct engine *e)
+{
+    (void)e;
+    return true;
+}
+
+bool engine_pop_ack(struct engine *e, struct event_ack *out)
+{
+    (void)e;
+    if (fake.acks_begin == fake.acks_end)
+        return false;
+    *out = fake.acks[fake.acks_begin++];
+    fake.peers[out->peer->slot] = NULL;
+    return true;
+}
+
+enum err engine_set_routes(struct engine *e, const struct engine_route *routes, size_t n)
+{
+    (void)e;
+    if (fake.routes_fail)
+        return ERR_NO_MEMORY;
+    free(fake.routes);
+    fake.routes = calloc(n + 1, sizeof *routes);
+    memcpy(fake.routes, routes, n * sizeof *routes);
+    fake.routes_n = n;
+    keep_step(0, &(struct command){.kind = PUBLISHED});
+    return ERR_OK;
+}
+
+struct peer *engine_peer_new(uint32_t slot, unsigned owner)
+{
+    struct peer *p = calloc(1, sizeof *p);
+    p->slot = slot;
+    p->owner = owner;
+    return p;
+}
+
+void engine_peer_free(struct peer *p)
+{
+    free(p);
+}
+
+void engine_peer_wait_for_path(struct peer *p)
+{
+    p->waits = true;
+}
+
+uint32_t engine_peer_value(const struct peer *p)
+{
+    return p->slot | (uint32_t)p->owner << ENGINE_OWNER_SHIFT;
+}
+
+void engine_peer_activity(const struct peer *p, struct peer_activity *out)
+{
+    (void)p;
+    *out = fake.activity;
+}
+
+uint32_t engine_peer_take_edges(struct peer *p)
+{
+    uint32_t bits = fake.edge_bits;
+    assert_non_null(p);
+    fake.edge_bits = 0;
+    return bits;
+}
+
+#define POPS(name, type, queue, count)                                                             \
+    bool name(struct engine *e, type *out)                                                         \
+    {                                                                                              \
+        (void)e;                                                                                   \
+        if (count == 0)                                                                            \
+            return false;                                                                          \
+        *out = queue[0];                                                                           \
+        memmove(queue, queue + 1, --count * sizeof queue[0]);                                      \
+        return true;                                                                               \
+    }
+POPS(engine_pop_edge, struct event_edge, fake.edges, fake.edges_n)
+POPS(engine_pop_packet, struct event_packet, fake.packets, fake.packets_n)
+POPS(engine_pop_handshake, struct event_handshake, fake.handshakes, fake.handshakes_n)
+
+uint32_t engine_session_index(const struct session *s)
+{
+    (void)s;
+    return 0;
+}
+
+struct session *engine_session_new(uint32_t local_index, uint32_t remote_index, bool initiator,
+                                   time_ns created, const uint8_t send_key[32],
+                                   const uint8_t receive_key[32])
+{
+    (void)local_index, (void)remote_index, (void)initiator, (void)created, (void)send_key,
+        (void)receive_key;
+    return (struct session *)&fake;
+}
+
+/* ---- the host ---- */
+
+enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t table)
+{
+    (void)r, (void)dst;
+    fake.host_routes++;
+    fake.host_table = table;
+    return fake.host_err;
+}
+
+enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t table)
+{
+    (void)r, (void)dst;
+    fake.host_routes--;
+    fake.host_table = table;
+    return fake.host_err;
+}
+
+const char *routes_why(const struct routes *r)
+{
+    (void)r;
+    return "because";
+}
+
+bool tun_steered(const struct tun *tun)
+{
+    (void)tun;
+    return false;
+}
+
+#define IGNORED(name, ...)                                                                         \
+    void name(__VA_ARGS__)                                                                         \
+    {                                                                                              \
+    }
+#define REFUSED(type, name, ...)                                                                   \
+    type name(__VA_ARGS__)                                                                         \
+    {                                                                                              \
+        return (type)0;                                                                            \
+    }
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+IGNORED(engine_peer_arm, struct peer *p, uint32_t bits)
+IGNORED(engine_peer_disarm, struct peer *p, uint32_t bits)
+IGNORED(engine_events_begin, struct engine *e)
+IGNORED(engine_events_again, struct engine *e)
+IGNORED(engine_reclaim, struct engine *e)
+IGNORED(engine_set_gate, struct engine *e, const uint8_t key[32], const uint8_t secret[32])
+IGNORED(engine_rotate_gate, struct engine *e, const uint8_t secret[32])
+IGNORED(engine_session_free, struct session *s)
+IGNORED(engine_source_answer, struct engine *e, uint64_t generation, const struct ip_addr *dst,
+        const struct ip_source *source, time_ns now)
+IGNORED(engine_sources_invalidate, struct engine *e)
+IGNORED(resolve_add, struct resolve *r, const char *host, uint16_t port, void *tag)
+IGNORED(resolve_cancel, struct resolve *r, const void *tag)
+IGNORED(resolve_retry_now, struct resolve *r)
+IGNORED(tunnel_default_rules, struct tunnel *tunnel)
+IGNORED(udp_group_close, struct udp_group *g)
+REFUSED(bool, engine_source_wanted, struct engine *e, const struct ip_addr *dst, time_ns now,
+        uint64_t *generation)
+REFUSED(enum err, source_resolve, struct source *s, const struct ip_addr *dst,
+        struct ip_source *out)
+REFUSED(enum err, tun_steer_set, struct tun *tun, const struct ip_prefix *prefix, unsigned queue)
+REFUSED(enum err, tun_steer_clear, struct tun *tun, const struct ip_prefix *prefix)
+REFUSED(enum err, tunnel_settings_apply, struct tunnel *tunnel, const struct device_update *update)
+REFUSED(enum err, udp_group_open, struct udp_group *g, const struct udp_config *config, char *why,
+        unsigned why_size)
+REFUSED(enum err, routes_unmarked_rule, struct routes *r, unsigned family, uint32_t mark,
+        uint32_t table, uint32_t priority)
+
+/* ---- whoever finds the paths ---- */
+
+static void on_packet(void *arg, const struct sock_addr *local, const struct sock_addr *from,
+                      const uint8_t *bytes, size_t len)
+{
+    fake.packet_events++;
+    fake.local = *local;
+    fake.from = *from;
+}
+
+static void on_sockets(void *arg)
+{
+    fail();
+}
+
+static void on_address_lost(void *arg, const struct ip_addr *ip)
+{
+    fake.lost = *ip;
+}
+
+static void on_peer(void *arg, void *peer_arg, enum p2p_peer_news news)
+{
+    assert_ptr_equal(arg, &fake);
+    fake.peer_arg = peer_arg;
+    fake.ups += news == P2P_PEER_UP;
+    fake.failures += news == P2P_PEER_FAILED;
+}
+
+static void on_traffic(void *arg, void *peer_arg, struct node_traffic traffic)
+{
+    fake.peer_arg = peer_arg;
+    fake.traffic = traffic;
+    fake.traffics++;
+}
+
+static void on_wanted(void *arg, void *destination_arg)
+{
+    assert_ptr_equal(arg, &fake);
+    fake.wanted = destination_arg;
+    fake.wanteds++;
+}
+
+static const struct tunnel_p2p_events events = {on_packet, on_sockets, on_address_lost,
+                                                on_peer,   on_traffic, on_wanted};
+
+/* ---- arranging ---- */
+
+static int set_up(void **state)
+{
+    (void)state;
+    const uint8_t key[32] = {1};
+
+    memset(&fake, 0, sizeof fake);
+    fake.now = SEC(1000);
+    t = calloc(1, sizeof *t);
+    t->options.p2p = &events;
+    t->options.p2p_arg = &fake;
+    t->v4.port = 52625;
+    t->v6.port = 52626;
+    allowed_init(&t->allowed);
+    index_init(&t->indices);
+    tunnel_updates_init(t);
+    tunnel_roam_init(t);
+    loop_timer_init(&t->overflow_timer, NULL, NULL);
+    noise_identity_init(t->identity, key);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    tunnel_p2p_fini(t);
+    tunnel_updates_fini(t);
+    assert_int_equal(fake.timers_n, 0);
+    for (uint32_t i = 0; i < TUNNEL_PEERS_MAX; i++)
+        free(fake.peers[i]);
+    free(fake.routes);
+    index_fini(&t->indices);
+    allowed_fini(&t->allowed);
+    free(t);
+    return 0;
+}
+
+static struct ip_prefix prefix(const char *text)
+{
+    struct ip_prefix p;
+    assert_int_equal(ip_prefix_parse(&p, text), ERR_OK);
+    return p;
+}
+
+static struct sock_addr addr(const char *text)
+{
+    struct sock_addr a;
+    assert_int_equal(sock_addr_parse(&a, text), ERR_OK);
+    return a;
+}
+
+static struct noise_identity remote_of(unsigned n)
+{
+    struct noise_identity id;
+    uint8_t key[WG_KEY_LEN] = {7};
+    store_le32(key + 8, n);
+    noise_identity_init(&id, key);
+    return id;
+}
+
+static struct tunnel_peer *add_peer(unsigned n, uint32_t group, bool controlling, void *arg)
+{
+    static const uint8_t psk[WG_KEY_LEN] = {0x42};
+    uint8_t bytes[4] = {100, 64, (uint8_t)(n >> 8), (uint8_t)n};
+    struct ip_prefix own = {.ip = ip_addr_v4(bytes), .len = 32};
+    uint8_t key[WG_KEY_LEN] = {9};
+    struct noise_identity remote;
+    struct tunnel_p2p_peer config = {.public_key = key,
+                                     .preshared_key = psk,
+                                     .allowed = &own,
+                                     .allowed_n = 1,
+                                     .controlling = controlling,
+                                     .group = group,
+                                     .arg = arg};
+
+    store_le32(key + 8, n);
+    if (arg) { /* one that is spoken with */
+        remote = remote_of(n);
+        memcpy(key, remote.public_key, sizeof key);
+    }
+    return tunnel_p2p_add(t, &config);
+}
+
+static struct tunnel_destination *add_destination(const char *text, uint32_t group, void *arg)
+{
+    struct ip_prefix p = prefix(text);
+    return tunnel_destination_add(t, &p, group, arg);
+}
+
+static void forget_steps(void)
+{
+    fake.steps_n = 0;
+}
+
+static void events_come(void)
+{
+    tunnel_on_events(t, 0);
+}
+
+/* The number-th step is this one. */
+static const struct command *assert_step(unsigned number, unsigned kind)
+{
+    assert_true(number < fake.steps_n);
+    assert_int_equal(fake.steps[number].c.kind, kind);
+    return &fake.steps[number].c;
+}
+
+static const struct command *step_of(enum command_kind kind)
+{
+    for (unsigned i = 0; i < fake.steps_n; i++) {
+        if (fake.steps[i].c.kind == kind)
+            return &fake.steps[i].c;
+    }
+    return NULL;
+}
+
+/* Whom packets to the prefix get to, as published. */
+static uint32_t slot_routed(const char *text)
+{
+    struct ip_prefix p = prefix(text);
+
+    for (size_t i = 0; i < fake.routes_n; i++) {
+        if (fake.routes[i].prefix.len == p.len && ip_addr_equal(&fake.routes[i].prefix.ip, &p.ip))
+            return fake.routes[i].peer & ((1u << ENGINE_OWNER_SHIFT) - 1);
+    }
+    return UINT32_MAX;
+}
+
+static void edge_comes(uint32_t slot, uint32_t bits)
+{
+    fake.edge_bits = bits;
+    fake.edges[fake.edges_n++] = (struct event_edge){.kind = EVENT_EDGE_PEER, .slot = slot};
+    events_come();
+}
+
+#define LAB "10.0.0.0/24"
+
+/* ---- destinations ---- */
+
+static void test_destination_waits(void **state)
+{
+    (void)state;
+    int mark;
+    struct tunnel_destination *d = add_destination(LAB, 4, &mark);
+
+    assert_non_null(d);
+    const struct command *c = assert_step(0, COMMAND_PEER_ADD);
+    assert_true(c->peer->waits); /* its packets are kept */
+    assert_int_equal(c->peer->owner, 4 % WORKERS);
+    uint32_t slot = c->slot;
+    assert_int_equal(fake.steps_n, 1); /* many at once are published at once */
+    pass(0);
+    assert_step(1, PUBLISHED);
+    assert_int_equal(slot_routed(LAB), slot);
+    edge_comes(slot, EDGE_WANT_HANDSHAKE);
+    assert_int_equal(fake.wanteds, 1);
+    assert_ptr_equal(fake.wanted, &mark);
+    assert_int_equal(fake.edge_bits, 0); /* taken, so that there is another one */
+    edge_comes(slot + 1, EDGE_WANT_HANDSHAKE);
+    assert_int_equal(fake.wanteds, 1);
+    assert_false(tunnel_destination_granted(d));
+}
+
+/* What waits moves first, what still comes by old routes follows it, and then the place is given up. */
+static void test_grant(void **state)
+{
+    (void)state;
+    struct tunnel_destination *d = add_destination(LAB, 4, NULL);
+    struct tunnel_peer *p = add_peer(1, 4, true, NULL);
+    uint32_t waited;
+
+    pass(0);
+    waited = slot_routed(LAB);
+    assert_int_not_equal(waited, p->slot);
+    forget_steps();
+    tunnel_destination_grant(d, p);
+    const struct command *c = assert_step(0, COMMAND_STAGE_MOVE);
+    assert_int_equal(c->slot, waited);
+    assert_int_equal(c->to, p->slot);
+    assert_step(1, PUBLISHED);
+    assert_int_equal(assert_step(2, COMMAND_PEER_REMOVE)->slot, waited);
+    assert_int_equal(fake.steps_n, 3);
+    for (unsigned i = 0; i < 3; i += 2)
+        assert_int_equal(fake.steps[i].worker, 4 % WORKERS);
+    assert_int_equal(slot_routed(LAB), p->slot);
+    assert_true(tunnel_destination_granted(d));
+    fake.edges[fake.edges_n++] = (struct event_edge){.kind = EVENT_EDGE_PEER, .slot = waited};
+    events_come(); /* late: nobody waits there */
+    assert_int_equal(fake.wanteds, 0);
+}
+
+static void test_slot_is_free_when_its_worker_says_so(void **state)
+{
+    (void)state;
+    struct tunnel_destination *d = add_destination(LAB, 0, NULL), *others[2];
+    struct tunnel_peer *p = add_peer(1, 0, true, NULL);
+    uint32_t waited = fake.steps[0].c.slot;
+
+    pass(0);
+    tunnel_destination_grant(d, p);
+    forget_steps();
+    others[0] = add_destination("10.0.1.0/24", 0, NULL);
+    assert_int_not_equal(assert_step(0, COMMAND_PEER_ADD)->slot, waited);
+    events_come(); /* ACK_PEER_GONE */
+    forget_steps();
+    others[1] = add_destination("10.0.2.0/24", 0, NULL);
+    assert_int_equal(assert_step(0, COMMAND_PEER_ADD)->slot, waited);
+    assert_true(others[0] && others[1]);
+}
+
+static void test_slot_is_not_free_while_routes_lead_to_it(void **state)
+{
+    (void)state;
+    struct tunnel_destination *d = add_destination(LAB, 0, NULL);
+    struct tunnel_peer *p = add_peer(1, 0, true, NULL);
+    uint32_t waited = fake.steps[0].c.slot;
+
+    pass(0);
+    fake.routes_fail = true;
+    tunnel_destination_grant(d, p);
+    events_come();
+    assert_int_equal(slot_routed(LAB), waited);
+    forget_steps();
+    assert_non_null(add_destination("10.0.1.0/24", 0, NULL));
+    assert_int_not_equal(assert_step(0, COMMAND_PEER_ADD)->slot, waited);
+    pass(SEC(1));
+    fake.routes_fail = false;
+    pass(SEC(1)); /* tried again */
+    assert_int_equal(slot_routed(LAB), p->slot);
+    forget_steps();
+    assert_non_null(add_destination("10.0.2.0/24", 0, NULL));
+    assert_int_equal(assert_step(0, COMMAND_PEER_ADD)->slot, waited);
+}
+
+static void test_granted_to_another_one(void **state)
+{
+    (void)state;
+    struct tunnel_destination *d = add_destination(LAB, 1, NULL);
+    struct tunnel_peer *first = add_peer(1, 1, true, NULL), *second = add_peer(2, 1, true, NULL);
+
+    tunnel_destination_grant(d, first);
+    forget_steps();
+    tunnel_destination_grant(d, second);
+    assert_int_equal(fake.steps_n, 1); /* nothing waits, and no place is to be given up */
+    assert_step(0, PUBLISHED);
+    assert_int_equal(slot_routed(LAB), second->slot);
+    tunnel_p2p_remove(t, first);
+    assert_true(tunnel_destination_granted(d));
+    assert_int_equal(slot_routed(LAB), second->slot);
+    tunnel_destination_grant(d, second); /* once more */
+    assert_int_equal(slot_routed(LAB), second->slot);
+}
+
+static void test_destination_removed(void **state)
+{
+    (void)state;
+    struct tunnel_destination *waits = add_destination(LAB, 1, NULL);
+    struct tunnel_destination *granted = add_destination("10.0.1.0/24", 1, NULL);
+    struct tunnel_peer *p = add_peer(1, 1, true, NULL);
+    uint32_t slot = fake.steps[0].c.slot;
+
+    pass(0);
+    tunnel_destination_grant(granted, p);
+    events_come();
+    forget_steps();
+    tunnel_destination_remove(granted);
+    assert_null(step_of(COMMAND_PEER_REMOVE)); /* the peer stays */
+    tunnel_destination_remove(waits);
+    assert_int_equal(step_of(COMMAND_PEER_REMOVE)->slot, slot);
+    events_come();
+    forget_steps();
+    assert_non_null(add_destination("10.0.2.0/24", 1, NULL)); /* old routes still lead there */
+    assert_int_not_equal(assert_step(0, COMMAND_PEER_ADD)->slot, slot);
+    pass(0);
+    assert_int_equal(slot_routed(LAB), UINT32_MAX);
+    assert_int_equal(slot_routed("10.0.1.0/24"), UINT32_MAX);
+    assert_int_equal(slot_routed("100.64.0.1/32"), p->slot);
+    forget_steps();
+    assert_non_null(add_destination("10.0.3.0/24", 1, NULL));
+    assert_int_equal(assert_step(0, COMMAND_PEER_ADD)->slot, slot);
+}
+
+static void test_two_of_one_prefix(void **state)
+{
+    (void)state;
+    struct tunnel_destination *first = add_destination(LAB, 1, NULL);
+    struct tunnel_destination *second = add_destination(LAB, 2, NULL), *third;
+    struct tunnel_peer *p = add_peer(1, 1, true, NULL);
+    uint32_t slots[2] = {fake.steps[0].c.slot, fake.steps[1].c.slot};
+
+    pass(0);
+    assert_int_equal(slot_routed(LAB), slots[1]);
+    tunnel_destination_remove(second);
+    tunnel_destination_restore(first);
+    pass(0);
+    assert_int_equal(slot_routed(LAB), slots[0]);
+    tunnel_destination_grant(first, p);
+    third = add_destination(LAB, 2, NULL);
+    pass(0);
+    assert_int_not_equal(slot_routed(LAB), p->slot);
+    tunnel_destination_remove(third);
+    tunnel_destination_restore(first);
+    pass(0);
+    assert_int_equal(slot_routed(LAB), p->slot);
+}
+
+/* ---- peers ---- */
+
+static void test_peer_added(void **state)
+{
+    (void)state;
+    struct tunnel_peer *client = add_peer(1, TUNNEL_NO_GROUP, false, NULL);
+    struct tunnel_peer *gateway = add_peer(2, 5, true, NULL);
+
+    assert_false(fake.peers[client->slot]->waits); /* before it has a path nobody sends to it */
+    assert_true(fake.peers[gateway->slot]->waits);
+    assert_int_equal(gateway->owner, 5 % WORKERS);
+    assert_int_equal(slot_routed("100.64.0.1/32"), client->slot); /* at once */
+    assert_int_equal(slot_routed("100.64.0.2/32"), gateway->slot);
+    assert_int_equal(t->peers_n, 2);
+}
+
+/* Its destinations have a place, and routes to it, before it goes. */
+static void test_peer_removed(void **state)
+{
+    (void)state;
+    int marks[2];
+    struct tunnel_destination *ds[2] = {add_destination(LAB, 1, &marks[0]),
+                                        add_destination("10.0.1.0/24", 1, &marks[1])};
+    struct tunnel_peer *p = add_peer(1, 1, true, NULL);
+    uint32_t slot = p->slot, slots[2];
+
+    for (unsigned i = 0; i < 2; i++)
+        tunnel_destination_grant(ds[i], p);
+    events_come();
+    forget_steps();
+    tunnel_p2p_remove(t, p);
+    for (unsigned i = 0; i < 2; i++) {
+        const struct command *c = assert_step(i, COMMAND_PEER_ADD);
+        assert_true(c->peer->waits);
+        assert_int_equal(fake.steps[i].worker, 1);
+    }
+    assert_step(2, PUBLISHED);
+    assert_int_equal(assert_step(3, COMMAND_PEER_REMOVE)->slot, slot);
+    assert_int_equal(slot_routed("100.64.0.1/32"), UINT32_MAX);
+    slots[0] = slot_routed(LAB), slots[1] = slot_routed("10.0.1.0/24");
+    assert_true(slots[0] != slot && slots[1] != slot && slots[0] != slots[1]);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_false(tunnel_destination_granted(ds[i]));
+        edge_comes(slots[i], EDGE_WANT_HANDSHAKE);
+        assert_ptr_equal(fake.wanted, &marks[i]);
+    }
+    p = add_peer(1, 1, true, NULL); /* it comes back */
+    tunnel_destination_grant(ds[0], p);
+    assert_int_equal(slot_routed(LAB), p->slot);
+    assert_int_equal(slot_routed("10.0.1.0/24"), slots[1]);
+}
+
+static void test_groups_have_one_worker(void **state)
+{
+    (void)state;
+    unsigned used[WORKERS] = {0};
+
+    for (uint32_t group = 0; group < 30; group++) {
+        struct tunnel_destination *d = add_destination(LAB, 1000 + group, NULL);
+        struct tunnel_peer *peers[2] = {add_peer(2 * group, 1000 + group, true, NULL),
+                                        add_peer(2 * group + 1, 1000 + group, true, NULL)};
+        assert_int_equal(peers[0]->owner, peers[1]->owner);
+        used[peers[0]->owner]++;
+        tunnel_destination_grant(d, peers[group & 1]); /* it asserts the same */
+        events_come();
+    }
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_int_equal(used[i], 10);
+}
+
+static void test_too_many(void **state)
+{
+    (void)state;
+    struct tunnel_destination *d = add_destination(LAB, 0, NULL), *more;
+    struct tunnel_peer *last = NULL, *p;
+
+    for (unsigned i = 0; i < TUNNEL_PEERS_MAX - 1; i++) {
+        t->routes_failed = fake.routes_fail = true; /* thousands of times all routes take long */
+        last = add_peer(i, 0, true, NULL);
+        assert_non_null(last);
+    }
+    fake.routes_fail = false;
+    pass(SEC(1));
+    assert_null(add_peer(20000, 0, true, NULL));
+    assert_null(add_destination("10.0.1.0/24", 0, NULL));
+    tunnel_destination_grant(d, last);
+    assert_null(add_destination("10.0.1.0/24", 0, NULL)); /* its place is not free yet */
+    events_come();
+    more = add_destination("10.0.1.0/24", 0, NULL);
+    assert_non_null(more);
+    tunnel_p2p_remove(t, last); /* where it could wait there is no room */
+    assert_false(tunnel_destination_granted(d));
+    assert_int_equal(slot_routed(LAB), UINT32_MAX);
+    events_come();
+    p = add_peer(20000, 0, true, NULL);
+    assert_non_null(p);
+    tunnel_destination_grant(d, p);
+    assert_int_equal(slot_routed(LAB), p->slot);
+    tunnel_destination_remove(d);
+}
+
+/* ---- paths and datagrams ---- */
+
+static void test_path(void **state)
+{
+    (void)state;
+    int mark;
+    struct tunnel_peer *p = add_peer(1, 1, true, &mark);
+    struct node_path direct = {.kind = NODE_PEER_TO_PEER,
+                               .to = addr("198.51.100.1:52625"),
+                               .from = addr("192.0.2.10:52625")};
+    struct node_path relayed = {
+        .kind = NODE_RELAY_TO_PEER, .to = addr("203.0.113.1:3478"), .channel = 0x4123};
+
+    forget_steps();
+    tunnel_p2p_path(p, &relayed);
+    const struct command *c = assert_step(0, COMMAND_ENDPOINT);
+    assert_int_equal(c->slot, p->slot);
+    assert_true(sock_addr_equal(&c->endpoint.to, &relayed.to));
+    assert_int_equal(c->endpoint.channel, 0x4123);
+    assert_int_equal(c->endpoint.from.ip.family, ADDR_NONE);
+    c = assert_step(1, COMMAND_DATAGRAM);
+    assert_int_equal(c->slot, p->slot);
+    assert_int_equal(fake.steps[1].worker, p->owner);
+    assert_int_equal(c->datagram.len, CHANNEL_HEADER_LEN + WG_INITIATION_LEN);
+    assert_int_equal(channel_parse(c->datagram.bytes, c->datagram.len), 0x4123);
+    assert_true(sock_addr_equal(&c->datagram.to, &relayed.to));
+    assert_int_equal(c->datagram.from.ip.family, ADDR_NONE);
+    forget_steps();
+    tunnel_p2p_path(p, &direct);
+    c = assert_step(0, COMMAND_ENDPOINT);
+    assert_int_equal(c->endpoint.channel, 0);
+    assert_true(ip_addr_equal(&c->endpoint.from.ip, &direct.from.ip));
+    assert_int_equal(c->endpoint.from.ifindex, 0); /* the mark decides */
+    pass(SEC(6));
+    c = step_of(COMMAND_DATAGRAM); /* the retry */
+    assert_int_equal(c->datagram.len, WG_INITIATION_LEN);
+    assert_true(ip_addr_equal(&c->datagram.from.ip, &direct.from.ip));
+}
+
+static void packet_comes(const char *to, uint32_t ifindex, const char *from)
+{
+    struct sock_addr a = addr(to);
+    struct event_packet *e = &fake.packets[fake.packets_n++];
+
+    *e = (struct event_packet){
+        .from = addr(from), .to = {.ip = a.ip, .ifindex = ifindex}, .len = 20};
+    events_come();
+}
+
+static uint32_t ifindex_of(const char *from)
+{
+    struct node_transmit d = {.to = addr("203.0.113.1:3478"), .from = addr(from), .len = 20};
+
+    forget_steps();
+    tunnel_p2p_send(t, &d);
+    const struct command *c = assert_step(0, COMMAND_DATAGRAM);
+    assert_true(ip_addr_equal(&c->datagram.from.ip, &d.from.ip));
+    return c->datagram.from.ifindex;
+}
+
+static void test_packets_and_where_they_came_in(void **state)
+{
+    (void)state;
+    struct sock_addr local = addr("192.0.2.10:52625"), from = addr("203.0.113.1:3478");
+
+    packet_comes("192.0.2.10:52625", 7, "203.0.113.1:3478");
+    assert_true(sock_addr_equal(&fake.local, &local) && sock_addr_equal(&fake.from, &from));
+    packet_comes("[2001:db8::1]:1", 8, "[2001:db8::2]:3478");
+    assert_int_equal(fake.local.port, 52626); /* the socket's, of its family */
+    assert_int_equal(ifindex_of("192.0.2.10:52625"), 0);
+    t->options.source_resolve = true;
+    assert_int_equal(ifindex_of("192.0.2.10:52625"), 7);
+    assert_int_equal(ifindex_of("[2001:db8::1]:52626"), 8);
+    assert_int_equal(ifindex_of("192.0.2.11:52625"), 0); /* nothing came there */
+    packet_comes("192.0.2.10:52625", 9, "203.0.113.1:3478");
+    assert_int_equal(ifindex_of("192.0.2.10:52625"), 9); /* the address has moved */
+    fake.packets[fake.packets_n++] = (struct event_packet){.from = from, .len = 20};
+    events_come(); /* its socket is gone */
+    assert_int_equal(fake.packet_events, 3);
+}
+
+static void test_source_of_paths(void **state)
+{
+    (void)state;
+    struct tunnel_peer *p = add_peer(1, 1, true, NULL);
+    struct node_path path = {.kind = NODE_PEER_TO_PEER,
+                             .to = addr("198.51.100.1:52625"),
+                             .from = addr("192.0.2.10:52625")};
+
+    t->options.source_resolve = true;
+    packet_comes("192.0.2.10:52625", 7, "203.0.113.1:3478");
+    forget_steps();
+    tunnel_p2p_path(p, &path);
+    assert_int_equal(assert_step(0, COMMAND_ENDPOINT)->endpoint.from.ifindex, 7);
+    assert_int_equal(step_of(COMMAND_DATAGRAM)->datagram.from.ifindex, 7);
+}
+
+static void test_datagram_of_nobody(void **state)
+{
+    (void)state;
+    struct node_transmit d = {.to = addr("203.0.113.1:3478"), .len = 3, .bytes = "abc"};
+
+    tunnel_p2p_send(t, &d);
+    const struct command *c = assert_step(0, COMMAND_DATAGRAM);
+    assert_int_equal(c->slot, COMMAND_NO_PEER);
+    assert_int_equal(fake.steps[0].worker, THREADS - 1);
+    assert_int_equal(c->datagram.from.ip.family, ADDR_NONE);
+    assert_int_equal(c->datagram.len, 3);
+    assert_memory_equal(c->datagram.bytes, "abc", 3);
+}
+
+static void test_address_lost(void **state)
+{
+    (void)state;
+    struct sock_addr lost = addr("192.0.2.10:1");
+
+    fake.edges[fake.edges_n++] =
+        (struct event_edge){.kind = EVENT_EDGE_ADDRESS_LOST, .lost = lost.ip};
+    events_come();
+    assert_true(ip_addr_equal(&fake.lost, &lost.ip));
+}
+
+/* ---- handshakes ---- */
+
+static const struct node_path path_1 = {
+    .kind = NODE_RELAY_TO_RELAY,
+    .to = {.ip = {.family = ADDR_V4, .bytes = {203, 0, 113, 1}}, .port = 3478},
+    .channel = 0x4001};
+
+/* The remote's answer to what has left. */
+static void remote_answers(unsigned n, const struct command *c)
+{
+    struct noise_identity id = remote_of(n);
+    const uint8_t *initiation = c->datagram.bytes + CHANNEL_HEADER_LEN;
+    struct wg_fresh fresh = {.noise = {.ephemeral = {77}, .local_index = 1234}};
+    struct wg_peer_config config = {.identity = &id, .psk = {0x42}, .timing = P2P_PEER_TIMING};
+    struct event_handshake *e = &fake.handshakes[fake.handshakes_n++];
+    struct noise_opened opened;
+    struct wg_peer wg;
+    struct wg_datagram d;
+
+    memcpy(config.public_key, t->identity->public_key, WG_KEY_LEN);
+    wg_peer_init(&wg, &config, 1, fake.now);
+    assert_true(noise_initiation_open(&opened, &id, initiation));
+    assert_int_equal(wg_peer_handle_initiation(&wg, fake.now, &opened, &path_1.to, &fresh),
+                     WG_OUTCOME_ACCEPTED);
+    assert_true(wg_peer_poll_transmit(&wg, &d));
+    *e = (struct event_handshake){.from = path_1.to, .channel = 0x4001, .len = (uint8_t)d.len};
+    memcpy(e->bytes, d.bytes, d.len);
+    events_come();
+}
+
+static void test_up(void **state)
+{
+    (void)state;
+    int mark;
+    struct tunnel_peer *p = add_peer(1, 1, true, &mark);
+
+    tunnel_p2p_path(p, &path_1);
+    forget_steps();
+    tunnel_p2p_again(p); /* an attempt is under way */
+    assert_null(step_of(COMMAND_DATAGRAM));
+    pass(SEC(6));
+    remote_answers(1, step_of(COMMAND_DATAGRAM));
+    assert_int_equal(fake.ups, 1);
+    assert_ptr_equal(fake.peer_arg, &mark);
+    assert_non_null(step_of(COMMAND_SESSION_ADD));
+    assert_non_null(step_of(COMMAND_KEEPALIVE));
+    assert_null(step_of(COMMAND_ENDPOINT)); /* nothing is learned from whence it came */
+    pass(SEC(20));
+    forget_steps();
+    tunnel_p2p_again(p);
+    assert_non_null(step_of(COMMAND_DATAGRAM));
+}
+
+static void test_want(void **state)
+{
+    (void)state;
+    struct tunnel_peer *p = add_peer(1, TUNNEL_NO_GROUP, false, NULL);
+
+    forget_steps();
+    edge_comes(p->slot, EDGE_WANT_HANDSHAKE);
+    assert_null(step_of(COMMAND_DATAGRAM));
+    tunnel_p2p_path(p, &path_1);
+    assert_null(step_of(COMMAND_DATAGRAM)); /* the other side begins */
+    edge_comes(p->slot, EDGE_WANT_HANDSHAKE);
+    assert_int_equal(step_of(COMMAND_DATAGRAM)->datagram.len,
+                     CHANNEL_HEADER_LEN + WG_INITIATION_LEN);
+}
+
+static void test_failed(void **state)
+{
+    (void)state;
+    int mark;
+    struct tunnel_peer *p = add_peer(1, 1, true, &mark);
+
+    tunnel_p2p_path(p, &path_1);
+    pass(SEC(20) - 1);
+    assert_int_equal(fake.failures, 0);
+    forget_steps();
+    pass(1);
+    assert_int_equal(fake.failures, 1);
+    assert_ptr_equal(fake.peer_arg, &mark);
+    assert_int_equal(step_of(COMMAND_STAGE_PURGE)->slot, p->slot);
+}
+
+static void test_traffic(void **state)
+{
+    (void)state;
+    int mark;
+    struct tunnel_peer *p = add_peer(1, 1, true, &mark);
+
+    edge_comes(p->slot, 0);
+    assert_int_equal(fake.traffics, 0);
+    fake.activity.last_sent = fake.activity.last_packet = 5;
+    edge_comes(p->slot, 0);
+    assert_int_equal(fake.traffics, 1);
+    assert_ptr_equal(fake.peer_arg, &mark);
+    assert_true(fake.traffic.sent && fake.traffic.packets && !fake.traffic.received);
+    edge_comes(p->slot, 0); /* nothing since */
+    assert_int_equal(fake.traffics, 1);
+    fake.activity.last_received = 6; /* a keepalive */
+    edge_comes(p->slot, 0);
+    assert_int_equal(fake.traffics, 2);
+    assert_true(!fake.traffic.sent && !fake.traffic.packets && fake.traffic.received);
+}
+
+static void test_routes_of_the_host(void **state)
+{
+    (void)state;
+    struct ip_prefix p = prefix(LAB);
+
+    tunnel_p2p_route(t, &p, true);
+    assert_int_equal(fake.host_routes, 1);
+    assert_int_equal(fake.host_table, 0x2021fd00);
+    tunnel_p2p_route(t, &p, false);
+    assert_int_equal(fake.host_routes, 0);
+    fake.host_err = ERR_NOT_FOUND;
+    tunnel_p2p_route(t, &p, false); /* it goes on */
+    assert_int_equal(fake.host_routes, -1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_destination_waits),
+        TEST(test_grant),
+        TEST(test_slot_is_free_when_its_worker_says_so),
+        TEST(test_slot_is_not_free_while_routes_lead_to_it),
+        TEST(test_granted_to_another_one),
+        TEST(test_destination_removed),
+        TEST(test_two_of_one_prefix),
+        TEST(test_peer_added),
+        TEST(test_peer_removed),
+        TEST(test_groups_have_one_worker),
+        TEST(test_too_many),
+        TEST(test_path),
+        TEST(test_packets_and_where_they_came_in),
+        TEST(test_source_of_paths),
+        TEST(test_datagram_of_nobody),
+        TEST(test_address_lost),
+        TEST(test_up),
+        TEST(test_want),
+        TEST(test_failed),
+        TEST(test_traffic),
+        TEST(test_routes_of_the_host),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
