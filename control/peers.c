@@ -145,6 +145,7 @@ static void say_goodbye(struct connection *c)
 static void connection_end(struct peers *p, struct connection *c, const char *why)
 {
     struct uuid id = c->link.id;
+    bool in_use = c->up && !c->link.idle;
 
     if (c->up && !c->failed && !c->goodbye && !p->roaming && c->link.end == NODE_END_CLOSED)
         say_goodbye(c);
@@ -156,7 +157,7 @@ static void connection_end(struct peers *p, struct connection *c, const char *wh
     peers_mail_fini(&c->mail);
     secure_wipe(c, sizeof *c);
     free(c);
-    p->events->ended(p->arg, &id, why);
+    p->events->ended(p->arg, &id, in_use, why);
 }
 
 static void take_event(struct peers *p, const struct node_event *e)
