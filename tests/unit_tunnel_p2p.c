@@ -42,6 +42,7 @@ struct step {
 
 static struct {
     time_ns now;
+    int64_t clock_set_s; /* by how much the wall clock was */
     struct loop_timer *timers[TUNNEL_PEERS_MAX + 16];
     size_t timers_n;
 
@@ -92,7 +93,7 @@ uint64_t clock_thread_cpu(void)
 
 void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
 {
-    *seconds = 1700000000 + fake.now / NS_PER_SEC;
+    *seconds = (uint64_t)(1700000000 + fake.clock_set_s) + fake.now / NS_PER_SEC;
     *nanoseconds = 0;
 }
 
@@ -992,6 +993,34 @@ static void test_up(void **state)
     assert_non_null(step_of(COMMAND_DATAGRAM));
 }
 
+/* The gateway goes on with its half of the connection, and knows what was sent before. */
+static void test_new_connection_after_the_clock_was_set_back(void **state)
+{
+    (void)state;
+    int mark;
+    struct noise_identity id = remote_of(1);
+    struct wg_peer_config config = {.identity = &id, .psk = {0x42}, .timing = P2P_PEER_TIMING};
+    struct noise_opened opened;
+    struct wg_peer wg;
+
+    memcpy(config.public_key, t->identity->public_key, WG_KEY_LEN);
+    wg_peer_init(&wg, &config, 1, fake.now);
+    for (unsigned i = 0; i < 3; i++) {
+        struct wg_fresh fresh = {.noise = {.ephemeral = {77}, .local_index = 1234 + i}};
+        struct tunnel_peer *p = add_peer(1, 1, true, &mark);
+        forget_steps();
+        tunnel_p2p_path(p, &path_1);
+        assert_true(noise_initiation_open(
+            &opened, &id, step_of(COMMAND_DATAGRAM)->datagram.bytes + CHANNEL_HEADER_LEN));
+        assert_int_equal(wg_peer_handle_initiation(&wg, fake.now, &opened, &path_1.to, &fresh),
+                         WG_OUTCOME_ACCEPTED);
+        tunnel_p2p_remove(t, p);
+        events_come();
+        pass(NS_PER_SEC);
+        fake.clock_set_s -= 3600;
+    }
+}
+
 static void test_want(void **state)
 {
     (void)state;
@@ -1081,6 +1110,7 @@ int main(void)
         TEST(test_datagram_of_nobody),
         TEST(test_address_lost),
         TEST(test_up),
+        TEST(test_new_connection_after_the_clock_was_set_back),
         TEST(test_want),
         TEST(test_failed),
         TEST(test_traffic),
