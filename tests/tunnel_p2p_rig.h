@@ -78,6 +78,8 @@ static struct {
     struct node_traffic traffic;
     struct sock_addr local, from;
     struct ip_addr lost;
+    size_t inner_len;
+    uint8_t inner_first;
 } fake;
 
 static struct tunnel *t;
@@ -396,6 +398,13 @@ static void on_peer(void *arg, void *peer_arg, enum p2p_peer_news news)
     fake.failures += news == P2P_PEER_FAILED;
 }
 
+static void on_inner(void *arg, void *peer_arg, const uint8_t *packet, size_t len)
+{
+    fake.peer_arg = peer_arg;
+    fake.inner_len = len;
+    fake.inner_first = packet[0];
+}
+
 static void on_traffic(void *arg, void *peer_arg, struct node_traffic traffic)
 {
     fake.peer_arg = peer_arg;
@@ -410,8 +419,8 @@ static void on_wanted(void *arg, void *destination_arg)
     fake.wanteds++;
 }
 
-static const struct tunnel_p2p_events events = {on_packet, on_sockets, on_address_lost,
-                                                on_peer,   on_traffic, on_wanted};
+static const struct tunnel_p2p_events events = {on_packet, on_sockets, on_address_lost, on_peer,
+                                                on_inner,  on_traffic, on_wanted};
 
 /* ---- arranging ---- */
 

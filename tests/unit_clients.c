@@ -135,14 +135,6 @@ void peers_close(struct peers *p, const struct uuid *id)
     note("close", in_brackets(id));
 }
 
-bool peers_candidate(struct peers *p, const struct uuid *id, bool added, const char *line)
-{
-    (void)p;
-    assert_int_equal(id->bytes[0], 1);
-    note(added ? "+" : "-", line);
-    return strcmp(line, "bad") != 0;
-}
-
 static enum err on_push(void *arg, const char *name, const json_t *payload)
 {
     char *text = json_dumps(payload, JSON_COMPACT);
@@ -474,21 +466,6 @@ static void test_connection_end_keeps_grants(void **state)
     assert_events("close(1) ");
 }
 
-static void test_candidates(void **state)
-{
-    struct gateway_message m = {.kind = GATEWAY_CANDIDATES_ADDED, .client = id_of(1)};
-    json_t *lines = json_pack("[s,s,i,s]", "one", "bad", 5, "two");
-
-    (void)state;
-    m.candidates = lines;
-    clients_candidates(s, &m);
-    assert_events("+one +bad +two ");
-    m.kind = GATEWAY_CANDIDATES_REMOVED;
-    clients_candidates(s, &m);
-    assert_events("-one -bad -two ");
-    json_decref(lines);
-}
-
 static void test_very_many(void **state)
 {
     struct gateway_message_authorization m = authorization(1, 11, fake.wall + 50);
@@ -528,7 +505,6 @@ int main(void)
         TEST(test_element_that_is_wrong_is_left_out),
         TEST(test_empty_list),
         TEST(test_connection_end_keeps_grants),
-        TEST(test_candidates),
         TEST(test_very_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -318,8 +318,10 @@ static void packet_comes(const char *to, uint32_t ifindex, const char *from)
     struct sock_addr a = addr(to);
     struct event_packet *e = &fake.packets[fake.packets_n++];
 
-    *e = (struct event_packet){
-        .from = addr(from), .to = {.ip = a.ip, .ifindex = ifindex}, .len = 20};
+    *e = (struct event_packet){.peer = EVENT_NO_PEER,
+                               .from = addr(from),
+                               .to = {.ip = a.ip, .ifindex = ifindex},
+                               .len = 20};
     events_come();
 }
 
@@ -350,9 +352,33 @@ static void test_packets_and_where_they_came_in(void **state)
     assert_int_equal(ifindex_of("192.0.2.11:52625"), 0); /* nothing came there */
     packet_comes("192.0.2.10:52625", 9, "203.0.113.1:3478");
     assert_int_equal(ifindex_of("192.0.2.10:52625"), 9); /* the address has moved */
-    fake.packets[fake.packets_n++] = (struct event_packet){.from = from, .len = 20};
+    fake.packets[fake.packets_n++] =
+        (struct event_packet){.peer = EVENT_NO_PEER, .from = from, .len = 20};
     events_come(); /* its socket is gone */
     assert_int_equal(fake.packet_events, 3);
+}
+
+/* From inside the tunnel: its peer is told, unless that has been removed meanwhile. */
+static void test_inner_packets(void **state)
+{
+    (void)state;
+    struct tunnel_peer *p = add_peer(1, 1, true, &fake.ups);
+
+    for (unsigned i = 0; i < 2; i++)
+        fake.packets[fake.packets_n++] =
+            (struct event_packet){.peer = p->slot, .len = 48, .bytes = {(uint8_t)(0x60 + i)}};
+    events_come();
+    assert_int_equal(fake.packet_events, 0);
+    assert_ptr_equal(fake.peer_arg, &fake.ups);
+    assert_int_equal(fake.inner_len, 48);
+    fake.inner_len = 0;
+    fake.packets[fake.packets_n++] = (struct event_packet){.peer = p->slot + 1, .len = 48};
+    events_come();
+    assert_int_equal(fake.inner_len, 0);
+    forget_steps();
+    tunnel_p2p_packet_to(p, (const uint8_t *)"goodbye", 7);
+    assert_int_equal(assert_step(0, COMMAND_PACKET)->packet.len, 7);
+    assert_memory_equal(assert_step(0, COMMAND_PACKET)->packet.bytes, "goodbye", 7);
 }
 
 static void test_source_of_paths(void **state)
@@ -562,6 +588,7 @@ int main(void)
         TEST(test_too_many),
         TEST(test_path),
         TEST(test_packets_and_where_they_came_in),
+        TEST(test_inner_packets),
         TEST(test_source_of_paths),
         TEST(test_datagram_of_nobody),
         TEST(test_address_lost),
