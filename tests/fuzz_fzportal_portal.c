@@ -40,7 +40,8 @@ static const char config_text[] =
     "[policy x]\ngroups = *\nresources = r, p, q, i\nlifetime = 5m\n"
     "[policy y]\ngroups = g\nresources = v\nviolates = remote_ip\n"
     "[relay z]\nipv4 = 192.0.2.1\nipv6 = 2001:db8::1\n"
-    "stamp_secret = 0000000000000000000000000000000000000000000000000000000000000000\n";
+    "stamp_secret = 0000000000000000000000000000000000000000000000000000000000000000\n"
+    "[relay y]\nipv4 = 192.0.2.2\nusername = u\npassword = p\n";
 
 struct world {
     struct portal *p;

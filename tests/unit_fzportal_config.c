@@ -180,7 +180,15 @@ static void test_bad(void **state)
         {"[policy P]\ngroups = *\nresources = R",
          "f:1: [policy P]: resources: there is none called \"R\""},
         {"[relay R]\nstamp_secret = " SECRET, "f:1: [relay R]: ipv4 or ipv6: missing"},
-        {"[relay R]\nipv4 = 192.0.2.1", "f:1: [relay R]: stamp_secret: missing"},
+        {"[relay R]\nipv4 = 192.0.2.1",
+         "f:1: [relay R]: stamp_secret, or username and password: missing"},
+        {"[relay R]\nipv4 = 192.0.2.1\nusername = u",
+         "f:1: [relay R]: username and password need each other"},
+        {"[relay R]\nipv4 = 192.0.2.1\nstamp_secret = " SECRET "\npassword = p",
+         "f:1: [relay R]: username and password need each other"},
+        {"[relay R]\nipv4 = 192.0.2.1\nstamp_secret = " SECRET "\nusername = u\npassword = p",
+         "f:1: [relay R]: stamp_secret: username and password are literal"},
+        {"[relay R]\nusername =", "f:2: username: empty"},
         {"[relay R]\nipv4 = ::1", "f:2: ipv4: not an IPv4 address"},
         {"[relay R]\nport = 0", "f:2: port: not a port from 1 to 65535"},
         {"[relay R]\nstamp_secret = x", "f:2: stamp_secret: not 64 lower-case hexadecimal digits"},
@@ -222,6 +230,9 @@ static void test_good(void **state)
         "[dns]\nurl = https://192.0.2.1:8443/a/b\n",
         "[dns]\nurl = https://[2001:db8::1]:443/dns-query\n",
         "[site A]\nid = " ID_1 "\n[policy P]\nid = " ID_1 "\ngroups = *\nresources = *\n",
+        "[relay R]\nipv4 = 192.0.2.1\nusername = u:v\npassword = p w\n"
+        "[relay S]\nipv6 = ::1\nusername = u:v\npassword = p w\n"
+        "[relay T]\nipv4 = 192.0.2.1\nstamp_secret = " SECRET "\n",
     };
     (void)state;
 
@@ -237,6 +248,12 @@ static void test_good(void **state)
             assert_int_equal(c.resources[0].members.n, 3);
         if (i == 5)
             assert_string_equal(c.seed, "some text");
+        if (i == 10) {
+            assert_string_equal(c.relays[0].username, "u:v");
+            assert_string_equal(c.relays[0].password, "p w");
+            assert_null(c.relays[0].secret);
+            assert_null(c.relays[2].username);
+        }
         portal_config_fini(&c);
     }
 }

@@ -198,6 +198,43 @@ static void test_static(void **state)
     rig_stop(&rig);
 }
 
+/* Its credentials are the same for all; its id depends on its name. */
+static void test_literal(void **state)
+{
+    struct rig rig;
+    char id[64] = "";
+    (void)state;
+
+    rig_start(&rig,
+              RIG_CONFIG "[relay r]\nipv4 = 203.0.113.7\nusername = alice\npassword = secret\n"
+                         "[relay s]\nipv6 = 2001:db8::7\nport = 7\nusername = alice\n"
+                         "password = secret\n");
+    for (int i = 0; i < 2; i++) {
+        json_t *init = rig_join(
+            &rig, rig_client_as(&rig, "/client/v2/websocket", i ? "b" : "a", ".laptop", RIG_CLIENT),
+            "client");
+        const json_t *relays = json_object_get(init, "relays"), *relay;
+        size_t at;
+        unsigned seen = 0;
+        assert_int_equal(json_array_size(relays), 2);
+        json_array_foreach(relays, at, relay)
+        {
+            bool first = strcmp(rig_text(relay, "addr"), "203.0.113.7:3478") == 0;
+            seen |= 1U << first;
+            if (!first)
+                assert_string_equal(rig_text(relay, "addr"), "[2001:db8::7]:7");
+            assert_string_equal(rig_text(relay, "username"), "alice");
+            assert_string_equal(rig_text(relay, "password"), "secret");
+            if (first && i == 0)
+                snprintf(id, sizeof id, "%s", rig_text(relay, "id"));
+            assert_int_equal(strcmp(rig_text(relay, "id"), id) == 0, first);
+        }
+        assert_int_equal(seen, 3);
+        json_decref(init);
+    }
+    rig_stop(&rig);
+}
+
 /* It learns nothing but that the socket closes. */
 static void test_token_expires(void **state)
 {
@@ -218,11 +255,11 @@ static void test_token_expires(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join),      cmocka_unit_test(test_init),
-        cmocka_unit_test(test_presence),  cmocka_unit_test(test_burst),
-        cmocka_unit_test(test_no_relays), cmocka_unit_test(test_replaced),
-        cmocka_unit_test(test_static),    cmocka_unit_test(test_token_expires),
-
+        cmocka_unit_test(test_join),          cmocka_unit_test(test_init),
+        cmocka_unit_test(test_presence),      cmocka_unit_test(test_burst),
+        cmocka_unit_test(test_no_relays),     cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_static),        cmocka_unit_test(test_literal),
+        cmocka_unit_test(test_token_expires),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

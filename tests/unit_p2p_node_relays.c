@@ -267,6 +267,26 @@ static void test_a_channel_in_use_lives_on(void **state)
     assert_true(rig.relays[0].binds >= 6);
 }
 
+/* It does not say so, but nothing comes by it any more: it is asked long before the connection is given up. */
+static void test_a_relay_that_forgets_is_found_out(void **state)
+{
+    (void)state;
+
+    start_connected(1, false, false);
+    unsigned refreshes = rig.relays[0].refreshes;
+    run_for(SEC(10));
+    assert_int_equal(rig.relays[0].refreshes, refreshes);
+    rig.relays[0].forgets = true;
+    rig.relays[0].relayed.port++;
+    rig.peer_deaf = true;
+    run_for(SEC(6));
+    assert_int_equal(rig.relays[0].allocations, 2);
+    rig.peer_deaf = false;
+    run_for(SEC(3));
+    assert_int_equal(rig.c.path.kind, NODE_RELAY_TO_PEER);
+    assert_null(told(NODE_EVENT_FAILED));
+}
+
 /* It loses its allocation and gets no other. */
 static void refuse(unsigned i)
 {
@@ -578,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_other_credentials_start_over),
         cmocka_unit_test(test_an_expired_allocation_is_made_anew),
         cmocka_unit_test(test_a_channel_in_use_lives_on),
+        cmocka_unit_test(test_a_relay_that_forgets_is_found_out),
         cmocka_unit_test(test_a_relay_that_refuses_is_left),
         cmocka_unit_test(test_a_relay_that_refuses_is_left_later),
         cmocka_unit_test(test_a_refused_channel_is_asked_for_again),

@@ -93,6 +93,10 @@ static void test_refused_channels(void **state)
         tells(TURN_EVENT_CHANNEL_LOST);
         assert_int_equal(rig.event.channel, 0x4000);
         tells_nothing();
+        if (codes[i] == 400) { /* is it for want of an allocation? */
+            sends(STUN_REFRESH);
+            success_arrives();
+        }
         assert_int_equal(rig.t.state, TURN_ALLOCATED);
         assert_int_equal(turn_refused_until(&rig.t, &peer), rig.now + SEC(pauses[i]));
         rig.now += SEC(pauses[i]) - 1;
@@ -110,6 +114,8 @@ static void test_refused_channels(void **state)
     error_arrives(400, NULL);
     assert_int_equal(channel_for(PEER), 0x4000);
     assert_int_equal(turn_refused_until(&rig.t, &peer), 0);
+    sends(STUN_REFRESH);
+    success_arrives();
 
     rig.now += SEC(1);
     assert_true(bind_peer(PEER2));
@@ -120,6 +126,35 @@ static void test_refused_channels(void **state)
     tells(TURN_EVENT_CANDIDATE_INVALIDATED);
     tells(TURN_EVENT_CANDIDATE_INVALIDATED);
     assert_failed_for(TURN_FAILURE_AUTHENTICATION);
+}
+
+/* The answer of coturn, which has started anew: that says 437 only to a REFRESH. */
+static void test_refused_for_want_of_an_allocation(void **state)
+{
+    struct stun_message refresh;
+    (void)state;
+
+    until_allocated();
+    assert_true(bind_peer(PEER));
+    sends(STUN_CHANNEL_BIND);
+    error_arrives(400, NULL);
+    sends(STUN_REFRESH);
+    assert_false(rig.m.has & STUN_HAS_LIFETIME);
+    refresh = rig.m;
+    assert_true(bind_peer(PEER2));
+    sends(STUN_CHANNEL_BIND);
+    error_arrives(400, NULL);
+    sends_nothing(); /* one REFRESH for both */
+    forget_events();
+    rig.m = refresh;
+    error_arrives(437, NULL);
+    tells(TURN_EVENT_DEALLOCATED);
+    sends(STUN_ALLOCATE);
+    assert_true(allocation_arrives(600, SEALED));
+    assert_true(bind_peer(PEER)); /* without a pause: it is another allocation */
+    sends(STUN_CHANNEL_BIND);
+    success_arrives();
+    assert_int_equal(channel_for(PEER), rig.m.channel);
 }
 
 /* What the relay refuses to prolong is not asked for at once either; its number is not another peer's for 15 min. */
@@ -467,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_peers_that_cannot_be_bound),
         cmocka_unit_test(test_peers_wait_for_the_allocation),
         cmocka_unit_test(test_refused_channels),
+        cmocka_unit_test(test_refused_for_want_of_an_allocation),
         cmocka_unit_test(test_a_refused_channel_keeps_its_number),
         cmocka_unit_test(test_channel_without_answer),
         cmocka_unit_test(test_lifetime_of_a_channel),

@@ -409,6 +409,13 @@ bool ice_selected(struct ice *a, struct ice_path *out)
     return true;
 }
 
+bool ice_doubtful(struct ice *a)
+{
+    const struct ice_pair *p = ice_pairs_selected(&a->pairs);
+
+    return p && ice_schedule_doubtful(&p->schedule, a->timing);
+}
+
 /* Other kinds make no difference. */
 static bool same_path(const struct ice_path *a, const struct ice_path *b)
 {

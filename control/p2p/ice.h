@@ -180,6 +180,8 @@ bool ice_poll_event(struct ice *a, struct ice_event *out);
 
 /* Where to send now. False: no pair is nominated. */
 bool ice_selected(struct ice *a, struct ice_path *out);
+/* The checks of that pair are not answered any more. */
+bool ice_doubtful(struct ice *a);
 /* By the whole USERNAME; by the transaction id. */
 bool ice_owns_request(const struct ice *a, const struct stun_message *m);
 bool ice_owns_id(const struct ice *a, const struct stun_id *id);

@@ -206,6 +206,14 @@ void node_active(struct node_connection *c, time_ns now)
     }
 }
 
+/* It goes by its relay, and nothing seems to come that way any more: perhaps the relay has lost the allocation. */
+static bool is_silent(struct node_connection *c)
+{
+    bool by_relay = c->path.kind == NODE_RELAY_TO_PEER || c->path.kind == NODE_RELAY_TO_RELAY;
+
+    return by_relay && ice_doubtful(&c->ice);
+}
+
 void node_settle(struct node *n, struct node_connection *c, time_ns now)
 {
     bool had_path = c->path.kind != NODE_PATH_NONE;
@@ -219,7 +227,7 @@ void node_settle(struct node *n, struct node_connection *c, time_ns now)
         return;
     }
     c->path = path_now(n, c, now);
-    if (had_path && c->path.kind == NODE_PATH_NONE && c->relay)
+    if (c->relay && had_path && (c->path.kind == NODE_PATH_NONE || is_silent(c)))
         node_relay_doubt(c->relay, now);
     if (!had_path && c->path.kind != NODE_PATH_NONE)
         node_active(c, now);

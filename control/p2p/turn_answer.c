@@ -257,6 +257,8 @@ static void other_error(struct turn *t, time_ns now, const struct answer *a)
         break;
     case STUN_CHANNEL_BIND:
         turn_channels_refused(&t->channels, a->channel, now);
+        if (a->m->error == ERROR_BAD_REQUEST) /* coturn's 437 */
+            turn_check_allocation(t, now);
         break;
     }
 }

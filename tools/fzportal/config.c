@@ -141,6 +141,8 @@ static const struct value_rule relay_rules[] = {
     {"ipv6", VALUE_IPV6, AT(portal_config_relay, ipv6), 0, 0, NULL},
     {"port", VALUE_PORT, AT(portal_config_relay, port), 0, 0, NULL},
     {"stamp_secret", VALUE_SECRET, AT(portal_config_relay, secret), 0, 0, NULL},
+    {"username", VALUE_TEXT, AT(portal_config_relay, username), 0, 0, NULL},
+    {"password", VALUE_TEXT, AT(portal_config_relay, password), 0, 0, NULL},
     {.key = NULL},
 };
 

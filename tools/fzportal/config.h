@@ -116,13 +116,14 @@ struct portal_config_policy {
     uint32_t lifetime_s; /* of an authorisation; 0: as long as the token */
 };
 
-/* A relay that is always there and never connects. */
+/* A relay that is always there and never connects. Its credentials: made of the secret for each device, or the same for all. */
 struct portal_config_relay {
     char *name;
     unsigned line;
     struct ip_addr ipv4, ipv6; /* at least one */
     uint16_t port;
-    char *secret;
+    char *secret;              /* NULL: literal ones */
+    char *username, *password; /* both or neither */
 };
 
 struct portal_config_dns {

@@ -371,16 +371,30 @@ static bool check_policies(struct checker *k)
     return true;
 }
 
+static bool check_credentials(struct checker *k, const struct portal_config_relay *r)
+{
+    if (!r->username != !r->password)
+        return wrong(k, r->line, "[relay %.60s]: username and password need each other", r->name);
+    if (r->secret && r->username)
+        return wrong(k, r->line, "[relay %.60s]: stamp_secret: username and password are literal",
+                     r->name);
+    if (!r->secret && !r->username)
+        return wrong(k, r->line, "[relay %.60s]: stamp_secret, or username and password: missing",
+                     r->name);
+    return true;
+}
+
 static bool check_relays(struct checker *k)
 {
     for (size_t i = 0; i < k->c->relays_n; i++) {
         const struct portal_config_relay *r = &k->c->relays[i];
         if (r->ipv4.family == ADDR_NONE && r->ipv6.family == ADDR_NONE)
             return wrong(k, r->line, "[relay %.60s]: ipv4 or ipv6: missing", r->name);
-        if (!r->secret)
-            return wrong(k, r->line, "[relay %.60s]: stamp_secret: missing", r->name);
-        for (size_t j = 0; j < i; j++) {
-            if (strcmp(k->c->relays[j].secret, r->secret) == 0)
+        if (!check_credentials(k, r))
+            return false;
+        for (size_t j = 0; j < i && r->secret; j++) {
+            const char *other = k->c->relays[j].secret;
+            if (other && strcmp(other, r->secret) == 0)
                 return wrong(k, r->line, "[relay %.60s]: stamp_secret: another relay has the same",
                              r->name);
         }

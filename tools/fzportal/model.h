@@ -107,9 +107,10 @@ struct relay {
     struct portal_id id;
     struct ip_addr v4, v6;
     uint16_t port;
-    char *secret;
-    const char *name;               /* of a static one, else NULL */
-    struct portal_session *session; /* NULL: static */
+    char *secret;                    /* NULL: these are its credentials, */
+    const char *username, *password; /* else they are NULL */
+    const char *name;                /* of a static one, else NULL */
+    struct portal_session *session;  /* NULL: static */
 };
 
 /* Client `client` may reach `resource` by `peer`, a gateway or a client, which may not have agreed yet. */

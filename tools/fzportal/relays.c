@@ -27,11 +27,12 @@ static void changed(struct portal *p)
     p->presence_at = p->t.now + p->config->presence_ms * NS_PER_MS;
 }
 
-static struct relay *add(struct portal *p, const char *secret)
+static struct relay *add(struct portal *p, const char *secret, const struct portal_id *id)
 {
     struct relay *r = mem_zalloc(1, sizeof *r);
-    r->secret = mem_dup_text(secret, strlen(secret));
-    r->id = portal_id_of(derive_relay_id(secret));
+    if (secret)
+        r->secret = mem_dup_text(secret, strlen(secret));
+    r->id = *id;
     TAILQ_INSERT_TAIL(&p->relays, r, order);
     p->relays_n++;
     return r;
@@ -39,7 +40,8 @@ static struct relay *add(struct portal *p, const char *secret)
 
 static void free_relay(struct relay *r)
 {
-    secure_wipe(r->secret, strlen(r->secret));
+    if (r->secret)
+        secure_wipe(r->secret, strlen(r->secret));
     free(r->secret);
     free(r);
 }
@@ -55,7 +57,11 @@ void portal_relays_init(struct portal *p)
 {
     for (size_t i = 0; i < p->config->relays_n; i++) {
         const struct portal_config_relay *c = &p->config->relays[i];
-        struct relay *r = add(p, c->secret);
+        struct portal_id id = c->secret ? portal_id_of(derive_relay_id(c->secret))
+                                        : portal_named_id(p, NULL, "relay", c->name);
+        struct relay *r = add(p, c->secret, &id);
+        r->username = c->username;
+        r->password = c->password;
         r->v4 = c->ipv4;
         r->v6 = c->ipv6;
         r->port = c->port;
@@ -93,7 +99,7 @@ void portal_relay_joined(struct portal_session *s, const json_t *payload)
     }
     if (old) /* the same relay on another socket, whose leaving frees it */
         portal_session_close_channel(old->session);
-    struct relay *r = add(p, secret);
+    struct relay *r = add(p, secret, &id);
     r->v4 = s->v4;
     r->v6 = s->v6;
     r->port = s->port;
@@ -149,16 +155,19 @@ static void append(json_t *list, const struct portal_session *s, const struct re
     const struct ip_addr *const addrs[] = {&r->v4, &r->v6};
     struct derive_relay c;
 
-    derive_relay(&c, expiry, r->secret, s->key);
+    if (r->secret)
+        derive_relay(&c, expiry, r->secret, s->key);
     for (size_t i = 0; i < ARRAY_LEN(addrs); i++) {
         const struct sock_addr addr = {.ip = *addrs[i], .port = r->port};
         char text[SOCK_ADDR_TEXT_MAX];
         if (addr.ip.family == ADDR_NONE)
             continue;
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "id", r->id.text, "type", "turn",
-                            "addr", sock_addr_format(&addr, text, sizeof text), "username",
-                            c.username, "password", c.password, "expires_at", (json_int_t)expiry));
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:I}", "id", r->id.text, "type",
+                                        "turn", "addr", sock_addr_format(&addr, text, sizeof text),
+                                        "username", r->secret ? c.username : r->username,
+                                        "password", r->secret ? c.password : r->password,
+                                        "expires_at", (json_int_t)expiry));
     }
     secure_wipe(&c, sizeof c);
 }
