@@ -26,7 +26,7 @@
 #define ICE_SILENCE_NS        (3 * NS_PER_SEC)
 
 enum {
-    ICE_ATTEMPTS_KEPT = 8, /* the last ones, whose answers are understood */
+    ICE_ATTEMPTS_KEPT = 8,   /* the last ones, whose answers are understood */
     ICE_DOUBT_ATTEMPTS = 5,  /* unanswered in a row */
     ICE_SUSPECT_ATTEMPTS = 2 /* the same, if there is a reason for doubt already */
 };
@@ -57,7 +57,7 @@ struct ice_schedule {
     time_ns requested_before_at;
     uint8_t sent, unanswered; /* not more than `attempts` */
     uint8_t unheard;          /* checks since the peer was heard, in either way; the same */
-    uint8_t suspected; /* 0: no; else how many checks were sent since, and one more */
+    uint8_t suspected;        /* 0: no; else how many checks were sent since, and one more */
     uint8_t kept, newest;
     struct ice_attempt attempts[ICE_ATTEMPTS_KEPT]; /* ring */
 };
