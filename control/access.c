@@ -276,11 +276,6 @@ void access_reset(struct access *a)
 
 /* ---- answers ---- */
 
-static struct ip_prefix host_prefix(const struct ip_addr *ip)
-{
-    return (struct ip_prefix){.ip = *ip, .len = ip_addr_bits(ip)};
-}
-
 static enum node_connect connect_gateway(struct access *a, const struct message_authorization *m)
 {
     struct node_peer peer = {.id = m->gateway,
@@ -290,7 +285,8 @@ static enum node_connect connect_gateway(struct access *a, const struct message_
                              .password = m->client_ice.password,
                              .remote_ufrag = m->gateway_ice.username,
                              .remote_password = m->gateway_ice.password};
-    struct ip_prefix allowed[2] = {host_prefix(&m->gateway_ipv4), host_prefix(&m->gateway_ipv6)};
+    struct ip_prefix allowed[2] = {ip_prefix_host(&m->gateway_ipv4),
+                                   ip_prefix_host(&m->gateway_ipv6)};
     struct peers_inner inner = {
         .allowed = allowed, .allowed_n = ARRAY_LEN(allowed), .group = group_of(&m->site)};
 

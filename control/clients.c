@@ -229,11 +229,6 @@ static void tell_portal(struct clients *s, const char *name, json_t *payload)
     json_decref(payload);
 }
 
-static struct ip_prefix host_prefix(const struct ip_addr *ip)
-{
-    return (struct ip_prefix){.ip = *ip, .len = ip_addr_bits(ip)};
-}
-
 static enum node_connect connect_client(struct clients *s,
                                         const struct gateway_message_authorization *m)
 {
@@ -244,7 +239,8 @@ static enum node_connect connect_client(struct clients *s,
                              .password = m->gateway_ice.password,
                              .remote_ufrag = m->client_ice.username,
                              .remote_password = m->client_ice.password};
-    struct ip_prefix allowed[2] = {host_prefix(&m->client.ipv4), host_prefix(&m->client.ipv6)};
+    struct ip_prefix allowed[2] = {ip_prefix_host(&m->client.ipv4),
+                                   ip_prefix_host(&m->client.ipv6)};
     struct peers_inner inner = {
         .allowed = allowed, .allowed_n = ARRAY_LEN(allowed), .group = TUNNEL_NO_GROUP};
 

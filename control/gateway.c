@@ -3,6 +3,7 @@
 #include "control/gateway.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "control/clients.h"
 #include "control/portal/gateway_messages.h"
@@ -10,10 +11,26 @@
 #include "control/system_names.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
+#include "platform/base/mem.h"
+#include "platform/clock.h"
+
+#define HELD_NS (10 * NS_PER_SEC) /* the portal gives up after 15 s */
+
+enum {
+    HELD_MAX = 64
+};
+
+/* An authorisation that came before a relay had answered, without which nobody can be let in. */
+struct held {
+    json_t *payload;
+    time_ns at;
+};
 
 struct gateway {
     struct member member;
     struct clients *clients;
+    struct held held[HELD_MAX];
+    unsigned held_n;
 };
 
 /* ---- what the portal says ---- */
@@ -48,6 +65,28 @@ static void on_authorization(struct gateway *g, const struct gateway_message_aut
     clients_authorize(g->clients, a);
 }
 
+/* False: it does not have to wait, or there are too many. */
+static bool hold(struct gateway *g, const struct gateway_message_authorization *a,
+                 const json_t *payload)
+{
+    if (peers_ready(g->member.peers) || g->held_n == HELD_MAX)
+        return false;
+    log_info("gateway", "%s asks for resource '%s', and waits for a relay", who(&a->subject),
+             a->resource.name);
+    g->held[g->held_n++] = (struct held){json_deep_copy(payload), clock_now()};
+    return true;
+}
+
+static void on_rejected(struct gateway *g, const struct uuid *client, const struct uuid *resource)
+{
+    char c[UUID_TEXT_MAX], r[UUID_TEXT_MAX];
+
+    uuid_format(client, c);
+    uuid_format(resource, r);
+    log_info("gateway", "client %s may not reach resource %s any more", c, r);
+    clients_reject(g->clients, client, resource);
+}
+
 static void carry_out(struct gateway *g, const struct gateway_message *m, const char *name)
 {
     switch (m->kind) {
@@ -58,7 +97,7 @@ static void carry_out(struct gateway *g, const struct gateway_message *m, const 
         on_authorization(g, &m->authorization);
         break;
     case GATEWAY_ACCESS_REJECTED:
-        clients_reject(g->clients, &m->client, &m->resource_id);
+        on_rejected(g, &m->client, &m->resource_id);
         break;
     case GATEWAY_RESOURCE_UPDATED:
         log_info("gateway", "resource '%s' has other filters", m->resource.name);
@@ -84,9 +123,10 @@ static void on_message(void *arg, const char *name, const json_t *payload)
     struct fields f = {.failed = false};
     struct gateway_message m;
 
-    if (gateway_message_read(&m, name, payload, &f))
-        carry_out(g, &m, name);
-    else
+    if (gateway_message_read(&m, name, payload, &f)) {
+        if (m.kind != GATEWAY_AUTHORIZATION || !hold(g, &m.authorization, payload))
+            carry_out(g, &m, name);
+    } else
         log_warn("portal", "a message is dropped: %s: %s", name, f.why);
     gateway_message_wipe(&m);
 }
@@ -116,10 +156,19 @@ static void on_up(void *arg)
     }
 }
 
-/* Nothing is held back: relays are asked for when somebody comes. */
+static void release(struct gateway *g, bool carry_out_too)
+{
+    for (unsigned i = 0; i < g->held_n; i++) {
+        if (carry_out_too && time_since(clock_now(), g->held[i].at) < HELD_NS)
+            on_message(g, GATEWAY_MESSAGE_AUTHORIZATION, g->held[i].payload);
+        json_decref(g->held[i].payload);
+    }
+    g->held_n = 0;
+}
+
 static void on_ready(void *arg)
 {
-    (void)arg;
+    release(arg, true);
 }
 
 /* What the client was granted stays: it may come back. */
@@ -148,14 +197,18 @@ static const struct clients_events clients_events = {member_push};
 
 enum member_end gateway_run(const struct member_options *o, char *why, unsigned why_size)
 {
-    struct gateway g = {.member = {.end = MEMBER_STOPPED}};
+    struct gateway *g = mem_zalloc(1, sizeof *g);
+    enum member_end end;
 
-    if (member_open(&g.member, o, &role, &g) == ERR_OK) {
-        g.clients = clients_new(g.member.loop, g.member.peers, &clients_events, &g.member);
-        member_run(&g.member);
-        clients_free(g.clients);
+    if (member_open(&g->member, o, &role, g) == ERR_OK) {
+        g->clients = clients_new(g->member.loop, g->member.peers, &clients_events, &g->member);
+        member_run(&g->member);
+        release(g, false);
+        clients_free(g->clients);
     }
-    member_close(&g.member);
-    snprintf(why, why_size, "%s", g.member.why);
-    return g.member.end;
+    member_close(&g->member);
+    snprintf(why, why_size, "%s", g->member.why);
+    end = g->member.end;
+    free(g);
+    return end;
 }

@@ -46,14 +46,9 @@ void member_new_identity(struct member *m)
 
 /* ---- the tunnel ---- */
 
-static struct ip_prefix host_prefix(const struct ip_addr *ip)
-{
-    return (struct ip_prefix){.ip = *ip, .len = ip->family == ADDR_V4 ? 32 : 128};
-}
-
 static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
 {
-    struct ip_prefix addresses[2] = {host_prefix(&m->ipv4), host_prefix(&m->ipv6)};
+    struct ip_prefix addresses[2] = {ip_prefix_host(&m->ipv4), ip_prefix_host(&m->ipv6)};
     struct config config = {.addresses = addresses,
                             .addresses_n = ARRAY_LEN(addresses),
                             .mtu = MEMBER_MTU,
@@ -78,7 +73,7 @@ static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
 static enum err change_address(struct member *m, struct ip_addr *address, const struct ip_addr *to,
                                char *why, unsigned why_size)
 {
-    struct ip_prefix from = host_prefix(address), wanted = host_prefix(to);
+    struct ip_prefix from = ip_prefix_host(address), wanted = ip_prefix_host(to);
     enum err err = ERR_OK;
 
     if (!ip_addr_equal(address, to))

@@ -110,9 +110,9 @@ asks+='"preshared_key":"nf/zxFPO6UthXqXx5mQvtNZLT0cwCJiO6nYyJhnspc4=","ipv4":"10
 asks+='"client_ice_credentials":{"username":"w7up","password":"ksqw"},"gateway_ice_credentials":{"username":"kwe6","password":"mzkr"},'
 asks+='"subject":{"actor_name":"Ada"},"expires_at":1785600000,"use_iceless":false,"flow_logs_ingest_token":"eyJ"}'
 ctl send role=gateway event=create_authorization payload="$asks" >/dev/null
-client_says berlin 3 "client $client of Ada asks for resource 'Lab'"
+client_says berlin 3 "Ada asks for resource 'Lab', and waits for a relay"
 ctl send role=gateway event=ice_candidates payload="{\"client_id\":\"$client\",\"candidates\":[\"candidate:1\"]}" >/dev/null
-client_says berlin 3 "1 candidates of client $client are new"
+client_says berlin 3 "a candidate is of no use: candidate:1" # of a client that is not here
 ctl send role=gateway event=reject_access payload="{\"client_id\":\"$client\",\"resource_id\":\"$resource\"}" >/dev/null
 client_says berlin 3 "client $client may not reach resource $resource any more"
 ctl send role=gateway event=create_authorization payload="${asks/cidr/pool}" >/dev/null

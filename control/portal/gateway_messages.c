@@ -93,7 +93,7 @@ static const struct {
     void (*read)(struct gateway_message *m, const json_t *payload, struct fields *f);
 } table[] = {
     {"init", GATEWAY_INIT, read_init},
-    {"create_authorization", GATEWAY_AUTHORIZATION, read_authorization},
+    {GATEWAY_MESSAGE_AUTHORIZATION, GATEWAY_AUTHORIZATION, read_authorization},
     {"reject_access", GATEWAY_ACCESS_REJECTED, read_rejected},
     {"resource_updated", GATEWAY_RESOURCE_UPDATED, read_updated},
     {"ice_candidates", GATEWAY_CANDIDATES_ADDED, read_candidates},

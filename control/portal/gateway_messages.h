@@ -11,6 +11,8 @@
 #include "control/portal/fields.h"
 #include "control/portal/resource.h"
 
+#define GATEWAY_MESSAGE_AUTHORIZATION "create_authorization"
+
 enum {
     GATEWAY_REF_MAX = 8 << 10 /* of a text that the portal has signed */
 };

@@ -74,6 +74,13 @@ static inline bool sock_addr_equal(const struct sock_addr *a, const struct sock_
 struct ip_addr ip_addr_v4(const void *bytes4);
 struct ip_addr ip_addr_v6(const void *bytes16);
 
+/* The prefix that has this address and no other. */
+static inline struct ip_prefix ip_prefix_host(const struct ip_addr *ip)
+{
+    struct ip_prefix p = {.ip = *ip, .len = ip_addr_bits(ip)};
+    return p;
+}
+
 /* Zeroes the host bits. */
 void ip_prefix_mask(struct ip_prefix *p);
 
