@@ -346,7 +346,7 @@ static enum err make_impls(struct net_options *o, const struct chosen *c, struct
 /* The relayed one is first: it is compared with the direct one. */
 static enum err make_paths(struct net_options *o, const struct chosen *c, struct why why)
 {
-    static const char *const names[] = {"direct", "relayed"};
+    static const char *const names[] = {"relayed", "direct"};
     bool wanted[ARRAY_LEN(names)] = {false};
     char word[NET_NAME_MAX];
     enum err err = ERR_OK;
@@ -363,8 +363,8 @@ static enum err make_paths(struct net_options *o, const struct chosen *c, struct
     }
     if (c->plain != NULL)
         return why_fail(why, ERR_PARSE, "--path: not possible together with --%s", c->plain);
-    for (size_t i = ARRAY_LEN(names); err == ERR_OK && i-- > 0;) {
-        struct net_impl impl = {.kind = NET_FIREZONE, .path = c->client, .relayed = i > 0};
+    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(names); i++) {
+        struct net_impl impl = {.kind = NET_FIREZONE, .path = c->client, .relayed = i == 0};
         snprintf(impl.name, sizeof impl.name, "%s", names[i]);
         if (wanted[i])
             err = add_impl(o, impl, why);

@@ -19,8 +19,7 @@
 #include "bench/usage.h"
 
 #define RESOURCE "10.20.0"
-#define PORT     "8081"
-#define URL      "ws://" NET_HOSTS_SERVER ":" PORT
+#define LISTEN   NET_HOSTS_SERVER ":8081"
 #define CLIENT   "firezone-headless-client"
 
 enum {
@@ -29,6 +28,8 @@ enum {
     STOP_S = 5,
     FILE_MAX = 64
 };
+
+static const char listen_at[] = LISTEN, url[] = "ws://" LISTEN, resource[] = RESOURCE ".1/32";
 
 static const char account[] = "[portal]\nseed = fzbench\n"
                               "[relay-token relays]\ntoken = .relay\n"
@@ -182,7 +183,7 @@ static enum err start_portal(struct net_path *p, const struct net_path_config *c
     if (err == ERR_OK)
         err = start(&p->portal, p->hosts.server,
                     NET_COMMAND(c->programs->portal, "--config", config, "--control", control,
-                                "--listen", NET_HOSTS_SERVER ":" PORT),
+                                "--listen", listen_at),
                     "", log, why);
     return err == ERR_OK ? wait_for_text(p->portal, "fzportal", log, "ready", why) : err;
 }
@@ -195,7 +196,7 @@ static enum err start_relay(struct net_path *p, const struct net_path_config *c,
     snprintf(log, sizeof log, NET_CAGE_DIR "/relay%u.log", c->index);
     enum err err = start(&p->relay, p->hosts.server,
                          NET_COMMAND(c->programs->relay, "--public-ip4", NET_HOSTS_SERVER,
-                                     "--portal-url", URL, "--control", control),
+                                     "--portal-url", url, "--control", control),
                          ".relay", log, why);
     return err == ERR_OK ? wait_for_text(p->relay, "fzrelay", log, "signed in", why) : err;
 }
@@ -211,7 +212,7 @@ static enum err start_end(struct net_tunnel *t, enum net_side side, const struct
                             "--tun",
                             t->device[side],
                             "--api-url",
-                            URL,
+                            url,
                             "--firezone-id",
                             name,
                             "--firezone-name",
@@ -263,8 +264,8 @@ static enum err find_inner(struct net_tunnel *t, struct why why)
 static enum err start_all(struct net_path *p, struct net_tunnel *t, const struct net_path_config *c,
                           struct why why)
 {
-    enum err err = net_command_run(
-        t->rig->ns[NET_B], NET_COMMAND("ip", "address", "add", RESOURCE ".1/32", "dev", "lo"), why);
+    enum err err = net_command_run(t->rig->ns[NET_B],
+                                   NET_COMMAND("ip", "address", "add", resource, "dev", "lo"), why);
 
     if (err == ERR_OK)
         err = start_portal(p, c, why);
