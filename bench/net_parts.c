@@ -276,8 +276,13 @@ static enum err measure_calls(const struct net_options *o, const struct net_tunn
 struct paced {
     struct net_udp_trial trial;
     double gbit; /* that arrived */
-    double cpu[NET_SIDES], relay_cpu;
+    double cpu[NET_SIDES], user, relay_cpu;
 };
+
+static double user_of_both(const struct net_tunnel *t)
+{
+    return net_usage_user(t->pids[NET_A]) + net_usage_user(t->pids[NET_B]);
+}
 
 static enum err run_paced(struct net_udp *udp, const struct net_options *o,
                           const struct net_tunnel *t, double seconds, struct paced *out,
@@ -285,10 +290,11 @@ static enum err run_paced(struct net_udp *udp, const struct net_options *o,
 {
     double pps = o->rate_gbit * 1e9 / 8 / NET_UDP_PACKET;
     double before[] = {net_usage_cpu(t->pids[NET_A]), net_usage_cpu(t->pids[NET_B])};
-    double relay_before = net_usage_cpu(t->relay);
+    double relay_before = net_usage_cpu(t->relay), user_before = user_of_both(t);
     enum err err = net_udp_try(udp, pps, seconds, &out->trial, why);
 
     out->relay_cpu = net_usage_cpu(t->relay) - relay_before;
+    out->user = user_of_both(t) - user_before;
     for (unsigned side = 0; side < NET_SIDES; side++)
         out->cpu[side] = net_usage_cpu(t->pids[side]) - before[side];
     out->gbit = net_udp_gbit(&out->trial) * out->trial.seconds;
@@ -312,6 +318,7 @@ static void add_paced(const struct net_tunnel *t, const struct paced *paced,
     net_rows_figure(out, name, "gateway", &cores_per_gbit_s, paced->cpu[NET_B] / paced->gbit);
     net_rows_figure(out, name, "tunnel", &cores_per_gbit_s,
                     (paced->cpu[NET_A] + paced->cpu[NET_B]) / paced->gbit);
+    net_rows_figure(out, name, "user", &cores_per_gbit_s, paced->user / paced->gbit);
     if (t->relay > 0)
         net_rows_figure(out, name, "relay", &cores_per_gbit_s, paced->relay_cpu / paced->gbit);
 }
