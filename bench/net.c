@@ -2,7 +2,7 @@
 /*
  * fzbench net: whole tunnels. The plan: for each setting a fresh rig with a tunnel of every implementation, then rounds
  * of all parts, in which the implementations take turns. The files in reading order: net_cage (nothing is left behind),
- * net_rig (namespaces and link), net_link (an emulated one), net_tunnel (the programs), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls
+ * net_rig (namespaces and link), net_link (an emulated one), net_tunnel (the programs), net_hosts and net_path (those of Firezone), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls
  * (what it costs), net_parts (what is measured), net_rows (what it is called).
  */
 #include <errno.h>
@@ -18,6 +18,7 @@
 #include "bench/net_link.h"
 #include "bench/net_options.h"
 #include "bench/net_parts.h"
+#include "bench/net_path.h"
 #include "bench/net_rig.h"
 #include "bench/net_rows.h"
 #include "bench/net_tunnel.h"
@@ -34,11 +35,14 @@ struct plan {
     struct net_options options;
     char programs[NET_IMPLS_MAX][NET_PATH_MAX];
     char fzlink[NET_PATH_MAX];
+    struct net_path_programs firezone;
+    struct net_path paths[NET_IMPLS_MAX]; /* of Firezone's implementations, in their order */
     double ceiling_gbit[2];    /* of fzlink without and with offloads; 0: not yet measured */
     uint64_t drops[NET_PARTS]; /* of fzlink's own accord, in this setting */
     uint64_t drops_before;     /* those of all parts */
     struct net_figures figures[NET_IMPLS_MAX]; /* of the part that is measured now */
     struct result result;
+    struct result ratios; /* of paths, in this setting: they come after its other rows */
     struct progress progress;
     uint64_t total_ms, done_ms; /* planned */
 };
@@ -86,6 +90,10 @@ static enum err check_needs(struct plan *p, struct why why)
         err = need_folder(o->json, why);
     for (size_t i = 0; err == ERR_OK && i < o->impls_n; i++)
         err = net_tunnel_find(p->programs[i], sizeof p->programs[i], &o->impls[i], why);
+    if (err == ERR_OK && o->paths)
+        err = need_program("nft", "nftables", why);
+    if (err == ERR_OK && o->paths)
+        err = net_path_find(&p->firezone, why);
     if (err == ERR_OK && o->rtts_n > 0)
         err = net_link_find(p->fzlink, sizeof p->fzlink, why);
     return err;
@@ -122,6 +130,17 @@ static enum err count_drops(struct plan *p, enum net_part part, struct why why)
     return ERR_OK;
 }
 
+static enum err measure(struct plan *p, enum net_part part, size_t i,
+                        const struct net_tunnel *tunnel, struct why why)
+{
+    const struct net_options *o = &p->options;
+    enum err err = net_parts_measure(part, o, tunnel, &p->figures[i], why);
+    /* What is wrong with the path is also why something could not be measured. */
+    enum err path = o->paths ? net_path_check(&p->paths[i], why) : ERR_OK;
+
+    return path != ERR_OK ? path : err;
+}
+
 /* One part of one round: everyone's turn, the first of whom is another one each time. */
 static enum err run_part(struct plan *p, const char *setting, const struct net_tunnel *tunnels,
                          unsigned round, enum net_part part, struct why why)
@@ -133,15 +152,18 @@ static enum err run_part(struct plan *p, const char *setting, const struct net_t
     for (size_t k = 0; err == ERR_OK && k < o->impls_n; k++) {
         size_t i = (k + round) % o->impls_n;
         show_progress(p, setting, round, part, o->impls[i].name);
-        err = net_parts_measure(part, o, &tunnels[i], &p->figures[i], why);
+        err = measure(p, part, i, &tunnels[i], why);
     }
     if (err == ERR_OK)
         err = net_rig_check(tunnels[0].rig, why);
     if (err == ERR_OK && tunnels[0].rig->link)
         err = count_drops(p, part, why);
-    if (err == ERR_OK)
-        net_rows_add(&p->result, setting, o->impls, p->figures, o->impls_n);
-    return err;
+    if (err != ERR_OK)
+        return err;
+    net_rows_add(&p->result, setting, o->impls, p->figures, o->impls_n);
+    net_rows_add_ratios(o->paths ? &p->ratios : &p->result, setting, o->impls, p->figures,
+                        o->impls_n);
+    return ERR_OK;
 }
 
 static enum err run_rounds(struct plan *p, const char *setting, const struct net_tunnel *tunnels,
@@ -212,9 +234,52 @@ static enum err run_setting(struct plan *p, unsigned mtu, bool offloads,
     return err;
 }
 
+static void mark_paths(struct plan *p, const char *setting)
+{
+    const struct net_options *o = &p->options;
+
+    for (size_t i = 0; i < o->impls_n; i++) {
+        if (o->impls[i].relayed)
+            net_rows_mark_relayed(&p->result, setting, o->impls[i].name, p->paths[i].kind);
+    }
+    net_rows_mark_goals(&p->result, setting);
+}
+
+/* Each path has hosts of its own, so that neither can take the other's. */
+static enum err run_paths(struct plan *p, bool offloads, struct why why)
+{
+    const struct net_options *o = &p->options;
+    struct net_tunnel tunnels[NET_IMPLS_MAX] = {0};
+    enum err err = ERR_OK;
+    char setting[96];
+
+    net_rows_setting(setting, sizeof setting, NET_MTU_FIREZONE, offloads);
+    for (unsigned i = 0; err == ERR_OK && i < o->impls_n; i++) {
+        const struct net_path_config config = {.impl = &o->impls[i],
+                                               .programs = &p->firezone,
+                                               .client = p->programs[i],
+                                               .index = i,
+                                               .workers = o->workers,
+                                               .offloads = offloads};
+        err = net_path_start(&p->paths[i], &tunnels[i], &config, why);
+    }
+    result_init(&p->ratios, "net");
+    if (err == ERR_OK)
+        err = run_rounds(p, setting, tunnels, why);
+    progress_clear(&p->progress);
+    net_rows_append(&p->result, &p->ratios);
+    result_fini(&p->ratios);
+    mark_paths(p, setting);
+    for (size_t i = 0; i < o->impls_n; i++)
+        net_path_stop(&p->paths[i], &tunnels[i]);
+    return err;
+}
+
 static enum err run_links(struct plan *p, unsigned mtu, bool offloads, struct why why)
 {
     const struct net_options *o = &p->options;
+    if (o->paths)
+        return run_paths(p, offloads, why);
     enum err err = o->rtts_n == 0 ? run_setting(p, mtu, offloads, NULL, why) : ERR_OK;
 
     for (size_t i = 0; err == ERR_OK && i < o->rtts_n; i++) {
@@ -241,9 +306,12 @@ static enum err run_all(struct plan *p, struct why why)
 /* System calls cannot be counted everywhere; then all else is measured, unless they were asked for. */
 static enum err prepare_calls(struct net_options *o, struct why why)
 {
-    if (!o->parts[NET_CALLS] || net_calls_prepare(why) == ERR_OK)
+    if (!o->parts[NET_CALLS] && !o->parts[NET_PACED])
         return ERR_OK;
-    if (o->parts_chosen)
+    o->count_calls = net_calls_prepare(why) == ERR_OK;
+    if (o->count_calls)
+        return ERR_OK;
+    if (o->parts_chosen && o->parts[NET_CALLS])
         return ERR_UNSUPPORTED;
     usage_warn("net", "without the part calls: %s", why.text);
     o->parts[NET_CALLS] = false;

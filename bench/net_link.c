@@ -20,7 +20,6 @@
 #define LINK_LOG    NET_CAGE_DIR "/fzlink.log"
 #define CEILING_LOG NET_CAGE_DIR "/fzlink-ceiling.log"
 #define STATS_LOG   NET_CAGE_DIR "/fzlink-stats.log"
-#define CONTROL     NET_CAGE_DIR "/fzlink.sock"
 #define READY       "ready"
 #define ERROR_START "fzlink: "
 
@@ -33,6 +32,8 @@ enum {
     STATS_S = 10,
     CEILING_S = 30
 };
+
+static const char control_path[] = NET_CAGE_DIR "/fzlink.sock";
 
 enum err net_link_find(char *path, size_t size, struct why why)
 {
@@ -109,7 +110,7 @@ pid_t net_link_start(const struct net_link_config *config, struct why why)
     pid_t pid = net_command_start(
         config->ns[0],
         NET_COMMAND(config->path, "--a", ends[0], "--b", ends[1], "--delay", delay, "--loss", loss,
-                    "--offloads", config->offloads ? "on" : "off", "--control", CONTROL),
+                    "--offloads", config->offloads ? "on" : "off", "--control", control_path),
         LINK_LOG, why);
     if (pid > 0 && wait_until_ready(pid, why) != ERR_OK) {
         net_link_stop(pid);
@@ -190,7 +191,7 @@ enum err net_link_drops(uint64_t *n, const char *path, struct why why)
     char text[LOG_MAX];
 
     *n = 0;
-    enum err err = run_here(NET_COMMAND(path, "ctl", "--control", CONTROL, "stats"), STATS_LOG,
+    enum err err = run_here(NET_COMMAND(path, "ctl", "--control", control_path, "stats"), STATS_LOG,
                             STATS_S, "ctl stats", why);
     if (err != ERR_OK)
         return err;

@@ -12,7 +12,7 @@ long net_log_read(const char *log, long at, void (*see)(void *arg, const char *l
     if (f != NULL && fseek(f, at, SEEK_SET) == 0) {
         while (fgets(line, sizeof line, f) != NULL) {
             size_t n = strcspn(line, "\n");
-            if (line[n] == '\0' && n < sizeof line - 1)
+            if (n < sizeof line - 1 && line[n] == '\0')
                 break; /* it is still being written */
             at += (long)n + (line[n] == '\n');
             line[n] = '\0';

@@ -21,12 +21,16 @@ enum {
     FLAG_OFFLOADS,
     FLAG_RTT,
     FLAG_LOSS,
+    FLAG_PATH,
     FLAG_ONLY,
     FLAG_ROUNDS,
     FLAG_SECONDS,
     FLAG_RATE,
     FLAG_JSON
 };
+
+#define RATE_TCP  2.0
+#define RATE_PATH 0.5
 
 enum {
     RTT_MAX_MS = 500, /* part rtt waits for a second */
@@ -45,6 +49,7 @@ static const struct option flags[] = {
     {"offloads", required_argument, NULL, FLAG_OFFLOADS},
     {"rtt", required_argument, NULL, FLAG_RTT},
     {"loss", required_argument, NULL, FLAG_LOSS},
+    {"path", required_argument, NULL, FLAG_PATH},
     {"only", required_argument, NULL, FLAG_ONLY},
     {"rounds", required_argument, NULL, FLAG_ROUNDS},
     {"seconds", required_argument, NULL, FLAG_SECONDS},
@@ -77,10 +82,15 @@ static const char help_text[] =
     "      --rtt LIST             a link with this round trip time, such as 10ms,50ms,\n"
     "                             in place of the veth pair (fzlink)\n"
     "      --loss LIST            likewise with this loss each way, such as 0,1%\n"
-    "      --only LIST            parts: tcp1,tcp4,udp,rtt,cpu,calls (default: all)\n"
+    "      --path LIST            direct, relayed: tunnels of Firezone in place of plain\n"
+    "                             ones, and a relay if the two ends do not reach each\n"
+    "                             other (see below)\n"
+    "      --only LIST            parts: tcp1,tcp4,udp,rtt,cpu,paced,calls (default: all\n"
+    "                             but paced; with --path tcp1,paced,calls)\n"
     "      --rounds N             of everything (default: 5)\n"
     "      --seconds S            per measurement (default: 3)\n"
-    "      --rate G               Gbit/s of the part cpu (default: 2)\n"
+    "      --rate G               Gbit/s of the parts cpu and paced (default: 2; with\n"
+    "                             --path 0.5)\n"
     "      --json FILE            keep the result for fzbench diff and report\n"
     "  -h, --help                 this text\n"
     "\n"
@@ -97,10 +107,24 @@ static const char help_text[] =
     "            the whole machine with all that runs on it (/proc/stat), in cores per\n"
     "            Gbit/s that arrived. A tunnel that cannot carry the rate is measured\n"
     "            at what it can: row cpu/rate.\n"
+    "paced       packets as those of the part udp, but at --rate: what arrives, per cent\n"
+    "            that are lost, CPU time of each process of the tunnel, of both ends\n"
+    "            together, their user time alone (row user: what the kernel does for a\n"
+    "            packet may be on the account of any process), and of the relay, in cores\n"
+    "            per Gbit/s that arrived, and, after that, system calls of both ends per\n"
+    "            MiB unless they cannot be counted.\n"
     "calls       system calls of both tunnel processes per MiB of one TCP stream. The\n"
     "            kernel counts them (tracepoint raw_syscalls:sys_enter), in a\n"
     "            measurement of its own since that slows them down; completed io_uring\n"
     "            operations (io_uring:io_uring_complete) are a row of their own.\n"
+    "\n"
+    "With --path, firezone-headless-client and firezone-gateway are the two ends, with\n"
+    "fzportal and fzrelay on a third host, all of them from beside fzbench, and a router\n"
+    "between the hosts. The MTU is 1280. 'relayed': the router drops UDP between the two\n"
+    "ends. Both paths take turns, and rows ratio-direct are relayed divided by direct.\n"
+    "That the client goes the path that was asked for is read from its log, else the run\n"
+    "fails. The relay uses CPUs of the same machine, which limits what relayed carries:\n"
+    "compare the paths by the part paced. Needs nft.\n"
     "\n"
     "With --rtt or --loss, each value, or each pair of values, is a setting of its\n"
     "own, measured through fzlink. What fzlink itself carries on this machine is\n"
@@ -133,6 +157,8 @@ const char *net_part_name(enum net_part part)
 struct chosen {
     const char *impl, *client, *rival, *older;
     bool against_go;
+    const char *path;  /* NULL: plain tunnels */
+    const char *plain; /* a flag that is for those only; NULL: none */
     const char *variants[NET_IMPLS_MAX];
     size_t variants_n;
 };
@@ -252,6 +278,8 @@ static enum err parse_losses(struct net_options *o, const char *list, struct why
     return ERR_OK;
 }
 
+#define PART_NAMES "tcp1,tcp4,udp,rtt,cpu,paced,calls"
+
 static enum err parse_parts(struct net_options *o, const char *list, struct why why)
 {
     char word[NET_NAME_MAX];
@@ -263,8 +291,7 @@ static enum err parse_parts(struct net_options *o, const char *list, struct why 
         while (part < NET_PARTS && strcmp(word, net_part_name((enum net_part)part)) != 0)
             part++;
         if (part == NET_PARTS)
-            return why_fail(why, ERR_PARSE, "--only: '%s' is none of tcp1,tcp4,udp,rtt,cpu,calls",
-                            word);
+            return why_fail(why, ERR_PARSE, "--only: '%s' is none of %s", word, PART_NAMES);
         o->parts[part] = true;
     }
     return ERR_OK;
@@ -315,6 +342,36 @@ static enum err make_impls(struct net_options *o, const struct chosen *c, struct
         err = add_impl(o, older, why);
     for (size_t i = 0; err == ERR_OK && i < c->variants_n; i++)
         err = add_variant(o, c, c->variants[i], why);
+    return err;
+}
+
+/* The relayed one is first: it is compared with the direct one. */
+static enum err make_paths(struct net_options *o, const struct chosen *c, struct why why)
+{
+    static const char *const names[] = {"relayed", "direct"};
+    bool wanted[ARRAY_LEN(names)] = {false};
+    char word[NET_NAME_MAX];
+    enum err err = ERR_OK;
+
+    for (const char *rest = c->path; next_word(&rest, word);) {
+        size_t i = 0;
+        while (i < ARRAY_LEN(names) && strcmp(word, names[i]) != 0)
+            i++;
+        if (i == ARRAY_LEN(names))
+            return why_fail(why, ERR_PARSE, "--path: '%s' is neither direct nor relayed", word);
+        if (wanted[i])
+            return why_fail(why, ERR_PARSE, "--path: %s is there twice", word);
+        wanted[i] = true;
+    }
+    if (c->plain != NULL)
+        return why_fail(why, ERR_PARSE, "--path: not possible together with --%s", c->plain);
+    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(names); i++) {
+        struct net_impl impl = {.kind = NET_FIREZONE, .path = c->client, .relayed = i == 0};
+        snprintf(impl.name, sizeof impl.name, "%s", names[i]);
+        if (wanted[i])
+            err = add_impl(o, impl, why);
+    }
+    o->mtus[0] = NET_MTU_FIREZONE;
     return err;
 }
 
@@ -378,9 +435,27 @@ static enum err parse_path(const char **out, const char *flag, const char *value
     return ERR_OK;
 }
 
+/* What a tunnel of Firezone has no use for. */
+static bool for_plain_tunnels(int flag)
+{
+    static const int list[] = {FLAG_IMPL,    FLAG_AGAINST, FLAG_AGAINST_CLIENT,
+                               FLAG_VARIANT, FLAG_RIVAL,   FLAG_MTU,
+                               FLAG_RTT,     FLAG_LOSS};
+
+    for (size_t i = 0; i < ARRAY_LEN(list); i++) {
+        if (list[i] == flag)
+            return true;
+    }
+    return false;
+}
+
 static enum err parse_flag(struct net_options *o, struct chosen *c, int flag, struct why why)
 {
     switch (flag) {
+    case FLAG_PATH:
+        c->path = optarg;
+        o->paths = true;
+        return ERR_OK;
     case FLAG_CLIENT:
         return parse_path(&c->client, "--client", optarg, why);
     case FLAG_RIVAL:
@@ -422,6 +497,18 @@ static enum err fail_getopt(int code, char *const *argv, struct why why)
     return why_fail(why, ERR_PARSE, "unknown option '%s'", arg);
 }
 
+/* What depends on whether there are paths. */
+static void set_defaults(struct net_options *o)
+{
+    static const bool paths[NET_PARTS] = {
+        [NET_TCP1] = true, [NET_PACED] = true, [NET_CALLS] = true};
+
+    if (o->rate_gbit <= 0)
+        o->rate_gbit = o->paths ? RATE_PATH : RATE_TCP;
+    for (unsigned part = 0; !o->parts_chosen && part < NET_PARTS; part++)
+        o->parts[part] = o->paths ? paths[part] : part != NET_PACED;
+}
+
 enum err net_options_parse(struct net_options *out, int argc, char **argv, struct why why)
 {
     struct chosen c = {.impl = "ours"};
@@ -432,15 +519,14 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
                                 .offloads = {true},
                                 .offloads_n = 1,
                                 .rounds = 5,
-                                .seconds = 3,
-                                .rate_gbit = 2};
-    for (unsigned part = 0; part < NET_PARTS; part++)
-        out->parts[part] = true;
+                                .seconds = 3};
     optind = 0;
     while (err == ERR_OK && !out->help) {
-        int flag = getopt_long(argc, argv, ":h", flags, NULL);
+        int index = 0, flag = getopt_long(argc, argv, ":h", flags, &index);
         if (flag == -1)
             break;
+        if (for_plain_tunnels(flag))
+            c.plain = flags[index].name;
         err = flag == '?' || flag == ':' ? fail_getopt(flag, argv, why)
                                          : parse_flag(out, &c, flag, why);
     }
@@ -451,5 +537,6 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
     /* What one of the lists leaves open is none of it. */
     out->rtts_n += out->losses_n > 0 && out->rtts_n == 0;
     out->losses_n += out->rtts_n > 0 && out->losses_n == 0;
-    return make_impls(out, &c, why);
+    set_defaults(out);
+    return c.path != NULL ? make_paths(out, &c, why) : make_impls(out, &c, why);
 }

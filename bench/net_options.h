@@ -18,12 +18,14 @@ enum {
     NET_NAME_MAX = 24,
     NET_ROUNDS_MAX = 1000,
     NET_MTU_MIN = 1280,
-    NET_MTU_MAX = 1440 /* a link of 1500 bytes less IPv4, UDP and WireGuard headers */
+    NET_MTU_MAX = 1440, /* a link of 1500 bytes less IPv4, UDP and WireGuard headers */
+    NET_MTU_FIREZONE = 1280
 };
 
 enum net_kind {
     NET_OURS,
-    NET_WIREGUARD_GO
+    NET_WIREGUARD_GO,
+    NET_FIREZONE /* our client with our gateway, portal and relay */
 };
 
 /* One program that makes tunnels, and how it is to be run. */
@@ -32,6 +34,7 @@ struct net_impl {
     enum net_kind kind;
     const char *path;  /* NULL: where it usually is */
     const char *flags; /* ours: more options, separated by spaces; or NULL */
+    bool relayed;      /* Firezone: the two ends reach each other only by the relay */
 };
 
 /* What is measured, in this order. */
@@ -41,6 +44,7 @@ struct net_impl {
     X(UDP, "udp")     /* the highest rate of datagrams that arrives */                             \
     X(RTT, "rtt")     /* round trips, idle and beside a TCP stream */                              \
     X(CPU, "cpu")     /* CPU time at an equal rate */                                              \
+    X(PACED, "paced") /* CPU time and system calls at an equal rate of datagrams */                \
     X(CALLS, "calls") /* system calls per MiB */
 
 enum net_part {
@@ -58,6 +62,7 @@ struct net_link_setting {
 
 struct net_options {
     bool help;
+    bool paths; /* all implementations are of Firezone; none is otherwise */
     struct net_impl impls[NET_IMPLS_MAX]; /* the first is compared with each of the others */
     size_t impls_n;
     unsigned mtus[NET_MTUS_MAX];
@@ -69,6 +74,7 @@ struct net_options {
     uint32_t losses[NET_LINKS_MAX];
     size_t rtts_n, losses_n;
     bool parts[NET_PARTS];
+    bool count_calls;         /* they can be counted; not an option */
     bool parts_chosen;        /* by --only: what cannot be measured is an error then */
     unsigned rounds, workers; /* workers 0: the client's default */
     double seconds, rate_gbit;

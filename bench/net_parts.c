@@ -22,6 +22,7 @@ enum {
 #define UDP_MAX_PPS      16e6
 #define UDP_GAP          1.05
 #define UDP_TRIALS_ABOUT 11
+#define PACED_WARM_UP_S  0.2
 
 static const struct net_unit gbit_s = {"Gbit/s", RESULT_HIGHER, GATE_NONE};
 static const struct net_unit rate = {"Gbit/s", RESULT_NEITHER, GATE_NONE}; /* as it was told to */
@@ -30,16 +31,17 @@ static const struct net_unit mib_per_process = {"MiB per process", RESULT_LOWER,
 static const struct net_unit us = {"us", RESULT_LOWER, GATE_NONE};
 static const struct net_unit calls_per_mib = {"calls/MiB", RESULT_LOWER, GATE_SYSCALLS};
 static const struct net_unit operations_per_mib = {"operations/MiB", RESULT_NEITHER, GATE_NONE};
+static const struct net_unit per_cent = {"%", RESULT_LOWER, GATE_NONE};
 
 /* The state of all that is counted, at one moment. */
 struct mark {
     uint64_t at_ns, bytes;
-    double tunnel_cpu, machine_cpu; /* seconds */
+    double cpu[NET_SIDES], machine_cpu; /* seconds */
 };
 
 /* What happened between two of them. */
 struct span {
-    double seconds, gbit, tunnel_cpu, machine_cpu;
+    double seconds, gbit, cpu[NET_SIDES], tunnel_cpu, machine_cpu;
 };
 
 static void pause_seconds(double seconds)
@@ -51,8 +53,7 @@ static struct mark take_mark(const struct net_tcp *tcp, const struct net_tunnel 
 {
     return (struct mark){.at_ns = net_clock_now(),
                          .bytes = net_tcp_received(tcp),
-                         .tunnel_cpu =
-                             net_usage_cpu(t->pids[NET_A]) + net_usage_cpu(t->pids[NET_B]),
+                         .cpu = {net_usage_cpu(t->pids[NET_A]), net_usage_cpu(t->pids[NET_B])},
                          .machine_cpu = net_usage_machine()};
 }
 
@@ -72,8 +73,9 @@ static enum err watch(const struct net_tcp *tcp, const struct net_tunnel *t, dou
 
     *out = (struct span){.seconds = (double)(b.at_ns - a.at_ns) / (double)NS_PER_SEC,
                          .gbit = (double)(b.bytes - a.bytes) * 8 / 1e9,
-                         .tunnel_cpu = b.tunnel_cpu - a.tunnel_cpu,
+                         .cpu = {b.cpu[NET_A] - a.cpu[NET_A], b.cpu[NET_B] - a.cpu[NET_B]},
                          .machine_cpu = b.machine_cpu - a.machine_cpu};
+    out->tunnel_cpu = out->cpu[NET_A] + out->cpu[NET_B];
     enum err err = net_tunnel_check(t, why);
     if (err == ERR_OK && out->gbit <= 0)
         err = why_fail(why, ERR_TIMEOUT, "TCP through %s carries nothing", t->impl->name);
@@ -108,6 +110,12 @@ static enum err measure_tcp(enum net_part part, const struct net_options *o,
         return err;
     net_rows_figure(out, name, "forward", &gbit_s, span.gbit / span.seconds);
     net_rows_figure(out, name, "forward-cpu", &cores_per_gbit_s, span.tunnel_cpu / span.gbit);
+    if (t->impl->kind == NET_FIREZONE) {
+        net_rows_figure(out, name, "forward-client", &cores_per_gbit_s,
+                        span.cpu[NET_A] / span.gbit);
+        net_rows_figure(out, name, "forward-gateway", &cores_per_gbit_s,
+                        span.cpu[NET_B] / span.gbit);
+    }
     err = watch_tcp(t, NET_B, streams, 0, o->seconds, &span, why);
     if (err != ERR_OK)
         return err;
@@ -241,7 +249,7 @@ static enum err count_calls(const struct net_tcp *tcp, const struct net_tunnel *
         double mib = span.gbit * 1e9 / 8 / (1 << 20);
         if (err == ERR_OK)
             net_rows_figure(out, name, "system", &calls_per_mib, (double)system / mib);
-        if (err == ERR_OK && t->impl->kind == NET_OURS)
+        if (err == ERR_OK && t->impl->kind != NET_WIREGUARD_GO)
             net_rows_figure(out, name, "io_uring", &operations_per_mib, (double)uring / mib);
     }
     net_calls_stop(&calls);
@@ -263,6 +271,98 @@ static enum err measure_calls(const struct net_options *o, const struct net_tunn
     return err;
 }
 
+/* ---- datagrams at an equal rate ---- */
+
+struct paced {
+    struct net_udp_trial trial;
+    double gbit; /* that arrived */
+    double cpu[NET_SIDES], user, relay_cpu;
+};
+
+static double user_of_both(const struct net_tunnel *t)
+{
+    return net_usage_user(t->pids[NET_A]) + net_usage_user(t->pids[NET_B]);
+}
+
+static enum err run_paced(struct net_udp *udp, const struct net_options *o,
+                          const struct net_tunnel *t, double seconds, struct paced *out,
+                          struct why why)
+{
+    double pps = o->rate_gbit * 1e9 / 8 / NET_UDP_PACKET;
+    double before[] = {net_usage_cpu(t->pids[NET_A]), net_usage_cpu(t->pids[NET_B])};
+    double relay_before = net_usage_cpu(t->relay), user_before = user_of_both(t);
+    enum err err = net_udp_try(udp, pps, seconds, &out->trial, why);
+
+    out->relay_cpu = net_usage_cpu(t->relay) - relay_before;
+    out->user = user_of_both(t) - user_before;
+    for (unsigned side = 0; side < NET_SIDES; side++)
+        out->cpu[side] = net_usage_cpu(t->pids[side]) - before[side];
+    out->gbit = net_udp_gbit(&out->trial) * out->trial.seconds;
+    if (err == ERR_OK)
+        err = net_tunnel_check(t, why);
+    if (err == ERR_OK && out->trial.received == 0)
+        err = why_fail(why, ERR_TIMEOUT, "UDP through %s carries nothing", t->impl->name);
+    return err;
+}
+
+static void add_paced(const struct net_tunnel *t, const struct paced *paced,
+                      struct net_figures *out)
+{
+    const char *name = net_part_name(NET_PACED);
+    const struct net_udp_trial *trial = &paced->trial;
+    uint64_t lost = trial->sent > trial->received ? trial->sent - trial->received : 0;
+
+    net_rows_figure(out, name, "rate", &rate, paced->gbit / trial->seconds);
+    net_rows_figure(out, name, "lost", &per_cent, 100 * (double)lost / (double)trial->sent);
+    net_rows_figure(out, name, "client", &cores_per_gbit_s, paced->cpu[NET_A] / paced->gbit);
+    net_rows_figure(out, name, "gateway", &cores_per_gbit_s, paced->cpu[NET_B] / paced->gbit);
+    net_rows_figure(out, name, "tunnel", &cores_per_gbit_s,
+                    (paced->cpu[NET_A] + paced->cpu[NET_B]) / paced->gbit);
+    net_rows_figure(out, name, "user", &cores_per_gbit_s, paced->user / paced->gbit);
+    if (t->relay > 0)
+        net_rows_figure(out, name, "relay", &cores_per_gbit_s, paced->relay_cpu / paced->gbit);
+}
+
+static enum err count_paced(struct net_udp *udp, const struct net_options *o,
+                            const struct net_tunnel *t, struct net_figures *out, struct why why)
+{
+    struct net_calls calls;
+    struct paced paced;
+    enum err err = net_calls_start(&calls, t->pids, NET_SIDES, why);
+
+    if (err == ERR_OK) {
+        uint64_t n = net_calls_read(&calls, NET_CALLS_SYSTEM);
+        err = run_paced(udp, o, t, o->seconds / 2, &paced, why);
+        n = net_calls_read(&calls, NET_CALLS_SYSTEM) - n;
+        if (err == ERR_OK)
+            net_rows_figure(out, net_part_name(NET_PACED), "calls", &calls_per_mib,
+                            (double)n / (paced.gbit * 1e9 / 8 / (1 << 20)));
+    }
+    net_calls_stop(&calls);
+    return err;
+}
+
+static enum err measure_paced(const struct net_options *o, const struct net_tunnel *t,
+                              struct net_figures *out, struct why why)
+{
+    struct net_udp udp;
+    struct paced paced;
+    enum err err = net_udp_start(&udp, t, why);
+
+    if (err != ERR_OK)
+        return err;
+    err = run_paced(&udp, o, t, PACED_WARM_UP_S, &paced, why);
+    if (err == ERR_OK)
+        err = run_paced(&udp, o, t, o->seconds, &paced, why);
+    if (err == ERR_OK) {
+        add_paced(t, &paced, out);
+        err = o->count_calls ? count_paced(&udp, o, t, out, why) : ERR_OK;
+    }
+    net_udp_stop(&udp);
+    net_clock_sleep(SETTLE_MS * NS_PER_MS);
+    return err;
+}
+
 enum err net_parts_measure(enum net_part part, const struct net_options *o,
                            const struct net_tunnel *t, struct net_figures *out, struct why why)
 {
@@ -276,6 +376,8 @@ enum err net_parts_measure(enum net_part part, const struct net_options *o,
         return measure_rtt(o, t, out, why);
     case NET_CPU:
         return measure_cpu(o, t, out, why);
+    case NET_PACED:
+        return measure_paced(o, t, out, why);
     case NET_CALLS:
         return measure_calls(o, t, out, why);
     case NET_PARTS:
@@ -298,6 +400,8 @@ double net_parts_seconds(enum net_part part, const struct net_options *o)
         return UDP_TRIALS_ABOUT * (udp_trial_seconds(o) + 0.1);
     case NET_CPU:
         return o->seconds + overhead;
+    case NET_PACED:
+        return o->seconds * (o->count_calls ? 1.5 : 1) + overhead;
     case NET_CALLS:
         return o->seconds / 2 + overhead;
     case NET_PARTS:

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "platform/base/bytes.h"
 #include "tools/fzlink/value.h"
 
 enum {
@@ -71,11 +72,25 @@ void net_rows_add(struct result *r, const char *setting, const struct net_impl *
             result_add(r, name, f->unit->name, f->unit->better, f->unit->gate, f->value);
         }
     }
+}
+
+void net_rows_add_ratios(struct result *r, const char *setting, const struct net_impl *impls,
+                         const struct net_figures *figures, size_t n)
+{
     for (size_t i = 1; i < n; i++) {
         for (size_t k = 0; k < figures[0].n; k++) {
             const struct net_figure *f = &figures[0].list[k];
             add_ratio(r, setting, f, &impls[i], find(&figures[i], f->path));
         }
+    }
+}
+
+void net_rows_append(struct result *r, const struct result *more)
+{
+    for (size_t i = 0; i < more->n; i++) {
+        const struct result_row *row = &more->rows[i];
+        for (size_t k = 0; k < row->n; k++)
+            result_add(r, row->name, row->unit, row->better, row->gate, row->samples[k]);
     }
 }
 
@@ -92,4 +107,50 @@ void net_rows_mark(struct result *r, const char *setting, double ceiling_gbit)
     }
     snprintf(part, sizeof part, "net/link/ceiling/%s/fzlink", setting);
     result_add(r, part, "Gbit/s", RESULT_NEITHER, GATE_NONE, ceiling_gbit);
+}
+
+void net_rows_mark_relayed(struct result *r, const char *setting, const char *impl,
+                           const char *kind)
+{
+    char end[ROW_NAME_MAX], note[ROW_NAME_MAX];
+    int n = snprintf(end, sizeof end, "/%s/%s", setting, impl);
+
+    for (size_t i = 0; i < r->n; i++) {
+        const struct result_row *row = &r->rows[i];
+        size_t len = strlen(row->name);
+        if (strcmp(row->unit, "Gbit/s") != 0 || len <= (size_t)n ||
+            strcmp(row->name + len - (size_t)n, end) != 0)
+            continue;
+        snprintf(note, sizeof note, "%s%s", kind,
+                 row->better == RESULT_HIGHER ? "; the relay takes its share of the CPUs" : "");
+        result_note(r, row->name, note);
+    }
+}
+
+void net_rows_mark_goals(struct result *r, const char *setting)
+{
+    static const struct {
+        const char *path;
+        double min, max;
+    } goals[] = {
+        {"paced/client", 0, 1.15}, {"paced/gateway", 0, 1.15}, {"paced/tunnel", 0, 1.15},
+        {"paced/user", 0, 1.15},   {"paced/calls", 0.9, 1.1},
+    };
+    char name[ROW_NAME_MAX], note[ROW_NAME_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(goals); i++) {
+        snprintf(name, sizeof name, "net/%s/%s/ratio-direct", goals[i].path, setting);
+        const struct result_row *row = result_find(r, name);
+        if (row == NULL)
+            continue;
+        double median = result_median(row);
+        bool met = median >= goals[i].min && median <= goals[i].max;
+        if (goals[i].min > 0)
+            snprintf(note, sizeof note, "goal: %g to %g, %s", goals[i].min, goals[i].max,
+                     met ? "met" : "missed");
+        else
+            snprintf(note, sizeof note, "goal: at most %g, %s", goals[i].max,
+                     met ? "met" : "missed");
+        result_note(r, name, note);
+    }
 }

@@ -47,6 +47,17 @@ void net_rows_setting_link(char *out, size_t size, const struct net_link_setting
 /* Adds what the implementations, n of them, found in one round. */
 void net_rows_add(struct result *r, const char *setting, const struct net_impl *impls,
                   const struct net_figures *figures, size_t n);
+/* And the ratios of it. */
+void net_rows_add_ratios(struct result *r, const char *setting, const struct net_impl *impls,
+                         const struct net_figures *figures, size_t n);
+/* All samples of another result. */
+void net_rows_append(struct result *r, const struct result *more);
+
+/* Notes on the rows in Gbit/s of a relayed implementation: the path that it went, and what limits those that are as high as goes. */
+void net_rows_mark_relayed(struct result *r, const char *setting, const char *impl,
+                           const char *kind);
+/* The goals that ratios of a relayed path to a direct one have, and whether they are met. After all samples. */
+void net_rows_mark_goals(struct result *r, const char *setting);
 
 /*
  * What the link itself carries is a row of that setting, too, after all others; those in Gbit/s that are above half of it are

@@ -31,6 +31,7 @@ struct net_tunnel {
     char device[NET_SIDES][16];
     char inner[NET_SIDES][16]; /* addresses */
     char log[NET_SIDES][64];
+    pid_t relay; /* which carries it; 0: none */
 };
 
 /* Where the program of `impl` is. Outside the cage, whose /proc is another one. */

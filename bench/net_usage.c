@@ -2,6 +2,7 @@
 #include "bench/net_usage.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,24 @@ double net_usage_cpu(pid_t pid)
     if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &ts) != 0)
         return 0;
     return (double)ts.tv_sec + (double)ts.tv_nsec / (double)NS_PER_SEC;
+}
+
+double net_usage_user(pid_t pid)
+{
+    char path[64], line[512] = "";
+    unsigned long long ticks = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    /* The second field is the name, which may have anything in it; the 14th is meant. */
+    const char *after = fgets(line, sizeof line, f) != NULL ? strrchr(line, ')') : NULL;
+    if (after == NULL ||
+        sscanf(after, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu", &ticks) != 1)
+        ticks = 0;
+    fclose(f);
+    return (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 double net_usage_machine(void)

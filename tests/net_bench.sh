@@ -8,7 +8,7 @@
 #
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
-rig_begin 180
+rig_begin 240
 
 [[ ${FZ_IMPL_A:-ours} == ours ]] || skip "says nothing about other implementations"
 require_impl ours wireguard-go
@@ -31,7 +31,10 @@ marked_named() { # NAME: the process ids of programs with that name (15 characte
 }
 
 gone() { # nothing of a run is there; this shell and its helpers were started without the mark
-    [[ -z $(marked_named firezone-headle)$(marked_named wireguard-go)$(marked_named fzbench)$(marked_named fzlink) ]]
+    local name
+    for name in firezone-headle firezone-gatewa wireguard-go fzbench fzlink fzportal fzrelay; do
+        [[ -z $(marked_named "$name") ]] || return 1
+    done
 }
 
 # Of the host, what a run could have changed. Other tests may be at work.
@@ -76,6 +79,10 @@ say "what cannot work"
 before_it=()
 refused 2 "none of tcp1" --only nonsense
 refused 2 "not a time" --rtt 10
+refused 2 "neither direct nor relayed" --path direct,relay
+refused 2 "not possible together with --mtu" --path direct --mtu 1420
+refused 1 "direct: .* is not a program" --path direct --client "$TMP/nothing"
+refused 1 "did not start.*nothing" --path direct --client /bin/false
 refused 1 "client.*cannot|is not a program" --client "$TMP/nothing"
 refused 1 "did not start.*nothing" --client /bin/false
 refused 1 "did not start.*frobnicate" --variant x=--frobnicate
@@ -131,6 +138,43 @@ awk '$1 == "net/rtt/idle-p50/mtu1420-rtt20ms-loss0.5%/ours" && $2 >= 20000 && $2
 rm "$json"
 nothing_left "a run through an emulated link"
 
+say "both paths of Firezone"
+if command -v nft >/dev/null; then
+    begins
+    "$FZBENCH" net --path direct,relayed --rounds 2 --seconds 0.5 --rate 0.2 --json "$json" >"$TMP/out" 2>"$TMP/err" ||
+        fail "exit code $?: $(tail -n 3 "$TMP/err")"
+    rows=(tcp1/forward tcp1/forward-client tcp1/forward-gateway tcp1/back paced/rate paced/client paced/gateway paced/tunnel)
+    if grep -q 'without the part calls' "$TMP/err"; then
+        say "  $(grep 'without the part calls' "$TMP/err")"
+    else
+        rows+=(paced/calls calls/system)
+    fi
+    for row in "${rows[@]}"; do
+        for name in direct relayed ratio-direct; do
+            grep -q "\"net/$row/mtu1280/$name\"" "$json" || fail "there is no row net/$row/mtu1280/$name"
+            awk -v name="net/$row/mtu1280/$name" '$1 == name && $2 > 0 { good = 1 } END { exit !good }' "$TMP/out" ||
+                fail "row net/$row/mtu1280/$name has no figure: $(cat "$TMP/out")"
+        done
+    done
+    # Of a time this short the kernel may have no sample.
+    grep -q '"net/paced/user/mtu1280/direct"' "$json" || fail "there is no row for user time"
+    # The ratios are the end of it, so that they are seen.
+    [[ $(tail -n "$(grep -c ratio-direct "$TMP/out")" "$TMP/out" | grep -c ratio-direct) -eq $(grep -c ratio-direct "$TMP/out") ]] ||
+        fail "the ratios are not at the end: $(cat "$TMP/out")"
+    # Whatever the machine is busy with, the relay has carried the one and not the other.
+    awk '$1 == "net/paced/relay/mtu1280/relayed" && $2 > 0 { good = 1 } END { exit !good }' "$TMP/out" ||
+        fail "the relay did nothing: $(cat "$TMP/out")"
+    ! grep -q 'net/paced/relay/mtu1280/direct' "$TMP/out" || fail "a direct path has a relay: $(cat "$TMP/out")"
+    grep -qE 'net/tcp1/forward/mtu1280/relayed .*(peer to relay|relay to)' "$TMP/out" || fail "no note on the path: $(cat "$TMP/out")"
+    grep -qE 'net/paced/tunnel/mtu1280/ratio-direct .*goal: at most 1.15, (met|missed)' "$TMP/out" || fail "no goal: $(cat "$TMP/out")"
+    "$FZBENCH" diff "$json" "$json" >"$TMP/out" || fail "fzbench diff does not take the result"
+    ! grep -q warning "$TMP/err" || fail "a warning: $(cat "$TMP/err")"
+    rm "$json"
+    nothing_left "a run of both paths"
+else
+    say "  nft is not installed"
+fi
+
 # ended SIGNAL CODE: by a signal in the middle
 ended() {
     local status=0 pid
@@ -151,6 +195,31 @@ for it in 'INT 130' 'TERM 143' 'HUP 129' 'KILL 137'; do
     ended $it
     say "  SIG${it% *}: nothing is left"
 done
+
+if command -v nft >/dev/null; then
+    say "paths that are interrupted, or lose their relay"
+    for it in 'INT 130' 'KILL 137'; do
+        begins
+        "$FZBENCH" net --path direct,relayed --only tcp1 --rounds 3 --seconds 9 >"$TMP/out" 2>"$TMP/err" &
+        pid=$!
+        eventually 30 running fzbench 4 || fail "does not begin: $(cat "$TMP/err")"
+        kill -"${it% *}" "$pid"
+        status=0
+        wait "$pid" 2>/dev/null || status=$?
+        [[ $status -eq ${it#* } ]] || fail "SIG${it% *}: exit code $status: $(cat "$TMP/err")"
+        nothing_left "SIG${it% *} with paths"
+    done
+    begins
+    "$FZBENCH" net --path relayed --only tcp1 --rounds 2 --seconds 2 --json "$json" >"$TMP/out" 2>"$TMP/err" &
+    pid=$!
+    eventually 30 running fzbench 4 || fail "does not begin: $(cat "$TMP/err")"
+    kill -KILL "$(marked_named fzrelay)"
+    status=0
+    wait "$pid" || status=$?
+    [[ $status -eq 1 ]] || fail "without its relay: exit code $status, not 1"
+    grep -q 'fzrelay has ended' "$TMP/err" || fail "the message is not clear: $(cat "$TMP/err")"
+    nothing_left "a path without its relay"
+fi
 
 say "a tunnel that ends by itself"
 begins

@@ -62,8 +62,9 @@ static void test_defaults(void **state)
     assert_int_equal(o.mtus[0], 1420);
     assert_int_equal(o.offloads_n, 1);
     assert_true(o.offloads[0]);
+    assert_false(o.paths);
     for (unsigned part = 0; part < NET_PARTS; part++)
-        assert_true(o.parts[part]);
+        assert_int_equal(o.parts[part], part != NET_PACED);
     assert_false(o.parts_chosen);
     assert_int_equal(o.rounds, 5);
     assert_true(o.seconds == 3 && o.rate_gbit == 2);
@@ -136,6 +137,47 @@ static void test_implementations(void **state)
     assert_int_equal(o.impls[0].kind, NET_WIREGUARD_GO);
 }
 
+/* In whichever order they are asked for, the relayed one is compared with the direct one. */
+static void test_paths(void **state)
+{
+    static const char *const both[] = {"--path direct,relayed", "--path=relayed,direct"};
+    struct net_options o;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+        parse_ok(&o, both[i]);
+        assert_true(o.paths);
+        assert_int_equal(o.impls_n, 2);
+        assert_string_equal(o.impls[0].name, "relayed");
+        assert_true(o.impls[0].relayed);
+        assert_string_equal(o.impls[1].name, "direct");
+        assert_false(o.impls[1].relayed);
+        for (unsigned k = 0; k < 2; k++) {
+            assert_int_equal(o.impls[k].kind, NET_FIREZONE);
+            assert_null(o.impls[k].path);
+        }
+        assert_true(o.mtus_n == 1 && o.mtus[0] == 1280);
+        assert_true(o.rate_gbit == 0.5 && o.seconds == 3);
+        for (unsigned part = 0; part < NET_PARTS; part++)
+            assert_int_equal(o.parts[part],
+                             part == NET_TCP1 || part == NET_PACED || part == NET_CALLS);
+        assert_false(o.parts_chosen);
+    }
+    parse_ok(&o, "--rate 0.25 --only cpu,paced --path relayed --client /new --workers 2 "
+                 "--offloads on,off");
+    assert_int_equal(o.impls_n, 1);
+    assert_string_equal(o.impls[0].name, "relayed");
+    assert_string_equal(o.impls[0].path, "/new");
+    assert_true(o.rate_gbit == 0.25);
+    assert_int_equal(o.workers, 2);
+    assert_int_equal(o.offloads_n, 2);
+    for (unsigned part = 0; part < NET_PARTS; part++)
+        assert_int_equal(o.parts[part], part == NET_CPU || part == NET_PACED);
+    parse_ok(&o, "--path direct");
+    assert_int_equal(o.impls_n, 1);
+    assert_string_equal(o.impls[0].name, "direct");
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -161,8 +203,24 @@ static void test_refused(void **state)
         {"--loss 1", "--loss: '1' is not a share up to 20%, such as 1%"},
         {"--loss 21%", "--loss: '21%' is not a share up to 20%, such as 1%"},
         {"--loss 1%,2%,1%", "--loss: 1% is there twice"},
-        {"--only tcp1,tcp2", "--only: 'tcp2' is none of tcp1,tcp4,udp,rtt,cpu,calls"},
-        {"--only ~", "--only: '' is none of tcp1,tcp4,udp,rtt,cpu,calls"},
+        {"--path", "option '--path' needs a value"},
+        {"--path ~", "--path: '' is neither direct nor relayed"},
+        {"--path direct,", "--path: '' is neither direct nor relayed"},
+        {"--path relay", "--path: 'relay' is neither direct nor relayed"},
+        {"--path direct,relayed,direct", "--path: direct is there twice"},
+        {"--path direct --mtu 1280", "--path: not possible together with --mtu"},
+        {"--rtt 10ms --path direct", "--path: not possible together with --rtt"},
+        {"--loss 1% --path direct", "--path: not possible together with --loss"},
+        {"--path direct --impl ours", "--path: not possible together with --impl"},
+        {"--path relayed --against wireguard-go", "--path: not possible together with --against"},
+        {"--path relayed --against-client /x",
+         "--path: not possible together with --against-client"},
+        {"--path relayed --variant a=b", "--path: not possible together with --variant"},
+        {"--path relayed --rival /x", "--path: not possible together with --rival"},
+        {"--path direct --rate 500M", "--rate: '500M' is not a number from 0.01 to 1000"},
+        {"--rate 0", "--rate: '0' is not a number from 0.01 to 1000"},
+        {"--only tcp1,tcp2", "--only: 'tcp2' is none of tcp1,tcp4,udp,rtt,cpu,paced,calls"},
+        {"--only ~", "--only: '' is none of tcp1,tcp4,udp,rtt,cpu,paced,calls"},
         {"--rounds 0", "--rounds: '0' is not a number from 1 to 1000"},
         {"--rounds 1.5", "--rounds: '1.5' is not a number from 1 to 1000"},
         {"--rounds 99999999999", "--rounds: '99999999999' is not a number from 1 to 1000"},
@@ -215,11 +273,9 @@ static void test_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_implementations),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_implementations), cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

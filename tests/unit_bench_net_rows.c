@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "bench/net_rows.h"
 #include "platform/base/bytes.h"
 
@@ -40,6 +42,7 @@ static void add_round(struct result *r, double ours, double go, double epoll)
         net_rows_figure(&f[i], "rtt", "idle-p50", &us, values[i]);
     net_rows_figure(&f[0], "calls", "io_uring", &operations, 7);
     net_rows_add(r, "mtu1420", impls, f, ARRAY_LEN(impls));
+    net_rows_add_ratios(r, "mtu1420", impls, f, ARRAY_LEN(impls));
 }
 
 static void check_row(const struct result *r, size_t i, const char *name, const char *unit,
@@ -72,6 +75,28 @@ static void test_rows(void **state)
     result_fini(&r);
 }
 
+/* With all samples, behind what is there. */
+static void test_append(void **state)
+{
+    struct result r, more;
+
+    (void)state;
+    result_init(&r, "net");
+    result_init(&more, "net");
+    result_add(&r, "net/a", "us", RESULT_LOWER, GATE_NONE, 1);
+    result_add(&more, "net/b", "x", RESULT_HIGHER, GATE_SYSCALLS, 5);
+    result_add(&more, "net/a", "us", RESULT_LOWER, GATE_NONE, 3);
+    result_add(&more, "net/b", "x", RESULT_HIGHER, GATE_SYSCALLS, 7);
+    net_rows_append(&r, &more);
+    assert_int_equal(r.n, 2);
+    check_row(&r, 0, "net/a", "us", 2);
+    check_row(&r, 1, "net/b", "x", 6);
+    assert_int_equal(r.rows[1].better, RESULT_HIGHER);
+    assert_int_equal(r.rows[1].gate, GATE_SYSCALLS);
+    result_fini(&more);
+    result_fini(&r);
+}
+
 /* Of that setting, in Gbit/s, and above half of what the link carries. */
 static void test_mark(void **state)
 {
@@ -92,9 +117,74 @@ static void test_mark(void **state)
     result_fini(&r);
 }
 
+static void check_note(const struct result *r, const char *name, const char *note)
+{
+    const struct result_row *row = result_find(r, name);
+
+    assert_non_null(row);
+    if (note == NULL)
+        assert_null(row->note);
+    else
+        assert_string_equal(row->note, note);
+}
+
+/* Only rates of the relayed path in that setting, and what limits it only where it goes as fast as it can. */
+static void test_mark_relayed(void **state)
+{
+    struct result r;
+
+    (void)state;
+    result_init(&r, "net");
+    result_add(&r, "net/tcp1/forward/mtu1280/relayed", "Gbit/s", RESULT_HIGHER, GATE_NONE, 2);
+    result_add(&r, "net/tcp1/forward/mtu1280/direct", "Gbit/s", RESULT_HIGHER, GATE_NONE, 4);
+    result_add(&r, "net/tcp1/forward/mtu1280-offloads-off/relayed", "Gbit/s", RESULT_HIGHER,
+               GATE_NONE, 1);
+    result_add(&r, "net/paced/rate/mtu1280/relayed", "Gbit/s", RESULT_NEITHER, GATE_NONE, 0.5);
+    result_add(&r, "net/paced/lost/mtu1280/relayed", "%", RESULT_LOWER, GATE_NONE, 0);
+    net_rows_mark_relayed(&r, "mtu1280", "relayed", "peer to relay");
+    check_note(&r, "net/tcp1/forward/mtu1280/relayed",
+               "peer to relay; the relay takes its share of the CPUs");
+    check_note(&r, "net/tcp1/forward/mtu1280/direct", NULL);
+    check_note(&r, "net/tcp1/forward/mtu1280-offloads-off/relayed", NULL);
+    check_note(&r, "net/paced/rate/mtu1280/relayed", "peer to relay");
+    check_note(&r, "net/paced/lost/mtu1280/relayed", NULL);
+    result_fini(&r);
+}
+
+static void add_goal(struct result *r, const char *path, double ratio)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "net/%s/mtu1280/ratio-direct", path);
+    result_add(r, name, "x", RESULT_LOWER, GATE_NONE, ratio);
+}
+
+static void test_goals(void **state)
+{
+    struct result r;
+
+    (void)state;
+    result_init(&r, "net");
+    add_goal(&r, "paced/client", 1.15);
+    add_goal(&r, "paced/gateway", 1.16);
+    add_goal(&r, "paced/calls", 0.89);
+    add_goal(&r, "tcp1/forward", 0.5);
+    net_rows_mark_goals(&r, "mtu1420"); /* no rows of it */
+    for (size_t i = 0; i < r.n; i++)
+        assert_null(r.rows[i].note);
+    net_rows_mark_goals(&r, "mtu1280");
+    check_note(&r, "net/paced/client/mtu1280/ratio-direct", "goal: at most 1.15, met");
+    check_note(&r, "net/paced/gateway/mtu1280/ratio-direct", "goal: at most 1.15, missed");
+    check_note(&r, "net/paced/calls/mtu1280/ratio-direct", "goal: 0.9 to 1.1, missed");
+    check_note(&r, "net/tcp1/forward/mtu1280/ratio-direct", NULL);
+    result_fini(&r);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_setting), cmocka_unit_test(test_rows),
-                                       cmocka_unit_test(test_mark)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_setting),      cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_append),       cmocka_unit_test(test_mark),
+        cmocka_unit_test(test_mark_relayed), cmocka_unit_test(test_goals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
