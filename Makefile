@@ -261,8 +261,8 @@ fuzz-run: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
 fuzz-replay: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
-# Waits for real time nearly all the while, so it runs beside the others.
-net_long := $(wildcard tests/net_rekey.sh tests/net_portal_long.sh)
+# They wait for real time nearly all the while, so they run beside the others.
+net_long := $(wildcard $(patsubst %,tests/net_%.sh,rekey portal_long p2p_roam nice coturn))
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
 	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
 	$(Q)$(RUN) -s net-long -t 420 $(net_long) & long=$$!; \
@@ -290,9 +290,10 @@ format-check: ## fail if `make format` would change anything
 	$(Q)$(FORMAT) --dry-run --Werror $(own_c)
 lint: | $(DEPS)/ready-check ## clang-tidy, cppcheck and gcc -fanalyzer
 	$(Q)TIDY='$(TIDY)' tools/check-lint.sh '$(ALL_CPPFLAGS) -std=gnu11' '$(PURE)' $(filter-out platform/windows/% tests/%,$(filter %.c,$(own_c)))
-demo: | $(DEPS)/ready-demo ## build, then show the client with a portal, and the tunnel against wireguard-go (root)
+demo: | $(DEPS)/ready-demo ## build, then show the client with a portal, through NATs, and the tunnel against wireguard-go (root)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tools/demo-portal.sh
+	$(Q)tools/demo-nat.sh
 	$(Q)tools/demo.sh
 check: | $(DEPS)/ready-check ## everything above but lint and demo
 	$(Q)CLANG='$(CLANG)' tools/check-all.sh

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -41,6 +42,16 @@ bool net_command_find(char *path, size_t size, const char *name)
         }
     }
     return false;
+}
+
+bool net_command_beside(char *path, size_t size, const char *name)
+{
+    char own[NET_PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+
+    own[n > 0 ? n : 0] = '\0';
+    int len = snprintf(path, size, "%s/%s", dirname(own), name);
+    return n > 0 && len > 0 && (size_t)len < size && executable(path);
 }
 
 /* ---- in the new process ---- */
@@ -166,6 +177,14 @@ bool net_command_wait(pid_t pid, double seconds, int *status)
             return false;
         net_clock_sleep(10 * NS_PER_MS);
     }
+}
+
+bool net_command_runs(pid_t pid)
+{
+    siginfo_t info = {0};
+
+    return pid > 0 && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == 0;
 }
 
 void net_command_kill(pid_t pid)

@@ -17,6 +17,9 @@ enum {
 /* Looks in PATH, and where the tools of the administrator are. False: it is nowhere. */
 bool net_command_find(char *path, size_t size, const char *name);
 
+/* Looks where fzbench is. Outside the cage, whose /proc is another one. False: it is not there, or cannot be run. */
+bool net_command_beside(char *path, size_t size, const char *name);
+
 /*
  * Runs argv[0] (a path, or a name to be found) in network namespace `ns` (a descriptor) and waits. Success is exit code
  * 0; otherwise `why` has the command and what it said.
@@ -29,6 +32,8 @@ pid_t net_command_start(int ns, const char *const argv[], const char *log, struc
 
 /* Waits at most `seconds`; true if it ended, with the status of waitpid. */
 bool net_command_wait(pid_t pid, double seconds, int *status);
+/* It has not ended; false for pids below 1, too. */
+bool net_command_runs(pid_t pid);
 /* SIGKILL, and waits. Ignores pids below 1. */
 void net_command_kill(pid_t pid);
 

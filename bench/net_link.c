@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <libgen.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -37,12 +36,7 @@ enum {
 
 enum err net_link_find(char *path, size_t size, struct why why)
 {
-    char own[NET_PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
-
-    own[n > 0 ? n : 0] = '\0';
-    int len = snprintf(path, size, "%s/fzlink", dirname(own));
-    return n > 0 && len > 0 && (size_t)len < size && access(path, X_OK) == 0
+    return net_command_beside(path, size, "fzlink")
                ? ERR_OK
                : why_fail(why, ERR_NOT_FOUND, "there is no fzlink beside fzbench: run make first");
 }

@@ -22,8 +22,7 @@ const char *net_rig_address(enum net_side side)
     return addresses[side];
 }
 
-/* A new network namespace, which this process is in afterwards. */
-static enum err make_namespace(int *out, struct why why)
+enum err net_rig_namespace(int *out, struct why why)
 {
     if (unshare(CLONE_NEWNET) != 0)
         return why_fail(why, err_from_errno(errno), "cannot make a network namespace: %s",
@@ -83,9 +82,9 @@ enum err net_rig_init(struct net_rig *rig, bool offloads, const struct net_link_
                       const char *fzlink, struct why why)
 {
     *rig = (struct net_rig){.ns = {-1, -1}, .link = link, .fzlink = -1};
-    enum err err = make_namespace(&rig->ns[NET_A], why);
+    enum err err = net_rig_namespace(&rig->ns[NET_A], why);
     if (err == ERR_OK)
-        err = make_namespace(&rig->ns[NET_B], why);
+        err = net_rig_namespace(&rig->ns[NET_B], why);
     if (err == ERR_OK)
         err = link ? start_fzlink(rig, offloads, fzlink, why) : make_veth(rig, offloads, why);
     if (err != ERR_OK)

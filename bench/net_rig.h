@@ -47,6 +47,9 @@ void net_rig_fini(struct net_rig *rig);
 /* The link is still there. */
 enum err net_rig_check(const struct net_rig *rig, struct why why) MUST_USE;
 
+/* A new network namespace, which this process is in afterwards. */
+enum err net_rig_namespace(int *out, struct why why) MUST_USE;
+
 /* The link's address at that end. */
 const char *net_rig_address(enum net_side side);
 

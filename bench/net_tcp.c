@@ -82,7 +82,8 @@ static bool connect_stream(struct net_tcp_stream *s, const struct net_tunnel *t,
     s->tx = net_rig_socket(t->rig, from, SOCK_STREAM);
     if (listener >= 0 && s->tx >= 0 && set_timeout(listener, SO_RCVTIMEO, CONNECT_S) &&
         set_timeout(s->tx, SO_SNDTIMEO, CONNECT_S) && net_rig_bind(listener, t->inner[to], 0) &&
-        listen(listener, 1) == 0 && net_rig_connect(s->tx, t->inner[to], net_rig_port(listener)))
+        net_rig_bind(s->tx, t->inner[from], 0) && listen(listener, 1) == 0 &&
+        net_rig_connect(s->tx, t->inner[to], net_rig_port(listener)))
         s->rx = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     bool ok = s->rx >= 0 && set_timeout(s->tx, SO_SNDTIMEO, 0) && end_abruptly(s->tx) &&
               end_abruptly(s->rx);

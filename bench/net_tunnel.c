@@ -18,6 +18,7 @@
 #include "bench/net_cage.h"
 #include "bench/net_clock.h"
 #include "bench/net_command.h"
+#include "bench/net_log.h"
 #include "bench/usage.h"
 #include "control/key_text.h"
 #include "platform/base/bytes.h"
@@ -55,12 +56,6 @@ static bool own_folder(char folder[NET_PATH_MAX])
     return true;
 }
 
-static bool find_ours(char *path, size_t size, const char *folder)
-{
-    int n = snprintf(path, size, "%s/firezone-headless-client", folder);
-    return n > 0 && (size_t)n < size && is_program(path);
-}
-
 /* Programs are in the build folder and in a folder of their variant in it. */
 static bool find_wireguard_go(char *path, size_t size, const char *folder)
 {
@@ -81,6 +76,7 @@ static bool find_wireguard_go(char *path, size_t size, const char *folder)
 enum err net_tunnel_find(char *path, size_t size, const struct net_impl *impl, struct why why)
 {
     char folder[NET_PATH_MAX];
+    const char *client = "firezone-headless-client";
 
     if (impl->path != NULL) {
         int n = snprintf(path, size, "%s", impl->path);
@@ -91,12 +87,11 @@ enum err net_tunnel_find(char *path, size_t size, const struct net_impl *impl, s
     }
     if (!own_folder(folder))
         return why_fail(why, ERR_IO, "cannot find out where fzbench is: %s", strerror(errno));
-    if (impl->kind == NET_OURS)
-        return find_ours(path, size, folder)
+    if (impl->kind != NET_WIREGUARD_GO)
+        return net_command_beside(path, size, client)
                    ? ERR_OK
                    : why_fail(why, ERR_NOT_FOUND,
-                              "there is no firezone-headless-client in %s: run make first, or "
-                              "use --client PATH",
+                              "there is no %s in %s: run make first, or use --client PATH", client,
                               folder);
     return find_wireguard_go(path, size, folder)
                ? ERR_OK
@@ -174,36 +169,20 @@ static enum err api_set(const struct net_tunnel *t, enum net_side side,
 
 /* ---- starting ---- */
 
-/* Why an end is not running: the last line it logged. */
-static enum err fail_end(const struct net_tunnel *t, enum net_side side, const char *what,
+enum err net_tunnel_fail(const struct net_tunnel *t, enum net_side side, const char *what,
                          struct why why)
 {
-    char line[256] = "", last[256] = "nothing";
-    FILE *f = fopen(t->log[side], "re");
+    char last[NET_LOG_LINE_MAX];
 
-    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (line[0] != '\0')
-            memcpy(last, line, sizeof last);
-    }
-    if (f != NULL)
-        fclose(f);
+    net_log_last(t->log[side], last);
     return why_fail(why, ERR_IO, "%s %s; the last that it said: %s", t->impl->name, what, last);
-}
-
-static bool end_runs(const struct net_tunnel *t, enum net_side side)
-{
-    siginfo_t info = {0};
-    return t->pids[side] > 0 &&
-           waitid(P_PID, (id_t)t->pids[side], &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-           info.si_pid == 0;
 }
 
 enum err net_tunnel_check(const struct net_tunnel *t, struct why why)
 {
     for (unsigned side = 0; side < NET_SIDES; side++) {
-        if (!end_runs(t, (enum net_side)side))
-            return fail_end(t, (enum net_side)side, "has ended", why);
+        if (!net_command_runs(t->pids[side]))
+            return net_tunnel_fail(t, (enum net_side)side, "has ended", why);
     }
     return ERR_OK;
 }
@@ -258,10 +237,10 @@ static enum err wait_for_api(const struct net_tunnel *t, enum net_side side, str
             close(fd);
             return ERR_OK;
         }
-        if (!end_runs(t, side))
-            return fail_end(t, side, "did not start", why);
+        if (!net_command_runs(t->pids[side]))
+            return net_tunnel_fail(t, side, "did not start", why);
         if (net_clock_now() >= end)
-            return fail_end(t, side, "did not get ready", why);
+            return net_tunnel_fail(t, side, "did not get ready", why);
         net_clock_sleep(20 * NS_PER_MS);
     }
 }
@@ -293,6 +272,7 @@ static bool probe(const struct net_tunnel *t, enum net_side from)
     struct pollfd p = {.fd = rx, .events = POLLIN};
     int rtt_ms = t->rig->link ? (int)(t->rig->link->rtt / NS_PER_MS) : 0;
     bool came = tx >= 0 && rx >= 0 && net_rig_bind(rx, t->inner[to], 0) &&
+                net_rig_bind(tx, t->inner[from], 0) &&
                 net_rig_connect(tx, t->inner[to], net_rig_port(rx)) &&
                 send(tx, "probe", 5, 0) == 5 && poll(&p, 1, 200 + rtt_ms) == 1;
 
@@ -303,7 +283,7 @@ static bool probe(const struct net_tunnel *t, enum net_side from)
     return came;
 }
 
-static enum err wait_for_session(const struct net_tunnel *t, struct why why)
+enum err net_tunnel_wait(const struct net_tunnel *t, struct why why)
 {
     uint64_t end = net_clock_now() + START_MS * NS_PER_MS;
 
@@ -312,7 +292,7 @@ static enum err wait_for_session(const struct net_tunnel *t, struct why why)
         if (err != ERR_OK)
             return err;
         if (net_clock_now() >= end)
-            return fail_end(t, NET_A, "lets no packet through", why);
+            return net_tunnel_fail(t, NET_A, "lets no packet through", why);
         net_clock_sleep(20 * NS_PER_MS);
     }
     return ERR_OK;
@@ -342,7 +322,7 @@ enum err net_tunnel_start(struct net_tunnel *t, const struct net_tunnel_config *
             err = set_up_foreign(t, (enum net_side)i, keys, config->mtu, why);
     }
     if (err == ERR_OK)
-        err = wait_for_session(t, why);
+        err = net_tunnel_wait(t, why);
     t->up = err == ERR_OK;
     secure_wipe(keys, sizeof keys);
     if (err != ERR_OK)
@@ -352,18 +332,12 @@ enum err net_tunnel_start(struct net_tunnel *t, const struct net_tunnel_config *
 
 /* ---- stopping ---- */
 
-static void say_warnings(const struct net_tunnel *t, enum net_side side)
+static void say_warning(void *arg, const char *line)
 {
-    char line[512];
-    FILE *f = t->impl->kind == NET_OURS ? fopen(t->log[side], "re") : NULL;
+    const struct net_tunnel *t = arg;
 
-    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-        line[strcspn(line, "\n")] = '\0';
-        if (strstr(line, " WARN ") != NULL || strstr(line, "ERROR ") != NULL)
-            usage_warn("net", "%s logged: %s", t->impl->name, line);
-    }
-    if (f != NULL)
-        fclose(f);
+    if (strstr(line, " WARN ") != NULL || strstr(line, "ERROR ") != NULL)
+        usage_warn("net", "%s logged: %s", t->impl->name, line);
 }
 
 static void stop_end(const struct net_tunnel *t, enum net_side side)
@@ -387,14 +361,15 @@ void net_tunnel_stop(struct net_tunnel *t)
     bool ran[NET_SIDES]; /* what had ended by itself is somebody else's message */
 
     for (unsigned side = 0; side < NET_SIDES; side++) {
-        ran[side] = end_runs(t, (enum net_side)side);
+        ran[side] = net_command_runs(t->pids[side]);
         if (ran[side])
             kill(t->pids[side], SIGTERM);
     }
     for (unsigned side = 0; side < NET_SIDES; side++) {
         if (ran[side]) {
             stop_end(t, (enum net_side)side);
-            say_warnings(t, (enum net_side)side);
+            if (t->impl->kind != NET_WIREGUARD_GO)
+                (void)net_log_read(t->log[side], 0, say_warning, t);
         } else {
             net_command_kill(t->pids[side]);
         }

@@ -41,6 +41,13 @@ enum err net_tunnel_find(char *path, size_t size, const struct net_impl *impl,
 enum err net_tunnel_start(struct net_tunnel *t, const struct net_tunnel_config *config,
                           struct why why) MUST_USE;
 
+/* Waits until a packet has passed each way. */
+enum err net_tunnel_wait(const struct net_tunnel *t, struct why why) MUST_USE;
+
+/* ERR_IO: that end `what`, and the last line it logged. */
+enum err net_tunnel_fail(const struct net_tunnel *t, enum net_side side, const char *what,
+                         struct why why);
+
 /* Both ends still run. */
 enum err net_tunnel_check(const struct net_tunnel *t, struct why why) MUST_USE;
 

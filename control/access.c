@@ -22,6 +22,7 @@ enum {
 struct entry {
     struct access *access;
     struct uuid resource, site;
+    struct uuid gateway; /* through which it is reached; nil: none */
     struct ip_prefix prefix;
     char *name;
     struct tunnel_destination *destination; /* NULL: there is no tunnel, or no room */
@@ -164,12 +165,13 @@ static void take_out(struct access *a, struct entry *e)
     free(e);
 }
 
-/* New ones stand at the front of the list. */
+/* New ones stand at the front of the list. What shall be asked for again is, if it can. */
 static void on_timer(void *arg)
 {
     struct access *a = arg;
     time_ns end = clock_now() + STEP_US * NS_PER_US;
 
+    access_ask_held(a);
     for (struct entry *e = a->list; e; e = e->next) {
         if (e->destination)
             continue;
@@ -304,8 +306,10 @@ static void grant(struct access *a, struct entry *e, const struct message_author
     struct tunnel_peer *gateway = peers_find(a->peers, &m->gateway);
 
     log_info("access", "resource '%s': access granted", e->name);
-    if (gateway && e->destination)
-        tunnel_destination_grant(e->destination, gateway);
+    if (!gateway || !e->destination)
+        return;
+    tunnel_destination_grant(e->destination, gateway);
+    e->gateway = m->gateway;
 }
 
 void access_granted(struct access *a, const struct message_authorization *m)
@@ -358,13 +362,18 @@ void access_refused(struct access *a, const struct message *m)
     log_warn("access", "resource '%s': access refused: %s", e->name, reasons[m->reason]);
 }
 
-void access_ended(struct access *a, const struct uuid *gateway)
+/* What was granted waits again (tunnel_p2p_remove). Not from here: the portal may be about to get another key. */
+void access_ended(struct access *a, const struct uuid *gateway, bool in_use)
 {
-    (void)gateway;
-    /* What was granted waits again (tunnel_p2p_remove), and may be asked for at the next packet. */
     for (struct entry *e = a->list; e; e = e->next) {
-        if (e->destination && !tunnel_destination_granted(e->destination) && !e->pending)
+        if (!uuid_equal(&e->gateway, gateway))
+            continue;
+        e->gateway = (struct uuid){{0}};
+        e->held = e->held || (in_use && !e->pending);
+        if (!e->pending)
             e->asked_at = 0;
+        if (e->held)
+            loop_timer_set(a->loop, &a->timer, clock_now());
     }
 }
 

@@ -40,7 +40,8 @@ void access_refused(struct access *a, const struct message *m);
 
 /* An event of the peers. */
 void access_wanted(struct access *a, void *destination_arg);
-void access_ended(struct access *a, const struct uuid *gateway);
+/* in_use: what was granted through it is asked for again (DEVIATE): the client may have nothing to send, and wait for data. */
+void access_ended(struct access *a, const struct uuid *gateway, bool in_use);
 /* `init` has come, or a relay is there: what waits for either is asked now. */
 void access_ask_held(struct access *a);
 /* Another network: everything may be asked again at once. */

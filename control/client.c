@@ -164,10 +164,10 @@ static void on_ready(void *arg)
     access_ask_held(c->access);
 }
 
-static void on_peer_ended(void *arg, const struct uuid *gateway)
+static void on_peer_ended(void *arg, const struct uuid *gateway, bool in_use)
 {
     struct client *c = arg;
-    access_ended(c->access, gateway);
+    access_ended(c->access, gateway, in_use);
 }
 
 static void on_wanted(void *arg, void *destination_arg)

@@ -123,10 +123,11 @@ static void on_ready(void *arg)
 }
 
 /* What the client was granted stays: it may come back. */
-static void on_ended(void *arg, const struct uuid *client)
+static void on_ended(void *arg, const struct uuid *client, bool in_use)
 {
     (void)arg;
     (void)client;
+    (void)in_use;
 }
 
 static const struct member_role role = {

@@ -281,14 +281,14 @@ static void on_path(void *arg, const struct uuid *peer, const struct node_path *
              node_path_text(path->kind), sock_addr_format(&path->peer, to, sizeof to));
 }
 
-static void on_peer_ended(void *arg, const struct uuid *peer, const char *why)
+static void on_peer_ended(void *arg, const struct uuid *peer, bool in_use, const char *why)
 {
     struct member *m = arg;
     char id[UUID_TEXT_MAX];
 
     uuid_format(peer, id);
     log_info(m->role->name, "the connection to %s %s has ended: %s", m->role->peer, id, why);
-    m->role->ended(m->arg, peer);
+    m->role->ended(m->arg, peer, in_use);
 }
 
 /* Without the portal the peers would not hear of the new address. The key stays, and with it all connections. */

@@ -58,7 +58,7 @@ struct member_role {
     const char *candidates,
         *invalidated; /* the messages with lines for a peer, and their payload */
     json_t *(*lines)(const struct uuid *peer, const char *const *lines, size_t n);
-    void (*ended)(void *arg, const struct uuid *peer);
+    void (*ended)(void *arg, const struct uuid *peer, bool in_use);
     void (*wanted)(void *arg, void *destination_arg); /* NULL: has no destinations */
 };
 

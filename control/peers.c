@@ -145,6 +145,7 @@ static void say_goodbye(struct connection *c)
 static void connection_end(struct peers *p, struct connection *c, const char *why)
 {
     struct uuid id = c->link.id;
+    bool in_use = c->up && !c->link.idle;
 
     if (c->up && !c->failed && !c->goodbye && !p->roaming && c->link.end == NODE_END_CLOSED)
         say_goodbye(c);
@@ -156,7 +157,18 @@ static void connection_end(struct peers *p, struct connection *c, const char *wh
     peers_mail_fini(&c->mail);
     secure_wipe(c, sizeof *c);
     free(c);
-    p->events->ended(p->arg, &id, why);
+    p->events->ended(p->arg, &id, in_use, why);
+}
+
+static void new_path(struct peers *p, struct connection *c, const struct node_path *path)
+{
+    bool was_up = c->up;
+
+    log_debug("peers", "a path: %s", node_path_text(path->kind));
+    if (c->peer)
+        tunnel_p2p_path(c->peer, path);
+    if (was_up)
+        p->events->path(p->arg, &c->link.id, path);
 }
 
 static void take_event(struct peers *p, const struct node_event *e)
@@ -174,11 +186,7 @@ static void take_event(struct peers *p, const struct node_event *e)
         p->some_mail = true;
         break;
     case NODE_EVENT_PATH:
-        log_debug("peers", "a path: %s", node_path_text(e->path.kind));
-        if (c->peer)
-            tunnel_p2p_path(c->peer, &e->path);
-        if (c->up)
-            p->events->path(p->arg, &c->link.id, &e->path);
+        new_path(p, c, &e->path);
         break;
     case NODE_EVENT_PATH_LOST:
         log_debug("peers", "no path is left for now");

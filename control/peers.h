@@ -25,8 +25,8 @@ struct peers_events {
     void (*up)(void *arg, const struct uuid *peer, const struct node_path *path);
     /* It is up and goes another way from now on. */
     void (*path)(void *arg, const struct uuid *peer, const struct node_path *path);
-    /* The connection is over. why: one phrase. */
-    void (*ended)(void *arg, const struct uuid *peer, const char *why);
+    /* The connection is over. in_use: it was up, and there were packets a short time ago. why: one phrase. */
+    void (*ended)(void *arg, const struct uuid *peer, bool in_use, const char *why);
     /* The system does not send from this address of ours any more; the peers have other ways looked for already. */
     void (*address_lost)(void *arg, const struct ip_addr *ip);
     /* A relay has answered: connections can be made (again). */

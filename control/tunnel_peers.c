@@ -41,20 +41,37 @@ bool tunnel_indices_left(struct tunnel *t, struct tunnel_peer *p)
     return unused > TUNNEL_INDICES_OWN;
 }
 
+/*
+ * Unix time. Under peers that come and go, a new one may be the same to the other side, which has kept the newest timestamp: there the
+ * clock counts as it was at the beginning, since our keys are no older, and being set back must not keep us out.
+ */
+static uint64_t timestamp_now(struct tunnel *t)
+{
+    uint64_t seconds;
+    uint32_t nanoseconds;
+    time_ns now = clock_now();
+
+    if (t->timestamp_base_ns != 0)
+        return t->timestamp_base_ns + now;
+    clock_wall(&seconds, &nanoseconds);
+    uint64_t wall = seconds * NS_PER_SEC + nanoseconds;
+    if (t->options.p2p)
+        t->timestamp_base_ns = wall - now;
+    return wall;
+}
+
 struct wg_fresh tunnel_fresh(struct tunnel *t, struct tunnel_peer *p)
 {
     struct wg_fresh fresh = {0};
-    uint64_t seconds, stamp;
-    uint32_t nanoseconds;
+    uint64_t stamp;
 
     random_bytes(fresh.noise.ephemeral, sizeof fresh.noise.ephemeral);
     fresh.noise.local_index = index_candidate(&t->indices, p->owner, random_u32());
-    clock_wall(&seconds, &nanoseconds);
     /*
      * Coarse, so that the clock's low bits stay private; always newer than the peer's last. Not than that of any peer:
      * with many peers the stamps would run away from the clock, and after a restart nobody would accept ours.
      */
-    stamp = (seconds * NS_PER_SEC + nanoseconds) & ~UINT64_C(0xffffff);
+    stamp = timestamp_now(t) & ~UINT64_C(0xffffff);
     if (stamp <= p->last_timestamp_ns)
         stamp = p->last_timestamp_ns + 0x1000000;
     t->fresh_timestamp_ns = stamp;

@@ -94,6 +94,7 @@ struct tunnel {
     struct noise_identity *identity, identities[2];
     time_ns gate_secret_at;
     uint64_t fresh_timestamp_ns; /* last handed out */
+    uint64_t timestamp_base_ns;  /* with options.p2p: at time 0; 0: not known yet */
 
     struct peer *records[TUNNEL_PEERS_MAX];      /* by slot: what the engine has there */
     struct tunnel_peer *peers[TUNNEL_PEERS_MAX]; /* by slot */

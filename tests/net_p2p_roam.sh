@@ -59,7 +59,7 @@ for kind in ${KINDS:-hangup swap address}; do
     eventually 5 in_ns g1 sh -c "ss -Hltn | grep -q :8000" || fail "the server does not start"
     spawn fetch c1 python3 "$ROOT/tests/support/steady.py" fetch 10.20.1.1 8000
     client=$SPAWNED
-    silence $kind
+    silence "$kind"
     median=$(sed -n "$((ROAMS / 2))p" "$TMP/gaps")
     worst=$(tail -n 1 "$TMP/gaps")
     say "$kind: silent for $median ms in the median of $ROAMS, $worst ms at most ($(tr '\n' ' ' <"$TMP/gaps"))"

@@ -26,7 +26,7 @@ enum {
     MAIL_MAX = 512,
     TABLE_RUNS = 20,
     FAULTS_PER_SCENARIO = 3,
-    SECONDS = 5 /* of processor time, for scenarios */
+    SECONDS = 6 /* of processor time, for scenarios */
 };
 
 /*

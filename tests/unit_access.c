@@ -39,6 +39,7 @@ struct tunnel_destination {
 static struct {
     time_ns now;
     struct loop_timer *timer;
+    bool armed; /* the timer may be gone */
     struct tunnel_destination destinations[DESTINATIONS_MAX];
     unsigned destinations_n, room;
     unsigned adds_tried, grants;
@@ -92,6 +93,7 @@ void loop_timer_clear(struct loop *l, struct loop_timer *timer)
 {
     (void)l;
     timer->heap_index = LOOP_TIMER_OFF;
+    fake.armed = false;
 }
 
 void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
@@ -99,6 +101,7 @@ void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
     (void)l;
     timer->deadline = deadline;
     timer->heap_index = 0;
+    fake.armed = true;
 }
 
 /* Fires the timer if it is due within `ns`. */
@@ -281,7 +284,7 @@ static int tear_down(void **state)
 {
     (void)state;
     access_free(a);
-    assert_false(loop_timer_armed(fake.timer));
+    assert_false(fake.armed);
     return 0;
 }
 
@@ -358,14 +361,14 @@ static void refused(unsigned n)
 }
 
 /* The tunnel lets it wait again, and says so. */
-static void connection_ends(void)
+static void connection_ends(bool in_use)
 {
     struct uuid gateway = fake.gateway.id;
 
     fake.has_gateway = false;
     for (unsigned i = 0; i < DESTINATIONS_MAX; i++)
         fake.destinations[i].peer = NULL;
-    access_ended(a, &gateway);
+    access_ended(a, &gateway, in_use);
 }
 
 #define LAB "10.0.0.0/24"
@@ -584,7 +587,9 @@ static void test_asks_again_when_the_connection_has_ended(void **state)
     wanted(LAB);
     granted(1);
     wanted("10.0.1.0/24");
-    connection_ends();
+    connection_ends(false);
+    (void)settle();
+    assert_int_equal(fake.pushes, 2);
     wanted(LAB); /* at once */
     assert_int_equal(fake.pushes, 3);
     assert_non_null(strstr(fake.payload, "01006000"));
@@ -594,6 +599,36 @@ static void test_asks_again_when_the_connection_has_ended(void **state)
     granted(2);
     granted(1);
     assert_int_equal(fake.grants, 3);
+}
+
+/* A download: there are packets only from the other side, and they do not come any more. */
+static void test_asks_again_for_what_was_in_use(void **state)
+{
+    (void)state;
+    added(1, LAB);
+    added(2, "10.0.1.0/24");
+    added(3, "10.0.2.0/24");
+    wanted(LAB);
+    granted(1);
+    wanted("10.0.1.0/24");
+    granted(2);
+    connection_ends(true);
+    assert_int_equal(fake.pushes, 2); /* not from within */
+    (void)settle();
+    assert_int_equal(fake.pushes, 4);
+    granted(1);
+    granted(2);
+    assert_int_equal(fake.grants, 4);
+    /* On another network, when the portal is there again. */
+    fake.portal_there = false;
+    connection_ends(true);
+    access_reset(a);
+    (void)settle();
+    fake.portal_there = true;
+    access_ask_held(a);
+    assert_int_equal(fake.pushes, 6);
+    access_ask_held(a);
+    assert_int_equal(fake.pushes, 6);
 }
 
 /* ---- resources ---- */
@@ -631,7 +666,7 @@ static void test_renamed_disturbs_nothing(void **state)
     assert_int_equal(fake.route_changes, 1);
     assert_ptr_equal(destination_of(LAB)->peer, &fake.gateway);
     log_set_sink(on_log, NULL);
-    connection_ends();
+    connection_ends(false);
     wanted(LAB);
     log_set_sink(NULL, NULL);
     assert_non_null(strstr(fake.logged, "'Lab 2'"));
@@ -681,7 +716,7 @@ static void test_removed(void **state)
     assert_int_equal(fake.routes, 0);
     granted(1);
     refused(1);
-    connection_ends();
+    connection_ends(false);
     access_ask_held(a);
     assert_int_equal(fake.connects, 0);
     assert_int_equal(fake.destinations_n, 0);
@@ -780,6 +815,7 @@ int main(void)
         TEST(test_unsolicited_grants_are_ignored),
         TEST(test_grant_without_relays),
         TEST(test_waits_for_a_relay),
+        TEST(test_asks_again_for_what_was_in_use),
         TEST(test_grant_that_cannot_be_used),
         TEST(test_refused),
         TEST(test_asks_again_when_the_connection_has_ended),

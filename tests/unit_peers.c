@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control/peers.h"
+#include "engine/wire/inner.h"
 #include "platform/base/bytes.h"
 #include "platform/clock.h"
 
@@ -37,7 +38,8 @@ static struct {
     const struct tunnel_p2p_events *events;
     void *arg;
     struct tunnel_peer *peers[CONNECTIONS_MAX];
-    unsigned room, sent;
+    unsigned room, sent, goodbyes;
+    bool relay; /* one has answered */
 
     char told[512];
 } fake;
@@ -188,6 +190,20 @@ bool node_poll_event(struct node *n, struct node_event *out)
     return true;
 }
 
+void node_address_lost(struct node *n, time_ns now, const struct ip_addr *ip)
+{
+    tell("address", ip->bytes[0]);
+}
+
+void node_ask_relays(struct node *n, time_ns now)
+{
+}
+
+bool node_has_relay(const struct node *n)
+{
+    return fake.relay;
+}
+
 bool node_poll_transmit(struct node *n, struct node_transmit *out)
 {
     if (fake.transmits == 0)
@@ -288,6 +304,13 @@ void tunnel_p2p_path(struct tunnel_peer *peer, const struct node_path *path)
         fake.events->peer(fake.arg, peer->arg, P2P_PEER_UP);
 }
 
+void tunnel_p2p_packet_to(struct tunnel_peer *peer, const uint8_t *packet, size_t len)
+{
+    assert_int_equal(len, INNER_LEN_MIN);
+    assert_int_equal(packet[INNER_OFF_EVENT], INNER_GOODBYE);
+    fake.goodbyes++;
+}
+
 void tunnel_p2p_again(struct tunnel_peer *peer)
 {
     peer->again++;
@@ -300,10 +323,11 @@ void tunnel_p2p_send(struct tunnel *t, const struct node_transmit *datagram)
 
 /* ---- the owner ---- */
 
-static void on_candidates(void *arg, const struct uuid *peer, bool added, const char *const *lines,
+static bool on_candidates(void *arg, const struct uuid *peer, bool added, const char *const *lines,
                           size_t n)
 {
     tell(added ? "added" : "removed", (unsigned)n);
+    return true;
 }
 
 static void on_up(void *arg, const struct uuid *peer, const struct node_path *path)
@@ -311,9 +335,24 @@ static void on_up(void *arg, const struct uuid *peer, const struct node_path *pa
     tell("up", peer->bytes[0]);
 }
 
-static void on_ended(void *arg, const struct uuid *peer, const char *why)
+static void on_path(void *arg, const struct uuid *peer, const struct node_path *path)
+{
+    tell("path", peer->bytes[0]);
+}
+
+static void on_ended(void *arg, const struct uuid *peer, bool in_use, const char *why)
 {
     tell("ended", peer->bytes[0]);
+}
+
+static void on_address_lost(void *arg, const struct ip_addr *ip)
+{
+    tell("lost", ip->bytes[0]);
+}
+
+static void on_ready(void *arg)
+{
+    tell("ready", 0);
 }
 
 static void on_no_relays(void *arg)
@@ -331,8 +370,9 @@ static void on_down(void *arg)
     tell("down", 0);
 }
 
-static const struct peers_events events = {on_candidates, on_up,     on_ended,
-                                           on_no_relays,  on_wanted, on_down};
+static const struct peers_events events = {on_candidates, on_up,           on_path,
+                                           on_ended,      on_address_lost, on_ready,
+                                           on_no_relays,  on_wanted,       on_down};
 
 static int set_up(void **state)
 {
@@ -483,6 +523,68 @@ static void test_connect_when_it_has_just_failed(void **state)
 
 /* ---- the rest ---- */
 
+/* The peer is told that it is left, if there is a session to tell it with; one that has said goodbye itself is not. */
+static void test_goodbye(void **state)
+{
+    uint8_t packet[INNER_LEN_MIN];
+
+    (void)state;
+    for (unsigned i = 1; i <= 4; i++) {
+        (void)connect_to(i, 4 + i);
+        if (i > 1)
+            event_comes(NODE_EVENT_PATH, connection_of(i));
+        turn();
+    }
+    assert_told("up2 up3 up4 ");
+    connection_ends(connection_of(1), NODE_EVENT_CLOSED);
+    fake.events->sockets(fake.arg);
+    turn();
+    assert_told("remove5 ended1 ");
+    assert_int_equal(fake.goodbyes, 0);
+    connection_of(2)->end = NODE_END_CLOSED;
+    connection_ends(connection_of(2), NODE_EVENT_CLOSED);
+    fake.events->sockets(fake.arg);
+    turn();
+    assert_told("remove6 ended2 ");
+    assert_int_equal(fake.goodbyes, 1);
+    inner_write_goodbye(packet);
+    packet[INNER_OFF_EVENT] = INNER_DOMAIN_STATUS;
+    fake.events->inner(fake.arg, peer_of(3)->arg, packet, sizeof packet);
+    packet[INNER_OFF_EVENT] = INNER_GOODBYE;
+    fake.events->inner(fake.arg, peer_of(3)->arg, packet, sizeof packet - 1);
+    turn();
+    assert_told("");
+    fake.events->inner(fake.arg, peer_of(3)->arg, packet, sizeof packet);
+    assert_told(""); /* not while the tunnel is at it */
+    turn();
+    assert_told("remove7 ended3 ");
+    assert_int_equal(fake.goodbyes, 1);
+    peers_reset(p); /* the old network is gone */
+    assert_told("remove8 ended4 ");
+    assert_int_equal(fake.goodbyes, 1);
+}
+
+/* An address that vanishes, a relay that answers: their news goes on. */
+static void test_news(void **state)
+{
+    const struct ip_addr gone = {.family = ADDR_V4, .bytes = {7}};
+
+    (void)state;
+    fake.events->address_lost(fake.arg, &gone);
+    assert_told("address7 lost7 ");
+    assert_false(peers_ready(p));
+    turn();
+    assert_told("");
+    fake.relay = true;
+    fake.events->sockets(fake.arg);
+    turn();
+    assert_true(peers_ready(p));
+    assert_told("ready0 ");
+    fake.events->sockets(fake.arg);
+    turn();
+    assert_told("");
+}
+
 static void test_mail(void **state)
 {
     struct node_event *e;
@@ -556,6 +658,8 @@ int main(void)
         TEST(test_path_and_up),
         TEST(test_end),
         TEST(test_connect_when_it_has_just_failed),
+        TEST(test_goodbye),
+        TEST(test_news),
         TEST(test_mail),
         TEST(test_reset),
         TEST(test_shut_down),

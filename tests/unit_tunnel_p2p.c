@@ -1,549 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The tunnel under peers whose paths somebody else finds, with the real control files on a fake engine, loop and clock. Commands and
- * publications of routes are kept in the order in which the workers would see them.
- */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "control/tunnel_private.h"
-#include "engine/wire/channel.h"
-#include "platform/base/bytes.h"
-#include "platform/clock.h"
-
-#define SEC(n) ((time_ns)(n)*NS_PER_SEC)
-
-enum {
-    WORKERS = 3,
-    THREADS = WORKERS + 1, /* the last one has no peers */
-    STEPS_MAX = 256,       /* that are kept */
-    QUEUE_MAX = 16,
-    PUBLISHED = 0xff, /* kind of a step: routes */
-    ACKS_MAX = 4 * TUNNEL_PEERS_MAX
-};
-
-struct peer {
-    uint32_t slot;
-    unsigned owner;
-    bool waits;
-};
-
-struct step {
-    unsigned worker;
-    struct command c;
-};
-
-static struct {
-    time_ns now;
-    struct loop_timer *timers[TUNNEL_PEERS_MAX + 16];
-    size_t timers_n;
-
-    struct step steps[STEPS_MAX];
-    unsigned steps_n;
-    struct peer *peers[TUNNEL_PEERS_MAX];
-    struct event_ack acks[ACKS_MAX];
-    size_t acks_begin, acks_end;
-    struct engine_route *routes;
-    size_t routes_n;
-    bool routes_fail;
-
-    struct event_edge edges[QUEUE_MAX];
-    unsigned edges_n;
-    uint32_t edge_bits;
-    struct event_packet packets[QUEUE_MAX];
-    unsigned packets_n;
-    struct event_handshake handshakes[QUEUE_MAX];
-    unsigned handshakes_n;
-    struct peer_activity activity;
-
-    int host_routes;
-    enum err host_err;
-    uint32_t host_table;
-
-    /* what the tunnel says */
-    void *wanted;
-    unsigned wanteds, ups, failures, traffics, packet_events;
-    void *peer_arg;
-    struct node_traffic traffic;
-    struct sock_addr local, from;
-    struct ip_addr lost;
-} fake;
-
-static struct tunnel *t;
-
-/* ---- the clock and the loop ---- */
-
-time_ns clock_now(void)
-{
-    return fake.now;
-}
-
-uint64_t clock_thread_cpu(void)
-{
-    return 0;
-}
-
-void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
-{
-    *seconds = 1700000000 + fake.now / NS_PER_SEC;
-    *nanoseconds = 0;
-}
-
-void loop_timer_init(struct loop_timer *timer, loop_fn fire, void *arg)
-{
-    *timer = (struct loop_timer){TIME_NEVER, LOOP_TIMER_OFF, fire, arg};
-}
-
-void loop_timer_clear(struct loop *l, struct loop_timer *timer)
-{
-    (void)l;
-    if (!loop_timer_armed(timer))
-        return;
-    struct loop_timer *last = fake.timers[--fake.timers_n];
-    fake.timers[timer->heap_index] = last;
-    last->heap_index = timer->heap_index;
-    timer->heap_index = LOOP_TIMER_OFF;
-}
-
-void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
-{
-    loop_timer_clear(l, timer);
-    timer->deadline = deadline;
-    if (deadline == TIME_NEVER)
-        return;
-    timer->heap_index = fake.timers_n;
-    fake.timers[fake.timers_n++] = timer;
-}
-
-/* Timers that are due within `ns` fire, each at its time. */
-static void pass(time_ns ns)
-{
-    time_ns end = fake.now + ns;
-
-    for (unsigned fired = 0;; fired++) {
-        struct loop_timer *best = NULL;
-        assert_in_range(fired, 0, 10000);
-        for (size_t i = 0; i < fake.timers_n; i++) {
-            if (!best || fake.timers[i]->deadline < best->deadline)
-                best = fake.timers[i];
-        }
-        if (!best || best->deadline > end)
-            break;
-        fake.now = time_max(fake.now, best->deadline);
-        loop_timer_clear(NULL, best);
-        best->fire(best->arg);
-    }
-    fake.now = end;
-}
-
-/* ---- the engine ---- */
-
-unsigned engine_workers(const struct engine *e)
-{
-    (void)e;
-    return WORKERS;
-}
-
-unsigned engine_threads(const struct engine *e)
-{
-    (void)e;
-    return THREADS;
-}
-
-static void keep_step(unsigned worker, const struct command *c)
-{
-    if (fake.steps_n < STEPS_MAX)
-        fake.steps[fake.steps_n++] = (struct step){worker, *c};
-}
-
-static bool routed(uint32_t slot)
-{
-    for (size_t i = 0; i < fake.routes_n; i++) {
-        if ((fake.routes[i].peer & ((1u << ENGINE_OWNER_SHIFT) - 1)) == slot)
-            return true;
-    }
-    return false;
-}
-
-void engine_command(struct engine *e, unsigned worker, const struct command *c)
-{
-    (void)e;
-    keep_step(worker, c);
-    switch ((enum command_kind)c->kind) {
-    case COMMAND_PEER_ADD:
-        assert_null(fake.peers[c->slot]);
-        assert_int_equal(c->peer->owner, worker);
-        if (fake.steps_n <
-            STEPS_MAX) /* not for thousands: packets of its predecessor would reach it */
-            assert_false(routed(c->slot));
-        fake.peers[c->slot] = c->peer;
-        break;
-    case COMMAND_PEER_REMOVE:
-        assert_non_null(fake.peers[c->slot]);
-        assert_int_equal(fake.peers[c->slot]->owner, worker);
-        assert_true(fake.acks_end < ACKS_MAX);
-        fake.acks[fake.acks_end++] =
-            (struct event_ack){.kind = ACK_PEER_GONE, .peer = fake.peers[c->slot]};
-        break;
-    case COMMAND_STAGE_MOVE:
-        assert_int_equal(fake.peers[c->slot]->owner, worker);
-        assert_int_equal(fake.peers[c->to]->owner, worker);
-        break;
-    default:
-        break;
-    }
-}
-
-bool engine_commands_flush(struct engine *e)
-{
-    (void)e;
-    return true;
-}
-
-bool engine_pop_ack(struct engine *e, struct event_ack *out)
-{
-    (void)e;
-    if (fake.acks_begin == fake.acks_end)
-        return false;
-    *out = fake.acks[fake.acks_begin++];
-    fake.peers[out->peer->slot] = NULL;
-    return true;
-}
-
-enum err engine_set_routes(struct engine *e, const struct engine_route *routes, size_t n)
-{
-    (void)e;
-    if (fake.routes_fail)
-        return ERR_NO_MEMORY;
-    free(fake.routes);
-    fake.routes = calloc(n + 1, sizeof *routes);
-    memcpy(fake.routes, routes, n * sizeof *routes);
-    fake.routes_n = n;
-    keep_step(0, &(struct command){.kind = PUBLISHED});
-    return ERR_OK;
-}
-
-struct peer *engine_peer_new(uint32_t slot, unsigned owner)
-{
-    struct peer *p = calloc(1, sizeof *p);
-    p->slot = slot;
-    p->owner = owner;
-    return p;
-}
-
-void engine_peer_free(struct peer *p)
-{
-    free(p);
-}
-
-void engine_peer_wait_for_path(struct peer *p)
-{
-    p->waits = true;
-}
-
-uint32_t engine_peer_value(const struct peer *p)
-{
-    return p->slot | (uint32_t)p->owner << ENGINE_OWNER_SHIFT;
-}
-
-void engine_peer_activity(const struct peer *p, struct peer_activity *out)
-{
-    (void)p;
-    *out = fake.activity;
-}
-
-uint32_t engine_peer_take_edges(struct peer *p)
-{
-    uint32_t bits = fake.edge_bits;
-    assert_non_null(p);
-    fake.edge_bits = 0;
-    return bits;
-}
-
-#define POPS(name, type, queue, count)                                                             \
-    bool name(struct engine *e, type *out)                                                         \
-    {                                                                                              \
-        (void)e;                                                                                   \
-        if (count == 0)                                                                            \
-            return false;                                                                          \
-        *out = queue[0];                                                                           \
-        memmove(queue, queue + 1, --count * sizeof queue[0]);                                      \
-        return true;                                                                               \
-    }
-POPS(engine_pop_edge, struct event_edge, fake.edges, fake.edges_n)
-POPS(engine_pop_packet, struct event_packet, fake.packets, fake.packets_n)
-POPS(engine_pop_handshake, struct event_handshake, fake.handshakes, fake.handshakes_n)
-
-uint32_t engine_session_index(const struct session *s)
-{
-    (void)s;
-    return 0;
-}
-
-struct session *engine_session_new(uint32_t local_index, uint32_t remote_index, bool initiator,
-                                   time_ns created, const uint8_t send_key[32],
-                                   const uint8_t receive_key[32])
-{
-    (void)local_index, (void)remote_index, (void)initiator, (void)created, (void)send_key,
-        (void)receive_key;
-    return (struct session *)&fake;
-}
-
-/* ---- the host ---- */
-
-enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t table)
-{
-    (void)r, (void)dst;
-    fake.host_routes++;
-    fake.host_table = table;
-    return fake.host_err;
-}
-
-enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t table)
-{
-    (void)r, (void)dst;
-    fake.host_routes--;
-    fake.host_table = table;
-    return fake.host_err;
-}
-
-const char *routes_why(const struct routes *r)
-{
-    (void)r;
-    return "because";
-}
-
-bool tun_steered(const struct tun *tun)
-{
-    (void)tun;
-    return false;
-}
-
-#define IGNORED(name, ...)                                                                         \
-    void name(__VA_ARGS__)                                                                         \
-    {                                                                                              \
-    }
-#define REFUSED(type, name, ...)                                                                   \
-    type name(__VA_ARGS__)                                                                         \
-    {                                                                                              \
-        return (type)0;                                                                            \
-    }
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-IGNORED(engine_peer_arm, struct peer *p, uint32_t bits)
-IGNORED(engine_peer_disarm, struct peer *p, uint32_t bits)
-IGNORED(engine_events_begin, struct engine *e)
-IGNORED(engine_events_again, struct engine *e)
-IGNORED(engine_reclaim, struct engine *e)
-IGNORED(engine_set_gate, struct engine *e, const uint8_t key[32], const uint8_t secret[32])
-IGNORED(engine_rotate_gate, struct engine *e, const uint8_t secret[32])
-IGNORED(engine_session_free, struct session *s)
-IGNORED(engine_source_answer, struct engine *e, uint64_t generation, const struct ip_addr *dst,
-        const struct ip_source *source, time_ns now)
-IGNORED(engine_sources_invalidate, struct engine *e)
-IGNORED(resolve_add, struct resolve *r, const char *host, uint16_t port, void *tag)
-IGNORED(resolve_cancel, struct resolve *r, const void *tag)
-IGNORED(resolve_retry_now, struct resolve *r)
-IGNORED(tunnel_default_rules, struct tunnel *tunnel)
-IGNORED(udp_group_close, struct udp_group *g)
-REFUSED(bool, engine_source_wanted, struct engine *e, const struct ip_addr *dst, time_ns now,
-        uint64_t *generation)
-REFUSED(enum err, source_resolve, struct source *s, const struct ip_addr *dst,
-        struct ip_source *out)
-REFUSED(enum err, tun_steer_set, struct tun *tun, const struct ip_prefix *prefix, unsigned queue)
-REFUSED(enum err, tun_steer_clear, struct tun *tun, const struct ip_prefix *prefix)
-REFUSED(enum err, tunnel_settings_apply, struct tunnel *tunnel, const struct device_update *update)
-REFUSED(enum err, udp_group_open, struct udp_group *g, const struct udp_config *config, char *why,
-        unsigned why_size)
-REFUSED(enum err, routes_unmarked_rule, struct routes *r, unsigned family, uint32_t mark,
-        uint32_t table, uint32_t priority)
-
-/* ---- whoever finds the paths ---- */
-
-static void on_packet(void *arg, const struct sock_addr *local, const struct sock_addr *from,
-                      const uint8_t *bytes, size_t len)
-{
-    fake.packet_events++;
-    fake.local = *local;
-    fake.from = *from;
-}
-
-static void on_sockets(void *arg)
-{
-    fail();
-}
-
-static void on_address_lost(void *arg, const struct ip_addr *ip)
-{
-    fake.lost = *ip;
-}
-
-static void on_peer(void *arg, void *peer_arg, enum p2p_peer_news news)
-{
-    assert_ptr_equal(arg, &fake);
-    fake.peer_arg = peer_arg;
-    fake.ups += news == P2P_PEER_UP;
-    fake.failures += news == P2P_PEER_FAILED;
-}
-
-static void on_traffic(void *arg, void *peer_arg, struct node_traffic traffic)
-{
-    fake.peer_arg = peer_arg;
-    fake.traffic = traffic;
-    fake.traffics++;
-}
-
-static void on_wanted(void *arg, void *destination_arg)
-{
-    assert_ptr_equal(arg, &fake);
-    fake.wanted = destination_arg;
-    fake.wanteds++;
-}
-
-static const struct tunnel_p2p_events events = {on_packet, on_sockets, on_address_lost,
-                                                on_peer,   on_traffic, on_wanted};
-
-/* ---- arranging ---- */
-
-static int set_up(void **state)
-{
-    (void)state;
-    const uint8_t key[32] = {1};
-
-    memset(&fake, 0, sizeof fake);
-    fake.now = SEC(1000);
-    t = calloc(1, sizeof *t);
-    t->options.p2p = &events;
-    t->options.p2p_arg = &fake;
-    t->v4.port = 52625;
-    t->v6.port = 52626;
-    allowed_init(&t->allowed);
-    index_init(&t->indices);
-    tunnel_updates_init(t);
-    tunnel_roam_init(t);
-    loop_timer_init(&t->overflow_timer, NULL, NULL);
-    noise_identity_init(t->identity, key);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    tunnel_p2p_fini(t);
-    tunnel_updates_fini(t);
-    assert_int_equal(fake.timers_n, 0);
-    for (uint32_t i = 0; i < TUNNEL_PEERS_MAX; i++)
-        free(fake.peers[i]);
-    free(fake.routes);
-    index_fini(&t->indices);
-    allowed_fini(&t->allowed);
-    free(t);
-    return 0;
-}
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix p;
-    assert_int_equal(ip_prefix_parse(&p, text), ERR_OK);
-    return p;
-}
-
-static struct sock_addr addr(const char *text)
-{
-    struct sock_addr a;
-    assert_int_equal(sock_addr_parse(&a, text), ERR_OK);
-    return a;
-}
-
-static struct noise_identity remote_of(unsigned n)
-{
-    struct noise_identity id;
-    uint8_t key[WG_KEY_LEN] = {7};
-    store_le32(key + 8, n);
-    noise_identity_init(&id, key);
-    return id;
-}
-
-static struct tunnel_peer *add_peer(unsigned n, uint32_t group, bool controlling, void *arg)
-{
-    static const uint8_t psk[WG_KEY_LEN] = {0x42};
-    uint8_t bytes[4] = {100, 64, (uint8_t)(n >> 8), (uint8_t)n};
-    struct ip_prefix own = {.ip = ip_addr_v4(bytes), .len = 32};
-    uint8_t key[WG_KEY_LEN] = {9};
-    struct noise_identity remote;
-    struct tunnel_p2p_peer config = {.public_key = key,
-                                     .preshared_key = psk,
-                                     .allowed = &own,
-                                     .allowed_n = 1,
-                                     .controlling = controlling,
-                                     .group = group,
-                                     .arg = arg};
-
-    store_le32(key + 8, n);
-    if (arg) { /* one that is spoken with */
-        remote = remote_of(n);
-        memcpy(key, remote.public_key, sizeof key);
-    }
-    return tunnel_p2p_add(t, &config);
-}
-
-static struct tunnel_destination *add_destination(const char *text, uint32_t group, void *arg)
-{
-    struct ip_prefix p = prefix(text);
-    return tunnel_destination_add(t, &p, group, arg);
-}
-
-static void forget_steps(void)
-{
-    fake.steps_n = 0;
-}
-
-static void events_come(void)
-{
-    tunnel_on_events(t, 0);
-}
-
-/* The number-th step is this one. */
-static const struct command *assert_step(unsigned number, unsigned kind)
-{
-    assert_true(number < fake.steps_n);
-    assert_int_equal(fake.steps[number].c.kind, kind);
-    return &fake.steps[number].c;
-}
-
-static const struct command *step_of(enum command_kind kind)
-{
-    for (unsigned i = 0; i < fake.steps_n; i++) {
-        if (fake.steps[i].c.kind == kind)
-            return &fake.steps[i].c;
-    }
-    return NULL;
-}
-
-/* Whom packets to the prefix get to, as published. */
-static uint32_t slot_routed(const char *text)
-{
-    struct ip_prefix p = prefix(text);
-
-    for (size_t i = 0; i < fake.routes_n; i++) {
-        if (fake.routes[i].prefix.len == p.len && ip_addr_equal(&fake.routes[i].prefix.ip, &p.ip))
-            return fake.routes[i].peer & ((1u << ENGINE_OWNER_SHIFT) - 1);
-    }
-    return UINT32_MAX;
-}
-
-static void edge_comes(uint32_t slot, uint32_t bits)
-{
-    fake.edge_bits = bits;
-    fake.edges[fake.edges_n++] = (struct event_edge){.kind = EVENT_EDGE_PEER, .slot = slot};
-    events_come();
-}
+/* Destinations, peers and paths of the tunnel: what its workers are told, in which order, and what it says to whoever finds the paths. */
+#include "tests/tunnel_p2p_rig.h"
 
 #define LAB "10.0.0.0/24"
 
@@ -861,8 +318,10 @@ static void packet_comes(const char *to, uint32_t ifindex, const char *from)
     struct sock_addr a = addr(to);
     struct event_packet *e = &fake.packets[fake.packets_n++];
 
-    *e = (struct event_packet){
-        .from = addr(from), .to = {.ip = a.ip, .ifindex = ifindex}, .len = 20};
+    *e = (struct event_packet){.peer = EVENT_NO_PEER,
+                               .from = addr(from),
+                               .to = {.ip = a.ip, .ifindex = ifindex},
+                               .len = 20};
     events_come();
 }
 
@@ -893,9 +352,33 @@ static void test_packets_and_where_they_came_in(void **state)
     assert_int_equal(ifindex_of("192.0.2.11:52625"), 0); /* nothing came there */
     packet_comes("192.0.2.10:52625", 9, "203.0.113.1:3478");
     assert_int_equal(ifindex_of("192.0.2.10:52625"), 9); /* the address has moved */
-    fake.packets[fake.packets_n++] = (struct event_packet){.from = from, .len = 20};
+    fake.packets[fake.packets_n++] =
+        (struct event_packet){.peer = EVENT_NO_PEER, .from = from, .len = 20};
     events_come(); /* its socket is gone */
     assert_int_equal(fake.packet_events, 3);
+}
+
+/* From inside the tunnel: its peer is told, unless that has been removed meanwhile. */
+static void test_inner_packets(void **state)
+{
+    (void)state;
+    struct tunnel_peer *p = add_peer(1, 1, true, &fake.ups);
+
+    for (unsigned i = 0; i < 2; i++)
+        fake.packets[fake.packets_n++] =
+            (struct event_packet){.peer = p->slot, .len = 48, .bytes = {(uint8_t)(0x60 + i)}};
+    events_come();
+    assert_int_equal(fake.packet_events, 0);
+    assert_ptr_equal(fake.peer_arg, &fake.ups);
+    assert_int_equal(fake.inner_len, 48);
+    fake.inner_len = 0;
+    fake.packets[fake.packets_n++] = (struct event_packet){.peer = p->slot + 1, .len = 48};
+    events_come();
+    assert_int_equal(fake.inner_len, 0);
+    forget_steps();
+    tunnel_p2p_packet_to(p, (const uint8_t *)"goodbye", 7);
+    assert_int_equal(assert_step(0, COMMAND_PACKET)->packet.len, 7);
+    assert_memory_equal(assert_step(0, COMMAND_PACKET)->packet.bytes, "goodbye", 7);
 }
 
 static void test_source_of_paths(void **state)
@@ -992,6 +475,34 @@ static void test_up(void **state)
     assert_non_null(step_of(COMMAND_DATAGRAM));
 }
 
+/* The gateway goes on with its half of the connection, and knows what was sent before. */
+static void test_new_connection_after_the_clock_was_set_back(void **state)
+{
+    (void)state;
+    int mark;
+    struct noise_identity id = remote_of(1);
+    struct wg_peer_config config = {.identity = &id, .psk = {0x42}, .timing = P2P_PEER_TIMING};
+    struct noise_opened opened;
+    struct wg_peer wg;
+
+    memcpy(config.public_key, t->identity->public_key, WG_KEY_LEN);
+    wg_peer_init(&wg, &config, 1, fake.now);
+    for (unsigned i = 0; i < 3; i++) {
+        struct wg_fresh fresh = {.noise = {.ephemeral = {77}, .local_index = 1234 + i}};
+        struct tunnel_peer *p = add_peer(1, 1, true, &mark);
+        forget_steps();
+        tunnel_p2p_path(p, &path_1);
+        assert_true(noise_initiation_open(
+            &opened, &id, step_of(COMMAND_DATAGRAM)->datagram.bytes + CHANNEL_HEADER_LEN));
+        assert_int_equal(wg_peer_handle_initiation(&wg, fake.now, &opened, &path_1.to, &fresh),
+                         WG_OUTCOME_ACCEPTED);
+        tunnel_p2p_remove(t, p);
+        events_come();
+        pass(NS_PER_SEC);
+        fake.clock_set_s -= 3600;
+    }
+}
+
 static void test_want(void **state)
 {
     (void)state;
@@ -1077,10 +588,12 @@ int main(void)
         TEST(test_too_many),
         TEST(test_path),
         TEST(test_packets_and_where_they_came_in),
+        TEST(test_inner_packets),
         TEST(test_source_of_paths),
         TEST(test_datagram_of_nobody),
         TEST(test_address_lost),
         TEST(test_up),
+        TEST(test_new_connection_after_the_clock_was_set_back),
         TEST(test_want),
         TEST(test_failed),
         TEST(test_traffic),

@@ -96,11 +96,11 @@ p2p_end() { # I
 
 # p2p_pair I CLIENT_KIND GATEWAY_KIND: hosts and programs
 p2p_pair() {
-    local -a client gateway
-    read -ra client <<<"$2"
-    read -ra gateway <<<"$3"
-    nat_host "c$1" "${client[@]}"
-    nat_host "g$1" "${gateway[@]}"
+    local -a of_client of_gateway
+    read -ra of_client <<<"$2"
+    read -ra of_gateway <<<"$3"
+    nat_host "c$1" "${of_client[@]}"
+    nat_host "g$1" "${of_gateway[@]}"
     p2p_gateway "$1"
     p2p_client "$1"
 }
