@@ -47,5 +47,5 @@ reach "easy v4 lan=90" "easy v4 lan=90" "peer to peer" # both have the same addr
 
 kill -TERM "$PORTAL_PID"
 finish "$PORTAL_PID" 5 || fail "fzportal ended with $?"
-relay_end
+relay_end s
 rig_end

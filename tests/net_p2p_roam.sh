@@ -71,5 +71,5 @@ done
 p2p_end 1
 kill -TERM "$PORTAL_PID"
 finish "$PORTAL_PID" 5 || fail "fzportal ended with $?"
-relay_end
+relay_end s
 rig_end

@@ -8,6 +8,8 @@
 #                        == [s_1] == [s]                   portal and relay, public
 #
 #   p2p_begin N [ARGUMENT...]       makes core and s; the portal knows N clients, gateways and resources; ARGUMENTs are fzrelay's
+#   p2p_portal N                    the same without a relay; $P2P_CONFIG, if set, goes into the portal's configuration, too
+#   relay_start HOST [ARGUMENT...]  another relay; relay_ctl HOST COMMAND..., relay_end HOST. That of p2p_begin is at s
 #   p2p_gateway I [VARIABLE=VALUE...]  firezone-gateway on the host gI, for resource 10.20.I.0/24, of which gI has 10.20.I.1;
 #                                   I of 1 to N. Log: $TMP/gI.log
 #   p2p_client I [VARIABLE=VALUE...] [-- ARGUMENT...]   the client on the host cI, up; log: $TMP/cI.log
@@ -17,9 +19,15 @@
 
 FZRELAY=${FZ_RELAY:-$BUILD/fzrelay}
 
+declare -A RELAY_PID=()
+
 p2p_begin() { # N ARGUMENT...
+    p2p_portal "$1"
+    relay_start s "${@:2}"
+}
+
+p2p_portal() { # N
     local n=$1 i
-    shift
     nat_begin
     nat_host s none
     {
@@ -28,27 +36,33 @@ p2p_begin() { # N ARGUMENT...
             printf '[client-token c%d]\ntoken = .client-c%d\n[gateway-token g%d]\ntoken = .gateway-g%d\nsite = S%d\n[site S%d]\n' $i $i $i $i $i $i
             printf '[resource L%d]\ntype = cidr\naddress = 10.20.%d.0/24\nsite = S%d\n' $i $i $i
         done
+        printf '%s' "${P2P_CONFIG:-}"
     } | portal_config
+    p2p_portal_start
+}
+
+p2p_portal_start() {
     portal_start s --listen "${NAT_ADDR4[s]}:8081" --listen "[${NAT_ADDR6[s]}]:8081"
-    relay_start "$@"
 }
 
-relay_start() { # ARGUMENT...
-    : >"$TMP/relay.log"
-    spawn relay s "$FZRELAY" --public-ip4 "${NAT_ADDR4[s]}" --public-ip6 "${NAT_ADDR6[s]}" --control "$TMP/relay.sock" \
-        --portal-url "ws://${NAT_ADDR4[s]}:8081" --token .relay "$@"
-    RELAY_PID=$SPAWNED
-    eventually 5 grep -qx ready "$TMP/relay.log" || fail "fzrelay does not start: $(cat "$TMP/relay.log")"
-    eventually 5 grep -q "signed in" "$TMP/relay.log" || fail "fzrelay is not signed in: $(cat "$TMP/relay.log")"
+relay_start() { # HOST ARGUMENT...
+    local host=$1 log=$TMP/relay-$1.log
+    shift
+    : >"$log"
+    spawn "relay-$host" "$host" "$FZRELAY" --public-ip4 "${NAT_ADDR4[$host]}" --public-ip6 "${NAT_ADDR6[$host]}" \
+        --control "$TMP/relay-$host.sock" --portal-url "ws://${NAT_ADDR4[s]}:8081" --token .relay "$@"
+    RELAY_PID[$host]=$SPAWNED
+    eventually 5 grep -qx ready "$log" || fail "fzrelay does not start: $(cat "$log")"
+    eventually 5 grep -q "signed in" "$log" || fail "fzrelay is not signed in: $(cat "$log")"
 }
 
-relay_end() {
-    kill -TERM "$RELAY_PID"
-    finish "$RELAY_PID" 5 || fail "fzrelay ended with $? after SIGTERM"
+relay_end() { # HOST
+    kill -TERM "${RELAY_PID[$1]}"
+    finish "${RELAY_PID[$1]}" 5 || fail "fzrelay ended with $? after SIGTERM"
 }
 
-relay_ctl() {
-    timeout 10 "$FZRELAY" ctl --control "$TMP/relay.sock" "$@" >"$TMP/ctl" 2>&1 || fail "fzrelay ctl $*: $(cat "$TMP/ctl")"
+relay_ctl() { # HOST ARGUMENT...
+    timeout 10 "$FZRELAY" ctl --control "$TMP/relay-$1.sock" "${@:2}" >"$TMP/ctl" 2>&1 || fail "fzrelay ctl ${*:2}: $(cat "$TMP/ctl")"
 }
 
 # The portal as a host of this family reaches it.
