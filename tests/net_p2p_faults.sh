@@ -65,7 +65,7 @@ by_another_relay() {
     local began
     began=$(now_ms)
     eventually "$2" has_moved "$1" || fail "c$1 goes as before, $(p2p_path "$1"): $(tail -n 20 "$TMP/c$1.log")"
-    eventually 10 one_ping "c$1" "10.20.$1.1" || fail "c$1 has another path, but no answers: $(tail -n 20 "$TMP/c$1.log")"
+    eventually "$2" one_ping "c$1" "10.20.$1.1" || fail "c$1 has another path, but no answers: $(tail -n 20 "$TMP/c$1.log")"
     by_relay "$1"
     say "    a path after $(($(now_ms) - began)) ms"
 }
