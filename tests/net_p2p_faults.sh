@@ -193,7 +193,7 @@ by_another_relay 4 40
 say "the only relay ends, and is back after 3 s"
 relay_end s
 sleep 3
-! one_ping c4 10.20.4.1 || fail "there is another way"
+! one_ping c4 10.20.4.1 >/dev/null || fail "there is another way"
 relay_start s
 by_another_relay 4 40
 
