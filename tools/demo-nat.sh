@@ -57,7 +57,7 @@ require_impl ours
 rows=()
 say "fzportal, and fzrelay, which signs in there"
 p2p_begin 2 --log-level info
-sed 's/^/    /' "$TMP/relay.log" | grep -v /tmp/
+sed 's/^/    /' "$TMP/relay-s.log" | grep -v /tmp/
 reach 1 "easy v4" "easy v4" "both behind usual NATs"
 reach 2 "hard v4" "hard v4" "both behind symmetric NATs"
 
@@ -79,7 +79,7 @@ say "all bytes arrived, SHA-256 $(tail -n 1 "$TMP/fetch.log")"
 
 p2p_end 1
 p2p_end 2
-relay_end
+relay_end s
 kill -TERM "$PORTAL_PID"
 finish "$PORTAL_PID" 5 || fail "fzportal ended with $?"
 rig_end >"$TMP/end" || { cat "$TMP/end" && exit 1; }
