@@ -64,7 +64,7 @@ static void check(const struct link *l, const struct link_event *e, time_ns now)
         break;
     case LINK_RETRY:
         ASSERT(l->state == LINK_WAITING && e->why[0]);
-        ASSERT(l->until >= l->attempted_at + LINK_ATTEMPT_MIN_NS);
+        ASSERT(l->attempted_at == 0 || l->until >= l->attempted_at + LINK_ATTEMPT_MIN_NS);
         ASSERT(l->until == now + e->delay_ns && e->delay_ns <= 2 * BACKOFF_MAX_NS);
         break;
     case LINK_FAILED:
@@ -99,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             link_handle_timeout(&l, now, &e);
             break;
         case STEP_CONNECTED:
+            link_upgrading(&l, now, attempt);
             link_connected(&l, now, attempt);
             break;
         case STEP_REFUSED:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The client changes its network under load: SIGHUP alone, another interface behind another router with SIGHUP, and a new
+# The client changes its network under load: SIGHUP alone, two of them within a second, another interface behind another router with SIGHUP, and a new
 # address without anybody telling it. A TCP transfer inside the tunnel goes on, byte by byte; a datagram every 10 ms shows how
 # long the tunnel is silent. fzportal has the real portal's limits: one connection per second.
 #
@@ -17,13 +17,14 @@
 . "$(dirname "$0")/support/p2p.sh"
 
 ROAMS=10
-rig_begin 170
+rig_begin 240
 require_impl ours
 
 # roam KIND: once
 roam() {
     case $1 in
     hangup) kill -HUP "${CLIENT_PID[c1]}" ;;
+    twice) kill -HUP "${CLIENT_PID[c1]}" && sleep 0.4 && kill -HUP "${CLIENT_PID[c1]}" ;;
     swap) nat_swap c1 && kill -HUP "${CLIENT_PID[c1]}" ;;
     address) nat_readdress c1 ;;
     esac
@@ -34,8 +35,9 @@ silence() {
     local i
     : >"$TMP/gaps"
     for ((i = 0; i < ROAMS; i++)); do
-        flow_receiver probe-in g1 7000 -t 6 -i 1500
-        flow_sender probe-out c1 7000 10.20.1.1 -f 1 -r 100 -s 64 -t 2.4
+        # A port of its own: what was kept for the last one must not count.
+        flow_receiver probe-in g1 $((7000 + i)) -t 6 -i 1500
+        flow_sender probe-out c1 $((7000 + i)) 10.20.1.1 -f 1 -r 100 -s 64 -t 2.4
         sleep 0.6
         roam "$1"
         flow_end probe-out 10
@@ -51,7 +53,10 @@ nat_host g1 easy v4
 p2p_gateway 1
 p2p_client 1
 p2p_ping 1 2
-for kind in ${KINDS:-hangup swap address}; do
+for kind in ${KINDS:-hangup twice swap address}; do
+    allowed=1000 limit=2000
+    # The portal lets nobody in twice within a second.
+    [[ $kind != twice ]] || allowed=2000 limit=3000
     [[ $kind != swap ]] || nat_drop c1 g1 # by the relay from here on
     [[ $kind != address ]] || nat_undrop c1 g1
     spawn sums g1 python3 "$ROOT/tests/support/steady.py" serve 10.20.1.1 8000 $((ROAMS * 4))
@@ -63,7 +68,7 @@ for kind in ${KINDS:-hangup swap address}; do
     median=$(sed -n "$((ROAMS / 2))p" "$TMP/gaps")
     worst=$(tail -n 1 "$TMP/gaps")
     say "$kind: silent for $median ms in the median of $ROAMS, $worst ms at most ($(tr '\n' ' ' <"$TMP/gaps"))"
-    [[ $median -le 1000 && $worst -le 2000 ]] || fail "$kind: silent for too long"
+    [[ $median -le $allowed && $worst -le $limit ]] || fail "$kind: silent for too long"
     finish "$server" 30 || fail "the TCP server ended with $?: $(cat "$TMP/sums.log")"
     finish "$client" 30 || fail "the TCP connection did not survive: $(cat "$TMP/fetch.log")"
     [[ $(tail -n 1 "$TMP/sums.log") == $(tail -n 1 "$TMP/fetch.log") ]] || fail "$kind: other bytes arrived than were sent"

@@ -47,7 +47,7 @@ struct rig {
 /* The delays are unit_portal_link's affair: here the next attempt comes as soon as Retry-After permits it. */
 static void hurry(struct rig *r)
 {
-    r->io->link.attempted_at -= NS_PER_SEC;
+    r->io->link.attempted_at -= LINK_ATTEMPT_MIN_NS + LINK_ATTEMPT_MARGIN_NS;
     link_reset(&r->io->link, loop_now(r->loop));
 }
 

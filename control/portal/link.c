@@ -66,6 +66,14 @@ static void wait_until(struct link *l, time_ns at)
         l->until = time_max(l->until, l->attempted_at + LINK_ATTEMPT_MIN_NS);
 }
 
+static void wait_after_reset(struct link *l, time_ns at)
+{
+    wait_until(l, at);
+    if (l->attempted_at != 0)
+        l->until =
+            time_max(l->until, l->attempted_at + LINK_ATTEMPT_MIN_NS + LINK_ATTEMPT_MARGIN_NS);
+}
+
 static void wait_for(struct link *l, time_ns now, time_ns delay, struct link_event *out)
 {
     wait_until(l, now + delay);
@@ -138,7 +146,9 @@ void link_unreachable(struct link *l, time_ns now, uint32_t attempt, const char 
     if (!is_current(l, attempt))
         return;
     say(out, "%s", why);
-    wait_for(l, now, LINK_UNREACHABLE_NS, out);
+    wait_after_reset(l, now + LINK_UNREACHABLE_NS);
+    out->kind = LINK_RETRY;
+    out->delay_ns = l->until - now;
 }
 
 /* ---- the channel ---- */
@@ -259,6 +269,6 @@ void link_reset(struct link *l, time_ns now)
     if (l->state == LINK_ENDED)
         return;
     l->reset_at = now;
-    wait_until(l, now);
+    wait_after_reset(l, now);
     backoff_reset(&l->backoff);
 }

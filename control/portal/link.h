@@ -25,6 +25,8 @@
 /* Between two attempts: the portal's own limit, whatever back-off, Retry-After and resets say. */
 #define LINK_ATTEMPT_MIN_NS (1 * NS_PER_SEC)
 
+/* On top of it after a reset: the portal's second begins when it sees the attempt. */
+#define LINK_ATTEMPT_MARGIN_NS (100 * NS_PER_MS)
 /* After a reset, while the machine has no way to the portal: it is between two networks. */
 #define LINK_UNREACHABLE_NS       (100 * NS_PER_MS)
 #define LINK_UNREACHABLE_LIMIT_NS (5 * NS_PER_SEC)
