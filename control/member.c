@@ -12,12 +12,16 @@
 #include "control/wiped.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
+#include "platform/clock.h"
 #include "platform/random.h"
 #include "platform/service.h"
 
 enum {
     MEMBER_MTU = 1280
 };
+
+/* Whoever changes the network may tell us a moment later, and the portal takes one connection per second. */
+#define RECONNECT_AFTER_NS (500 * NS_PER_MS)
 
 void member_stop(struct member *m, enum member_end end, const char *why)
 {
@@ -238,6 +242,7 @@ static enum err open_portal(struct member *m, char *why, unsigned why_size)
 
 void member_reconnect(struct member *m)
 {
+    loop_timer_clear(m->loop, &m->reconnect);
     peers_portal(m->peers, false);
     system_names_refresh(m->names, m->role->name);
     portal_io_reset(m->portal, m->identity.public_key);
@@ -296,7 +301,13 @@ static void on_address_lost(void *arg, const struct ip_addr *ip)
         return;
     log_info(m->role->name, "our address %s is gone: a new connection to the portal",
              ip_addr_format(ip, text, sizeof text));
-    member_reconnect(m);
+    if (!loop_timer_armed(&m->reconnect))
+        loop_timer_set(m->loop, &m->reconnect, clock_now() + RECONNECT_AFTER_NS);
+}
+
+static void on_reconnect(void *arg)
+{
+    member_reconnect(arg);
 }
 
 static void on_ready(void *arg)
@@ -391,6 +402,7 @@ enum err member_open(struct member *m, const struct member_options *o,
     *m = (struct member){.options = o, .role = role, .arg = arg, .end = MEMBER_STOPPED};
     wiped_json();
     relays_init(&m->relays, on_relay, m);
+    loop_timer_init(&m->reconnect, on_reconnect, m);
     enum err err = start(m, m->why, sizeof m->why);
     if (err != ERR_OK) {
         m->end = MEMBER_FAILED;
@@ -408,6 +420,8 @@ void member_run(struct member *m)
 
 void member_close(struct member *m)
 {
+    if (m->loop)
+        loop_timer_clear(m->loop, &m->reconnect);
     portal_io_free(m->portal);
     names_free(m->names);
     if (m->tunnel)

@@ -74,6 +74,7 @@ struct member {
     struct noise_identity identity;
     struct relays relays;
     struct peers *peers;
+    struct loop_timer reconnect; /* the portal's connection has lost its address */
     bool ending;
 
     enum member_end end;
