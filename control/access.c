@@ -20,7 +20,6 @@ enum {
 };
 
 struct entry {
-    struct access *access;
     struct uuid resource, site;
     struct uuid gateway; /* through which it is reached; nil: none */
     struct ip_prefix prefix;
@@ -39,8 +38,8 @@ struct access {
     const struct access_events *events;
     void *arg;
     struct entry *list, *by_id[BUCKETS], *by_prefix[BUCKETS];
-    struct loop_timer
-        timer; /* some have no destination yet: thousands of routes are not set in one step */
+    /* Some have no destination yet: thousands of routes are not set in one step. */
+    struct loop_timer timer;
     bool full; /* the tunnel has no room for more */
 };
 
@@ -120,7 +119,6 @@ static void add(struct access *a, const struct resource *r)
 {
     struct entry *e = mem_zalloc(1, sizeof *e);
 
-    e->access = a;
     e->resource = r->id;
     e->site = r->site;
     e->prefix = r->prefix;

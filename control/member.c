@@ -261,24 +261,24 @@ static bool on_candidates(void *arg, const struct uuid *peer, bool added, const 
     return err == ERR_OK;
 }
 
-static void on_up(void *arg, const struct uuid *peer, const struct node_path *path)
+static void log_path(const struct member *m, const char *what, const struct uuid *peer,
+                     const char *how, const struct node_path *path)
 {
-    const struct member *m = arg;
     char id[UUID_TEXT_MAX], to[SOCK_ADDR_TEXT_MAX];
 
     uuid_format(peer, id);
-    log_info(m->role->name, "connected to %s %s, %s: %s", m->role->peer, id,
+    log_info(m->role->name, "%s to %s %s%s %s: %s", what, m->role->peer, id, how,
              node_path_text(path->kind), sock_addr_format(&path->peer, to, sizeof to));
+}
+
+static void on_up(void *arg, const struct uuid *peer, const struct node_path *path)
+{
+    log_path(arg, "connected", peer, ",", path);
 }
 
 static void on_path(void *arg, const struct uuid *peer, const struct node_path *path)
 {
-    const struct member *m = arg;
-    char id[UUID_TEXT_MAX], to[SOCK_ADDR_TEXT_MAX];
-
-    uuid_format(peer, id);
-    log_info(m->role->name, "the path to %s %s is now %s: %s", m->role->peer, id,
-             node_path_text(path->kind), sock_addr_format(&path->peer, to, sizeof to));
+    log_path(arg, "the path", peer, " is now", path);
 }
 
 static void on_peer_ended(void *arg, const struct uuid *peer, bool in_use, const char *why)

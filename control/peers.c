@@ -19,7 +19,6 @@ enum {
 struct connection {
     struct node_connection link; /* of the node while it is connected */
     struct tunnel_peer *peer;
-    struct peers *peers;
     bool up;
     bool failed;  /* WireGuard's word */
     bool goodbye; /* the peer's */
@@ -372,7 +371,6 @@ static struct connection *connection_new(struct peers *p)
 {
     struct connection *c = mem_zalloc(1, sizeof *c);
 
-    c->peers = p;
     c->next = p->list;
     c->at = &p->list;
     if (c->next)

@@ -32,7 +32,7 @@ struct tunnel_destination {
 
 /* ---- sources ---- */
 
-struct ip_source tunnel_p2p_source(const struct tunnel *t, const struct sock_addr *from)
+static struct ip_source source_of(const struct tunnel *t, const struct sock_addr *from)
 {
     struct ip_source source = {.ip = from->ip};
 
@@ -73,16 +73,22 @@ void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e)
     t->options.p2p->packet(t->options.p2p_arg, &local, &e->from, e->bytes, e->len);
 }
 
+/* slot: whose bytes they count as; COMMAND_NO_PEER: nobody's. */
+static void send_by(struct tunnel *t, unsigned worker, uint32_t slot, const struct node_transmit *d)
+{
+    struct command c = {.kind = COMMAND_DATAGRAM, .slot = slot};
+
+    c.datagram.to = d->to;
+    if (d->from.ip.family != ADDR_NONE)
+        c.datagram.from = source_of(t, &d->from);
+    c.datagram.len = d->len;
+    memcpy(c.datagram.bytes, d->bytes, d->len);
+    tunnel_command(t, worker, &c);
+}
+
 void tunnel_p2p_send(struct tunnel *t, const struct node_transmit *datagram)
 {
-    struct command c = {.kind = COMMAND_DATAGRAM, .slot = COMMAND_NO_PEER};
-
-    c.datagram.to = datagram->to;
-    if (datagram->from.ip.family != ADDR_NONE)
-        c.datagram.from = tunnel_p2p_source(t, &datagram->from);
-    c.datagram.len = datagram->len;
-    memcpy(c.datagram.bytes, datagram->bytes, datagram->len);
-    tunnel_command(t, engine_threads(t->engine) - 1, &c);
+    send_by(t, engine_threads(t->engine) - 1, COMMAND_NO_PEER, datagram);
 }
 
 /* ---- destinations ---- */
@@ -275,7 +281,7 @@ void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path)
     c.endpoint.to = path->to;
     c.endpoint.channel = path->channel;
     if (path->from.ip.family != ADDR_NONE)
-        c.endpoint.from = tunnel_p2p_source(t, &path->from);
+        c.endpoint.from = source_of(t, &path->from);
     tunnel_command(t, p->owner, &c);
     tell(p, p2p_peer_set_path(&p->p2p, &p->wg, clock_now(), path, &fresh));
     tunnel_fresh_done(t, p, &fresh);
@@ -313,18 +319,10 @@ void tunnel_p2p_note(struct tunnel_peer *p, const struct wg_event *e)
 
 void tunnel_p2p_transmit(struct tunnel_peer *p)
 {
-    struct tunnel *t = p->tunnel;
     struct node_transmit d;
 
-    while (p2p_peer_poll_transmit(&p->p2p, &p->wg, &d)) {
-        struct command c = {.kind = COMMAND_DATAGRAM, .slot = p->slot};
-        c.datagram.to = d.to;
-        if (d.from.ip.family != ADDR_NONE)
-            c.datagram.from = tunnel_p2p_source(t, &d.from);
-        c.datagram.len = d.len;
-        memcpy(c.datagram.bytes, d.bytes, d.len);
-        tunnel_command(t, p->owner, &c);
-    }
+    while (p2p_peer_poll_transmit(&p->p2p, &p->wg, &d))
+        send_by(p->tunnel, p->owner, p->slot, &d);
 }
 
 void tunnel_p2p_traffic(struct tunnel_peer *p)

@@ -44,8 +44,8 @@ struct tunnel_p2p_events {
 
 struct tunnel_p2p_peer {
     const uint8_t *public_key, *preshared_key;
-    const struct ip_prefix
-        *allowed; /* its own addresses: routes to it, and sources that are accepted */
+    /* Its own addresses: routes to it, and sources that are accepted. */
+    const struct ip_prefix *allowed;
     size_t allowed_n;
     bool controlling;
     uint32_t group; /* those of destinations that may be granted to it */

@@ -207,7 +207,6 @@ void tunnel_default_rules(struct tunnel *t);
 enum err tunnel_settings_apply(struct tunnel *t, const struct device_update *update) MUST_USE;
 
 /* tunnel_p2p.c, which is of no use without options.p2p. */
-struct ip_source tunnel_p2p_source(const struct tunnel *t, const struct sock_addr *from);
 void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e);
 void tunnel_p2p_wanted(struct tunnel *t, uint32_t slot);
 void tunnel_p2p_want(struct tunnel_peer *p, struct wg_fresh *fresh);

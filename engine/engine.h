@@ -53,9 +53,11 @@ struct engine_config {
     uint32_t peers_max;  /* slots, <= ENGINE_PEERS_MAX */
     bool pad;            /* pad plaintext to 16 bytes (plain WireGuard); Firezone mode does not */
     bool source_resolve; /* datagrams without a source go through the source cache */
-    bool
-        fixed_paths; /* a peer is sent to where control says, whatever path its own packets take; relays' channel
-                            data is understood. Else it is where it was heard last (roaming) */
+    /*
+     * A peer is sent to where control says, whatever path its own packets take; relays' channel data is understood. Else it is
+     * where it was heard last (roaming).
+     */
+    bool fixed_paths;
     enum engine_helpers helpers;
     bool gate; /* one thread more, which owns no peers and gets all handshake messages */
     bool pin;  /* worker i runs on the i-th usable CPU only */
