@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network watch contract: tells when the host's network changes under the tunnel. Control role. Source: spec/platform.md 2.4
+ * and 2.6, design.md 6.
+ *
+ * Changes of the own TUN and of the tables that are ours do not count. Tickless: without changes it never wakes the loop up.
+ */
+#ifndef FZ_PLATFORM_NETWATCH_H
+#define FZ_PLATFORM_NETWATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "platform/base/err.h"
+#include "platform/loop.h"
+
+struct netwatch;
+
+enum {
+    NETWATCH_OWN_TABLES_MAX = 8
+};
+
+struct netwatch_config {
+    const uint32_t *own_tables; /* routing tables that we fill; Linux */
+    size_t own_tables_len;
+};
+
+/* From the loop. All may be called for one change, in this order. */
+struct netwatch_events {
+    /* At once, and once per batch: a link, an address, a route or a rule has changed; answers about how to reach somebody may be others now. */
+    void (*ways)(void *arg);
+    /* The same, when it has been quiet for 500 ms (and no later than 2 s after the first change). */
+    void (*settled)(void *arg);
+    /* Debounced: the machine is elsewhere now. why: a phrase for the log ("the default route has changed", "the machine was suspended for 12 s"). */
+    void (*moved)(void *arg, const char *why);
+};
+
+/* On failure `why` is one clear sentence. */
+enum err netwatch_new(struct netwatch **out, struct loop *l, const struct netwatch_config *config,
+                      const struct netwatch_events *events, void *arg, char *why,
+                      unsigned why_size) MUST_USE;
+void netwatch_free(struct netwatch *w);
+
+/* The TUN was (re)created; 0: gone. */
+void netwatch_set_tun(struct netwatch *w, uint32_t ifindex);
+
+#endif
