@@ -121,7 +121,7 @@ NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access addr bench_% blake2s checksum 
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
               fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip log_cleanup \
-              log_filter log_line noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolvers resources segment \
+              log_filter log_line noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolv_text resolvers resources segment \
               source_rank source_seen sign_url timers token_text tunnel_p2p uapi)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
