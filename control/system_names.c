@@ -4,28 +4,13 @@
 
 #include <stdio.h>
 
-#include "platform/base/bytes.h"
 #include "platform/base/log.h"
+#include "platform/base/sentinel.h"
 #include "platform/resolvers.h"
 
 enum {
     REASON_MAX = 160
 };
-
-static bool is_sentinel(const struct ip_addr *ip)
-{
-    static const struct ip_prefix ranges[] = {
-        {.ip = {.family = ADDR_V4, .bytes = {100, 100, 111}}, .len = 24},
-        {.ip = {.family = ADDR_V6,
-                .bytes = {0xfd, 0, 0x20, 0x21, 0x11, 0x11, 0x80, 0, 1, 0, 1, 0, 1, 0x11}},
-         .len = 120},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-        if (ip_prefix_contains(&ranges[i], ip))
-            return true;
-    }
-    return false;
-}
 
 static unsigned capture(struct sock_addr servers[RESOLVERS_MAX], const char *module)
 {
@@ -37,7 +22,7 @@ static unsigned capture(struct sock_addr servers[RESOLVERS_MAX], const char *mod
         return 0;
     }
     for (unsigned i = 0; i < n; i++) {
-        if (!is_sentinel(&servers[i].ip))
+        if (!sentinel_contains(&servers[i].ip))
             servers[kept++] = servers[i];
     }
     return kept;

@@ -42,6 +42,9 @@ struct dns_settings {
 /* Undoes what a run that was killed has left, whichever its method was; before any TUN is opened. Logs what it did. */
 void dns_control_recover(void);
 
+/* The method that fits how this system is set up. */
+enum dns_method dns_control_guess(void);
+
 /*
  * changed: the system's resolvers may be others now; also called once, from the loop, after this. On failure `why` is one
  * clear sentence that says what to do: the method is not to be had on this machine.

@@ -18,7 +18,7 @@ struct dns_method_ops {
                           unsigned why_size);
 };
 
-extern const struct dns_method_ops dns_disabled;         /* dns_control.c */
+extern const struct dns_method_ops dns_disabled;         /* dns_etc_resolv_conf.c */
 extern const struct dns_method_ops dns_etc_resolv_conf;  /* dns_etc_resolv_conf.c */
 extern const struct dns_method_ops dns_systemd_resolved; /* dns_systemd_resolved.c */
 
