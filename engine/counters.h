@@ -47,6 +47,7 @@
     X(IN_COOKIE_SENT, "in_cookie_sent")         /* under load: answered with a cookie reply */     \
     X(IN_COOKIE_DEFERRED, "in_cookie_deferred") /* under load: replied to when it comes again */   \
     X(IN_COOKIE_BUDGET, "in_cookie_budget")     /* under load: no buffer for a cookie reply */     \
+    X(IN_OWN_TUN, "in_own_tun")                 /* came out of our own tunnel */                   \
     X(IN_BAD_MAC1, "in_bad_mac1")               /* handshake message not meant for us */           \
     X(IN_MALFORMED, "in_malformed")             /* not a message we know */                        \
     X(IN_NO_SESSION, "in_no_session")           /* unknown receiver index */                       \

@@ -137,13 +137,19 @@ static void small_enqueue(struct worker *w, struct small_send *s, const struct i
 /*
  * True: `*source` may be used now. False: parked, or dropped (then *drop says why). While anything is parked, also
  * datagrams with a source of their own ask the cache, so that they cannot overtake what waits for the same destination.
+ * An address without its interface would be sent wherever the routes lead, into our own TUN perhaps.
  */
 static bool source_for(struct worker *w, const struct sock_addr *to, void *datagram,
                        struct ip_source *source, enum verdict *drop) REQUIRES_ROLE(role_worker)
 {
     *drop = VERDICT_N;
-    if (!w->engine->config.source_resolve ||
-        (source->ip.family != ADDR_NONE && source_parking_len(&w->parking) == 0))
+    if (!w->engine->config.source_resolve)
+        return true;
+    if (source->ip.family != ADDR_NONE && source->ifindex == 0) {
+        *drop = VERDICT_OUT_NO_SOURCE;
+        return false;
+    }
+    if (source->ip.family != ADDR_NONE && source_parking_len(&w->parking) == 0)
         return true;
     switch (
         source_cache_resolve(w->engine->sources, &w->parking, &to->ip, w->now, datagram, source)) {

@@ -17,6 +17,7 @@
 enum {
     RIG_WORKERS_MAX = 4,
     RIG_MTU = 1420,
+    RIG_IFINDEX = 5, /* by which datagrams come in */
     RIG_BUFFER = 1 << 14,
     RIG_SENDS_MAX = 4096,
     RIG_SENT_MAX = 2048 /* bytes kept of each run */
@@ -357,7 +358,8 @@ static inline void rig_receive_bytes(unsigned worker, const char *from, const vo
     memcpy(rx->data, bytes, len);
     rx->len = len;
     rx->segment_size = segment;
-    rx->to.ip = ip_addr_v4((const uint8_t[4]){192, 0, 2, 2});
+    rx->to = (struct ip_source){.ip = ip_addr_v4((const uint8_t[4]){192, 0, 2, 2}),
+                                .ifindex = RIG_IFINDEX};
     assert_int_equal(sock_addr_parse(&rx->from, from), ERR_OK);
 }
 
