@@ -67,10 +67,13 @@ static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
     config.device.fwmark = MEMBER_MARK;
     struct tunnel_options options = m->options->tunnel;
     peers_tunnel_options(m->peers, &options);
+    options.source_resolve = m->egress.source != NULL; /* wanted, or sockets cannot be marked */
     err = tunnel_new(&m->tunnel, m->loop, &config, &options, why, why_size);
     device_update_fini(&config.device);
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
+        egress_set_tun(&m->egress, tunnel_ifindex(m->tunnel));
         peers_attach(m->peers, m->tunnel);
+    }
     return err;
 }
 
@@ -233,7 +236,7 @@ static enum err open_portal(struct member *m, char *why, unsigned why_size)
                                               .topic = m->role->name,
                                               .join_payload = json_null(),
                                               .ca_file = o->ca_file,
-                                              .mark = MEMBER_MARK,
+                                              .egress = &m->egress,
                                               .max_partition_ns = o->max_partition_ns,
                                               .names = m->names};
     return portal_io_new(&m->portal, m->loop, &options, m->identity.public_key, &portal_events, m,
@@ -392,7 +395,10 @@ static enum err start(struct member *m, char *why, unsigned why_size)
     }
     member_new_identity(m);
     m->peers = peers_new(m->loop, &peers_events, m);
-    err = system_names_new(&m->names, m->loop, MEMBER_MARK, m->role->name, why, why_size);
+    err = egress_open(&m->egress, MEMBER_MARK, m->options->tunnel.source_resolve, m->role->name,
+                      why, why_size);
+    if (err == ERR_OK)
+        err = system_names_new(&m->names, m->loop, &m->egress, m->role->name, why, why_size);
     return err == ERR_OK ? open_portal(m, why, why_size) : err;
 }
 
@@ -424,6 +430,7 @@ void member_close(struct member *m)
         loop_timer_clear(m->loop, &m->reconnect);
     portal_io_free(m->portal);
     names_free(m->names);
+    egress_close(&m->egress);
     if (m->tunnel)
         tunnel_free(m->tunnel);
     peers_free(m->peers);

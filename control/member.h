@@ -67,6 +67,7 @@ struct member {
     const struct member_role *role;
     void *arg; /* of the role's functions */
     struct loop *loop;
+    struct egress egress; /* of all sockets but the tunnel's, which has its own */
     struct names *names;
     struct portal_io *portal;
     struct tunnel *tunnel; /* NULL: no `init` has come yet */

@@ -225,8 +225,10 @@ static enum err engine_up(struct tunnel *t, unsigned workers, char *why, unsigne
                                    .pad = !t->options.p2p,
                                    .fixed_paths = t->options.p2p != NULL,
                                    .gate = true,
-                                   .source_resolve = t->options.source_resolve};
-    struct engine_tun tun = {.queues = tun_queues(t->tun), .offloads = tun_offloads(t->tun)};
+                                   .source_resolve = t->egress.source != NULL};
+    struct engine_tun tun = {.queues = tun_queues(t->tun),
+                             .offloads = tun_offloads(t->tun),
+                             .ifindex = tun_ifindex(t->tun)};
     enum err err = engine_new(&t->engine, &config, why, why_size);
 
     if (err != ERR_OK)
@@ -251,12 +253,7 @@ static enum err sockets_up(struct tunnel *t, const struct config *config, char *
 static enum err control_up(struct tunnel *t, const struct config *config, char *why,
                            unsigned why_size)
 {
-    struct source_config source = {.tun_ifindex = tun_ifindex(t->tun)};
-    enum err err;
-
-    if (t->options.source_resolve && (err = source_new(&t->source, &source)) != ERR_OK)
-        return fail(why, why_size, err, "cannot read the routing tables", err_text(err));
-    err = resolve_new(&t->resolve, t->loop, tunnel_resolved, t, NULL);
+    enum err err = resolve_new(&t->resolve, t->loop, tunnel_resolved, t, NULL);
     if (err != ERR_OK)
         return fail(why, why_size, err, "cannot start the name resolver", err_text(err));
     err = loop_add_fd(t->loop, engine_event_fd(t->engine), LOOP_READ, tunnel_on_events, t);
@@ -286,7 +283,7 @@ static void summarise(struct tunnel *t)
              offloads & TUN_OFFLOAD_UDP ? "+uso" : "", tun_steered(t->tun) ? "+steering" : "",
              t->v4.gso || t->v6.gso ? "gso" : "plain", t->v4.gro || t->v6.gro ? "+gro" : "",
              t->v4.steered || t->v6.steered ? "+steering" : "",
-             t->options.source_resolve ? "source resolve" : "source mark");
+             t->egress.source ? "source resolve" : "source mark");
 }
 
 enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config *config,
@@ -315,6 +312,11 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
         snprintf(why, why_size, "%s", routes_why(t->host));
         goto out;
     }
+    err = egress_open(&t->egress, t->mark, options->source_resolve,
+                      options->source_resolve ? NULL : "tunnel", why, why_size);
+    if (err != ERR_OK)
+        goto out;
+    egress_set_tun(&t->egress, tun_ifindex(t->tun));
     t->mtu = mtu_choose(t, config);
     if ((err = engine_up(t, workers, why, why_size)) != ERR_OK ||
         (err = sockets_up(t, config, why, why_size)) != ERR_OK ||
@@ -355,8 +357,7 @@ void tunnel_free(struct tunnel *t)
         udp_group_close(&t->roam.next_v4);
     if (t->roam.have_next && t->roam.next_v6.n > 0)
         udp_group_close(&t->roam.next_v6);
-    if (t->source)
-        source_free(t->source);
+    egress_close(&t->egress);
     if (t->tun)
         tun_free(t->tun);
     index_fini(&t->indices);
@@ -368,6 +369,17 @@ void tunnel_free(struct tunnel *t)
 const char *tunnel_name(const struct tunnel *t)
 {
     return tun_name(t->tun);
+}
+
+uint32_t tunnel_ifindex(const struct tunnel *t)
+{
+    return tun_ifindex(t->tun);
+}
+
+void tunnel_ways_changed(struct tunnel *t)
+{
+    engine_sources_invalidate(t->engine);
+    memset(t->p2p.sources, 0, sizeof t->p2p.sources);
 }
 
 const char *tunnel_summary(const struct tunnel *t)
@@ -395,17 +407,27 @@ static enum err port_change(struct tunnel *t, uint16_t port)
     return ERR_OK;
 }
 
+/* Where sockets cannot be marked, their sources and interfaces keep them out of the tunnel. */
+static enum err mark_sockets(struct tunnel *t, uint32_t mark)
+{
+    struct udp_group *groups[] = {&t->v4, &t->v6, &t->roam.next_v4, &t->roam.next_v6};
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(groups) && err == ERR_OK; i++) {
+        if (groups[i]->n > 0 && (i < 2 || t->roam.have_next))
+            err = udp_group_set_mark(groups[i], mark);
+    }
+    return err;
+}
+
 static enum err mark_change(struct tunnel *t, uint32_t mark)
 {
-    enum err err = ERR_OK;
-    if (t->v4.n > 0)
-        err = udp_group_set_mark(&t->v4, mark);
-    if (err == ERR_OK && t->v6.n > 0)
-        err = udp_group_set_mark(&t->v6, mark);
-    if (err == ERR_OK && t->roam.have_next && t->roam.next_v4.n > 0)
-        err = udp_group_set_mark(&t->roam.next_v4, mark);
-    if (err == ERR_OK && t->roam.have_next && t->roam.next_v6.n > 0)
-        err = udp_group_set_mark(&t->roam.next_v6, mark);
+    enum err err = mark_sockets(t, mark);
+
+    if (err == ERR_OK)
+        t->egress.mark = mark;
+    else if (t->egress.source)
+        err = ERR_OK;
     if (err == ERR_OK)
         t->mark = mark;
     return err;

@@ -58,6 +58,9 @@ void tunnel_apply_give(struct tunnel *t, struct device_update *update, tunnel_ap
                        void *arg);
 /* Fills `out` (device_status_fini it). */
 void tunnel_status(struct tunnel *t, struct device_status *out);
+uint32_t tunnel_ifindex(const struct tunnel *t);
+/* Links, addresses, routes or rules of the host have changed: what is known about ways out is forgotten. */
+void tunnel_ways_changed(struct tunnel *t);
 /* Network change or SIGHUP: new sockets on the same port, source addresses asked anew. */
 enum err tunnel_roam(struct tunnel *t) MUST_USE;
 /* Another address of the device; where IPv6 is off, one of that family is left out. On failure `why` is one clear sentence. */

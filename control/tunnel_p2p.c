@@ -32,17 +32,6 @@ struct tunnel_destination {
 
 /* ---- sources ---- */
 
-static struct ip_source source_of(const struct tunnel *t, const struct sock_addr *from)
-{
-    struct ip_source source = {.ip = from->ip};
-
-    for (size_t i = 0; i < ARRAY_LEN(t->p2p.sources) && t->options.source_resolve; i++) {
-        if (ip_addr_equal(&t->p2p.sources[i].ip, &from->ip))
-            source.ifindex = t->p2p.sources[i].ifindex;
-    }
-    return source;
-}
-
 /* Which interface has an address of ours: what goes out from it has to leave there. */
 static void note_source(struct tunnel *t, const struct ip_source *to)
 {
@@ -55,6 +44,22 @@ static void note_source(struct tunnel *t, const struct ip_source *to)
     if (!at)
         at = &t->p2p.sources[t->p2p.sources_next++ % ARRAY_LEN(t->p2p.sources)];
     *at = *to;
+}
+
+static struct ip_source source_of(struct tunnel *t, const struct sock_addr *from)
+{
+    struct ip_source source = {.ip = from->ip};
+
+    if (!t->egress.source)
+        return source;
+    for (size_t i = 0; i < ARRAY_LEN(t->p2p.sources); i++) {
+        if (ip_addr_equal(&t->p2p.sources[i].ip, &from->ip))
+            return t->p2p.sources[i];
+    }
+    source.ifindex = source_interface(t->egress.source, &from->ip);
+    if (source.ifindex != 0)
+        note_source(t, &source);
+    return source;
 }
 
 void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e)

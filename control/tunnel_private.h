@@ -17,8 +17,8 @@
 #include "control/wg/handshake.h"
 #include "engine/engine.h"
 #include "platform/clock.h"
+#include "platform/egress.h"
 #include "platform/routes.h"
-#include "platform/source.h"
 #include "platform/tun.h"
 #include "platform/udp.h"
 
@@ -83,10 +83,10 @@ struct tunnel {
     struct tun *tun;
     struct udp_group v4, v6; /* n == 0: not open */
     uint16_t port;
-    uint32_t mark;
+    uint32_t mark;        /* what the rules of the host look at */
+    struct egress egress; /* how the sockets keep out of the TUN */
     uint32_t mtu;
     struct routes *host;
-    struct source *source;
     struct resolve *resolve;
     struct tunnel_roam roam;
 

@@ -346,10 +346,14 @@ static void test_packets_and_where_they_came_in(void **state)
     packet_comes("[2001:db8::1]:1", 8, "[2001:db8::2]:3478");
     assert_int_equal(fake.local.port, 52626); /* the socket's, of its family */
     assert_int_equal(ifindex_of("192.0.2.10:52625"), 0);
-    t->options.source_resolve = true;
+    t->egress.source = (struct source *)t;
     assert_int_equal(ifindex_of("192.0.2.10:52625"), 7);
     assert_int_equal(ifindex_of("[2001:db8::1]:52626"), 8);
-    assert_int_equal(ifindex_of("192.0.2.11:52625"), 0); /* nothing came there */
+    assert_int_equal(ifindex_of("192.0.2.11:52625"), 0); /* it is nowhere */
+    assert_int_equal(fake.interfaces_asked, 1);
+    assert_int_equal(ifindex_of("192.0.2.12:52625"), 6); /* nothing came there yet */
+    assert_int_equal(ifindex_of("192.0.2.12:52625"), 6);
+    assert_int_equal(fake.interfaces_asked, 2);
     packet_comes("192.0.2.10:52625", 9, "203.0.113.1:3478");
     assert_int_equal(ifindex_of("192.0.2.10:52625"), 9); /* the address has moved */
     fake.packets[fake.packets_n++] =
@@ -389,7 +393,7 @@ static void test_source_of_paths(void **state)
                              .to = addr("198.51.100.1:52625"),
                              .from = addr("192.0.2.10:52625")};
 
-    t->options.source_resolve = true;
+    t->egress.source = (struct source *)t;
     packet_comes("192.0.2.10:52625", 7, "203.0.113.1:3478");
     forget_steps();
     tunnel_p2p_path(p, &path);
