@@ -199,7 +199,8 @@ enum member_end client_run(const struct client_options *o, char *why, unsigned w
 
     resources_init(&c.resources, on_resource, &c);
     if (member_open(&c.member, &o->member, &role, &c) == ERR_OK) {
-        c.access = access_new(c.member.loop, c.member.peers, &access_events, &c.member);
+        c.access = access_new(c.member.loop, c.member.peers, o->internet_resource, &access_events,
+                              &c.member);
         member_run(&c.member);
         access_free(c.access);
     }
