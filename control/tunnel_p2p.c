@@ -11,13 +11,6 @@
 #include "platform/base/mem.h"
 #include "platform/clock.h"
 
-/* Source: spec/platform.md 0 and 2.2. */
-#define USER_TABLE 0x2021fd00u
-
-enum {
-    USER_PRIORITY = 100
-};
-
 /* While it waits it has a slot, with a record in the engine that keeps its packets. */
 struct tunnel_destination {
     struct tunnel *tunnel;
@@ -351,12 +344,20 @@ void tunnel_p2p_traffic(struct tunnel_peer *p)
 void tunnel_p2p_route(struct tunnel *t, const struct ip_prefix *prefix, bool add)
 {
     char text[IP_PREFIX_TEXT_MAX];
-    enum err err =
-        add ? routes_add(t->host, prefix, USER_TABLE) : routes_del(t->host, prefix, USER_TABLE);
+    enum err err;
 
-    if (err != ERR_OK && (add || err != ERR_NOT_FOUND))
-        log_warn("tunnel", "the route to %s: %s", ip_prefix_format(prefix, text, sizeof text),
-                 routes_why(t->host));
+    ip_prefix_format(prefix, text, sizeof text);
+    if (add && prefix->len == 0 && t->unsteered && !t->options.source_resolve) {
+        log_warn("tunnel",
+                 "no route to %s: our own datagrams would take it, too; use --source-ip resolve",
+                 text);
+        return;
+    }
+    err = add ? routes_product_add(t->host, prefix) : routes_product_del(t->host, prefix);
+    if (err == ERR_UNSUPPORTED)
+        log_debug("tunnel", "the route to %s: %s", text, routes_why(t->host));
+    else if (err != ERR_OK && (add || err != ERR_NOT_FOUND))
+        log_warn("tunnel", "the route to %s: %s", text, routes_why(t->host));
 }
 
 enum err tunnel_p2p_rules(struct tunnel *t)
@@ -365,9 +366,15 @@ enum err tunnel_p2p_rules(struct tunnel *t)
     enum err err = ERR_OK;
 
     for (size_t i = 0; i < ARRAY_LEN(families) && err == ERR_OK; i++) {
-        err = routes_unmarked_rule(t->host, families[i], t->mark, USER_TABLE, USER_PRIORITY);
-        if (err == ERR_UNSUPPORTED && families[i] == ADDR_V6 && t->v6.n == 0)
-            err = ERR_OK;
+        err = routes_product_rules(t->host, families[i], t->mark);
+        if (err != ERR_UNSUPPORTED)
+            continue;
+        err = ERR_OK;
+        if (families[i] == ADDR_V6 && t->v6.n == 0)
+            continue; /* there is no IPv6 at all */
+        t->unsteered = true;
+        log_warn("tunnel", "%s: marks do not keep our datagrams out of the tunnel",
+                 routes_why(t->host));
     }
     return err;
 }

@@ -127,6 +127,7 @@ struct tunnel {
 
     struct loop_timer overflow_timer;
     uint64_t packets_ignored, handshakes[WG_OUTCOME_COUNT], handshakes_unknown_peer;
+    bool unsteered;     /* with options.p2p: the kernel has no policy routing */
     bool default_waits; /* default-route rules wait until the endpoints' names are resolved */
     uint32_t default_table;
     unsigned default_families; /* bit 0: v4, bit 1: v6 */

@@ -36,13 +36,22 @@ enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t tabl
  */
 enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark,
                               uint32_t table) MUST_USE;
-/* "not fwmark MARK lookup TABLE" at a priority; an identical one is success, and becomes ours. */
-enum err routes_unmarked_rule(struct routes *r, unsigned family, uint32_t mark, uint32_t table,
-                              uint32_t priority) MUST_USE;
 /* A table number that no route or rule of the host uses yet, starting at `from`. */
 enum err routes_free_table(struct routes *r, uint32_t from, uint32_t *table) MUST_USE;
 /* Path MTU towards `dst` (route and interface MTU of the way out that is not our TUN), for choosing the TUN's. */
 enum err routes_path_mtu(struct routes *r, const struct ip_addr *dst, uint32_t mark,
                          uint32_t *mtu) MUST_USE;
+
+/*
+ * The product's way: unmarked traffic looks into three tables of ours before all others, USER (what the portal has defined), LINK_SCOPE
+ * (copies of the local networks) and INTERNET (the default route). Source: spec/platform.md 0 and 2.2 to 2.4.
+ *
+ * The rules of a family; those that are there already become ours. ERR_UNSUPPORTED: there is no policy routing for the family, so that marks do not
+ * steer: sockets have to be bound to the interface of their way out.
+ */
+enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark) MUST_USE;
+/* A route through the TUN; a default route goes into INTERNET, all else into USER. As routes_add and routes_del. */
+enum err routes_product_add(struct routes *r, const struct ip_prefix *dst) MUST_USE;
+enum err routes_product_del(struct routes *r, const struct ip_prefix *dst) MUST_USE;
 
 #endif

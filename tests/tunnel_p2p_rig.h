@@ -69,7 +69,8 @@ static struct {
 
     int host_routes;
     enum err host_err;
-    uint32_t host_table;
+    enum err rules_err[2];
+    unsigned rules;
 
     /* what the tunnel says */
     void *wanted;
@@ -304,20 +305,25 @@ struct session *engine_session_new(uint32_t local_index, uint32_t remote_index, 
 
 /* ---- the host ---- */
 
-enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t table)
+enum err routes_product_add(struct routes *r, const struct ip_prefix *dst)
 {
     (void)r, (void)dst;
     fake.host_routes++;
-    fake.host_table = table;
     return fake.host_err;
 }
 
-enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t table)
+enum err routes_product_del(struct routes *r, const struct ip_prefix *dst)
 {
     (void)r, (void)dst;
     fake.host_routes--;
-    fake.host_table = table;
     return fake.host_err;
+}
+
+enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark)
+{
+    (void)r, (void)mark;
+    fake.rules++;
+    return fake.rules_err[family == ADDR_V6];
 }
 
 const char *routes_why(const struct routes *r)
@@ -375,8 +381,6 @@ REFUSED(enum err, tun_steer_clear, struct tun *tun, const struct ip_prefix *pref
 REFUSED(enum err, tunnel_settings_apply, struct tunnel *tunnel, const struct device_update *update)
 REFUSED(enum err, udp_group_open, struct udp_group *g, const struct udp_config *config, char *why,
         unsigned why_size)
-REFUSED(enum err, routes_unmarked_rule, struct routes *r, unsigned family, uint32_t mark,
-        uint32_t table, uint32_t priority)
 
 /* ---- whoever finds the paths ---- */
 

@@ -518,6 +518,73 @@ static void strict_reverse_path_warns(void **state)
           "lo/rp_filter >/dev/null");
 }
 
+#define MARK 0xfd002021u
+
+static void product_rules(struct rig *rig)
+{
+    ok(rig->routes, routes_product_rules(rig->routes, ADDR_V4, MARK));
+    ok(rig->routes, routes_product_rules(rig->routes, ADDR_V6, MARK));
+}
+
+static void product_add(struct rig *rig, const char *text)
+{
+    struct ip_prefix p = prefix(text);
+    ok(rig->routes, routes_product_add(rig->routes, &p));
+}
+
+static void product_del(struct rig *rig, const char *text)
+{
+    struct ip_prefix p = prefix(text);
+    ok(rig->routes, routes_product_del(rig->routes, &p));
+}
+
+static void product_tables(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"ip -d rule", "ip -d -6 rule"};
+    char *before = host_state();
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    product_rules(&rig);
+    product_rules(&rig); /* a leftover is taken over */
+    for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+        expect_line(commands[i],
+                    "100:\tnot from all fwmark 0xfd002021 lookup 539098368 proto kernel");
+        expect_line(commands[i],
+                    "200:\tnot from all fwmark 0xfd002021 lookup 539098369 proto kernel");
+        expect_line(commands[i],
+                    "300:\tnot from all fwmark 0xfd002021 lookup 539098370 proto kernel");
+    }
+    product_add(&rig, "0.0.0.0/0");
+    product_add(&rig, "::/0");
+    product_add(&rig, "192.0.2.64/26");
+    product_add(&rig, "2001:db8:0:0:1::/80");
+    product_add(&rig, "192.0.2.64/26"); /* once more: fine */
+    expect_line("ip route show table 539098370", "default dev rtun0 proto static");
+    expect_line("ip -6 route show table 539098370", "default dev rtun0 proto static");
+    expect_line("ip route show table 539098368", "192.0.2.64/26 dev rtun0 proto static");
+    expect_line("ip -6 route show table 539098368", "2001:db8:0:0:1::/80 dev rtun0 proto static");
+    expect_no_line("ip route show table 539098368", "default");
+
+    expect_way("203.0.113.5", 0, "dev rtun0");
+    expect_way("203.0.113.5", MARK, "via 192.0.2.254 dev up0");
+    expect_way("192.0.2.77", 0,
+               "dev rtun0"); /* what the portal has defined counts more than the LAN */
+    expect_way("192.0.2.77", MARK, "dev up0");
+    expect_way("192.0.2.1", 0, "local");
+    expect_way("2001:db8:99::5", 0, "dev rtun0");
+    expect_way("2001:db8:99::5", MARK, "via 2001:db8::fe dev up0");
+
+    product_del(&rig, "0.0.0.0/0");
+    product_del(&rig, "192.0.2.64/26");
+    product_del(&rig, "192.0.2.64/26"); /* gone already: fine */
+    expect_way("203.0.113.5", 0, "dev up0");
+    expect_way("192.0.2.77", 0, "dev up0");
+    rig_close(&rig);
+    expect_same_state(before);
+}
+
 static void bad_rules(void **state)
 {
     (void)state;
@@ -682,6 +749,7 @@ int main(void)
         cmocka_unit_test(two_tunnels_do_not_loop),
         cmocka_unit_test(marks_setting_is_left_if_set),
         cmocka_unit_test(strict_reverse_path_warns),
+        cmocka_unit_test(product_tables),
         cmocka_unit_test(bad_rules),
         cmocka_unit_test(free_table_is_found),
         cmocka_unit_test(path_mtu_of_the_way_out),

@@ -566,12 +566,48 @@ static void test_routes_of_the_host(void **state)
 
     tunnel_p2p_route(t, &p, true);
     assert_int_equal(fake.host_routes, 1);
-    assert_int_equal(fake.host_table, 0x2021fd00);
     tunnel_p2p_route(t, &p, false);
     assert_int_equal(fake.host_routes, 0);
     fake.host_err = ERR_NOT_FOUND;
     tunnel_p2p_route(t, &p, false); /* it goes on */
     assert_int_equal(fake.host_routes, -1);
+}
+
+/* Without policy routing a default route would catch our own datagrams, unless they are bound to their way out. */
+static void test_rules_of_the_host(void **state)
+{
+    static const struct {
+        enum err v4, v6;
+        unsigned v6_sockets;
+        bool resolve;
+        enum err err;
+        bool default_route;
+    } cases[] = {
+        {ERR_OK, ERR_OK, 1, false, ERR_OK, true},
+        {ERR_OK, ERR_UNSUPPORTED, 0, false, ERR_OK, true},
+        {ERR_OK, ERR_UNSUPPORTED, 1, false, ERR_OK, false},
+        {ERR_UNSUPPORTED, ERR_UNSUPPORTED, 1, false, ERR_OK, false},
+        {ERR_UNSUPPORTED, ERR_UNSUPPORTED, 1, true, ERR_OK, true},
+        {ERR_PERMISSION, ERR_OK, 1, false, ERR_PERMISSION, true},
+        {ERR_OK, ERR_PERMISSION, 1, false, ERR_PERMISSION, true},
+    };
+    struct ip_prefix all = prefix("0.0.0.0/0"), lab = prefix(LAB);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        fake.host_routes = 0;
+        fake.rules_err[0] = cases[i].v4;
+        fake.rules_err[1] = cases[i].v6;
+        t->unsteered = false;
+        t->v6.n = cases[i].v6_sockets;
+        t->options.source_resolve = cases[i].resolve;
+        assert_int_equal(tunnel_p2p_rules(t), cases[i].err);
+        tunnel_p2p_route(t, &all, true);
+        assert_int_equal(fake.host_routes, cases[i].default_route);
+        tunnel_p2p_route(t, &lab, true);
+        assert_int_equal(fake.host_routes, cases[i].default_route + 1);
+    }
+    t->v6.n = 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -602,6 +638,7 @@ int main(void)
         TEST(test_failed),
         TEST(test_traffic),
         TEST(test_routes_of_the_host),
+        TEST(test_rules_of_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

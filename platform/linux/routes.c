@@ -4,8 +4,6 @@
  * list, and routes_free works the list backwards. What is gone by then (the device takes its addresses and routes
  * along) counts as undone.
  */
-#include "platform/routes.h"
-
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
@@ -20,43 +18,11 @@
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/linux/addr_os.h"
-#include "platform/linux/netlink.h"
 #include "platform/linux/reverse_path.h"
 #include "platform/linux/route_read.h"
-#include "platform/linux/rule.h"
+#include "platform/linux/routes_private.h"
 
 #define MODULE "routes"
-
-enum change_kind {
-    CHANGE_MTU,
-    CHANGE_UP,
-    CHANGE_ADDR,
-    CHANGE_ROUTE,
-    CHANGE_RULE,
-    CHANGE_MARKS
-};
-
-struct change {
-    enum change_kind kind;
-    union {
-        uint32_t mtu; /* the former one */
-        struct ip_prefix addr;
-        struct {
-            struct ip_prefix dst;
-            uint32_t table;
-        } route;
-        struct rule rule;
-    } u;
-};
-
-struct routes {
-    struct netlink netlink;
-    uint32_t ifindex;
-    char name[IF_NAMESIZE];
-    char why[256];
-    struct change *changes;
-    size_t changes_n, changes_max;
-};
 
 /* ---- failures ---- */
 
@@ -66,11 +32,7 @@ static bool family_off(unsigned family, int e)
     return family == ADDR_V6 && (e == EACCES || e == EOPNOTSUPP || e == EAFNOSUPPORT);
 }
 
-static enum err fail(struct routes *r, unsigned family, int e, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-/* Keeps "what was tried: what the kernel says" and converts the errno. */
-static enum err fail(struct routes *r, unsigned family, int e, const char *fmt, ...)
+enum err routes_fail(struct routes *r, unsigned family, int e, const char *fmt, ...)
 {
     va_list ap;
 
@@ -90,7 +52,7 @@ static enum err fail(struct routes *r, unsigned family, int e, const char *fmt, 
 /* ---- the list of changes ---- */
 
 /* Out of memory is fatal in control: forgetting a change would leave it on the host. */
-static void remember(struct routes *r, const struct change *c)
+void routes_remember(struct routes *r, const struct change *c)
 {
     if (r->changes_n == r->changes_max) {
         r->changes_max = r->changes_max ? 2 * r->changes_max : 16;
@@ -267,8 +229,8 @@ enum err routes_link_mtu(struct routes *r, uint32_t mtu)
     if (e == 0)
         e = mtu ? set_link(r, 0, 0, mtu) : EINVAL;
     if (e != 0)
-        return fail(r, ADDR_NONE, e, "cannot set the MTU of %s to %u", r->name, mtu);
-    remember(r, &(struct change){.kind = CHANGE_MTU, .u.mtu = now.mtu});
+        return routes_fail(r, ADDR_NONE, e, "cannot set the MTU of %s to %u", r->name, mtu);
+    routes_remember(r, &(struct change){.kind = CHANGE_MTU, .u.mtu = now.mtu});
     return ERR_OK;
 }
 
@@ -282,8 +244,8 @@ enum err routes_link_up(struct routes *r)
     if (e == 0)
         e = set_link(r, IFF_UP, IFF_UP, 0);
     if (e != 0)
-        return fail(r, ADDR_NONE, e, "cannot set %s up", r->name);
-    remember(r, &(struct change){.kind = CHANGE_UP});
+        return routes_fail(r, ADDR_NONE, e, "cannot set %s up", r->name);
+    routes_remember(r, &(struct change){.kind = CHANGE_UP});
     return ERR_OK;
 }
 
@@ -300,9 +262,9 @@ enum err routes_addr_add(struct routes *r, const struct ip_prefix *addr)
     if (e == EEXIST)
         return ERR_OK;
     if (e != 0)
-        return fail(r, addr->ip.family, e, "cannot give %s the address %s", r->name,
-                    ip_prefix_format(addr, text, sizeof text));
-    remember(r, &(struct change){.kind = CHANGE_ADDR, .u.addr = *addr});
+        return routes_fail(r, addr->ip.family, e, "cannot give %s the address %s", r->name,
+                           ip_prefix_format(addr, text, sizeof text));
+    routes_remember(r, &(struct change){.kind = CHANGE_ADDR, .u.addr = *addr});
     return ERR_OK;
 }
 
@@ -324,8 +286,8 @@ enum err routes_addr_del(struct routes *r, const struct ip_prefix *addr)
     int e = prefix_ok(addr) ? change_addr(r, RTM_DELADDR, addr) : EINVAL;
 
     if (e != 0 && !already_gone(e))
-        return fail(r, addr->ip.family, e, "cannot take the address %s from %s",
-                    ip_prefix_format(addr, text, sizeof text), r->name);
+        return routes_fail(r, addr->ip.family, e, "cannot take the address %s from %s",
+                           ip_prefix_format(addr, text, sizeof text), r->name);
     for (size_t i = r->changes_n; i-- > 0;) {
         if (r->changes[i].kind == CHANGE_ADDR && same_prefix(&r->changes[i].u.addr, addr)) {
             forget(r, i);
@@ -357,9 +319,10 @@ enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t tabl
         return ERR_EXISTS;
     }
     if (e != 0)
-        return fail(r, dst->ip.family, e, "cannot route %s through %s",
-                    ip_prefix_format(dst, text, sizeof text), r->name);
-    remember(r, &(struct change){.kind = CHANGE_ROUTE, .u.route = {.dst = masked, .table = table}});
+        return routes_fail(r, dst->ip.family, e, "cannot route %s through %s",
+                           ip_prefix_format(dst, text, sizeof text), r->name);
+    routes_remember(
+        r, &(struct change){.kind = CHANGE_ROUTE, .u.route = {.dst = masked, .table = table}});
     return ERR_OK;
 }
 
@@ -385,60 +348,44 @@ enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t tabl
     ip_prefix_mask(&masked);
     int e = prefix_ok(dst) ? change_route(r, RTM_DELROUTE, &masked, table) : EINVAL;
     if (e != 0 && !already_gone(e))
-        return fail(r, dst->ip.family, e, "cannot remove the route to %s through %s",
-                    ip_prefix_format(dst, text, sizeof text), r->name);
+        return routes_fail(r, dst->ip.family, e, "cannot remove the route to %s through %s",
+                           ip_prefix_format(dst, text, sizeof text), r->name);
     forget_route(r, &masked, table);
     return ERR_OK;
 }
 
 enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark, uint32_t table)
 {
-    struct rule steering[RULE_STEERING], *existing = NULL;
+    struct steering s = {.family = (uint8_t)family, .mark = mark, .table = table};
+    struct rule rules[RULE_STEERING], *existing = NULL;
     size_t existing_n = 0, before = r->changes_n;
 
     if (mark == 0 || table == 0 || (family != ADDR_V4 && family != ADDR_V6))
-        return fail(r, ADDR_NONE, EINVAL, "cannot steer default traffic (mark %u, table %u)", mark,
-                    table);
+        return routes_fail(r, ADDR_NONE, EINVAL, "cannot steer default traffic (mark %u, table %u)",
+                           mark, table);
     int e = rule_list(&r->netlink, (uint8_t)family, &existing, &existing_n);
     if (e != 0)
-        return fail(r, family, e, "cannot read the policy rules");
-    bool room = rule_steering(steering, (uint8_t)family, mark, table, existing, existing_n);
+        return routes_fail(r, family, e, "cannot read the policy rules");
+    bool room = rule_steering_choose(&s, existing, existing_n);
     free(existing);
     if (!room)
-        return fail(r, ADDR_NONE, ENOSPC, "no free priorities for policy rules");
+        return routes_fail(r, ADDR_NONE, ENOSPC, "no free priorities for policy rules");
+    rule_steering_at(rules, &s);
     /* before the rules, so that it is undone after them: it stays if somebody else's rule needs it */
     if (family == ADDR_V4 && reverse_path_use_marks())
-        remember(r, &(struct change){.kind = CHANGE_MARKS});
+        routes_remember(r, &(struct change){.kind = CHANGE_MARKS});
     for (unsigned i = 0; i < RULE_STEERING && e == 0; i++) {
-        e = rule_add(&r->netlink, &steering[i]);
+        e = rule_add(&r->netlink, &rules[i]);
         if (e == 0)
-            remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = steering[i]});
+            routes_remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = rules[i]});
     }
     if (e != 0) {
-        enum err err = fail(r, family, e, "cannot add policy rules for table %u", table);
+        enum err err = routes_fail(r, family, e, "cannot add policy rules for table %u", table);
         undo_back_to(r, before);
         return err;
     }
     if (family == ADDR_V4)
         reverse_path_warn(&r->netlink, r->ifindex);
-    return ERR_OK;
-}
-
-enum err routes_unmarked_rule(struct routes *r, unsigned family, uint32_t mark, uint32_t table,
-                              uint32_t priority)
-{
-    struct rule rule = {.family = (uint8_t)family,
-                        .action = FR_ACT_TO_TBL,
-                        .invert = true,
-                        .has_mark = true,
-                        .mark = mark,
-                        .table = table,
-                        .priority = priority};
-    int e = rule_add(&r->netlink, &rule);
-
-    if (e != 0 && e != EEXIST)
-        return fail(r, family, e, "cannot add a policy rule for table %u", table);
-    remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = rule});
     return ERR_OK;
 }
 
@@ -463,7 +410,7 @@ enum err routes_free_table(struct routes *r, uint32_t from, uint32_t *table)
     for (unsigned f = 0; f < ARRAY_LEN(families) && err == ERR_OK; f++) {
         int e = rule_list(&r->netlink, families[f], &rules[f], &rules_n[f]);
         if (e != 0 && !family_off(families[f], e))
-            err = fail(r, families[f], e, "cannot read the policy rules");
+            err = routes_fail(r, families[f], e, "cannot read the policy rules");
     }
     for (; err == ERR_OK && used; candidate++) {
         used = candidate == 0 || (candidate >= RT_TABLE_DEFAULT && candidate <= RT_TABLE_LOCAL);
@@ -472,7 +419,7 @@ enum err routes_free_table(struct routes *r, uint32_t from, uint32_t *table)
                 used = used || rules[f][i].table == candidate;
             int e = used ? 0 : table_used(r, families[f], candidate, &used);
             if (e != 0)
-                err = fail(r, families[f], e, "cannot read routing table %u", candidate);
+                err = routes_fail(r, families[f], e, "cannot read routing table %u", candidate);
         }
         *table = candidate;
     }
@@ -490,12 +437,12 @@ enum err routes_path_mtu(struct routes *r, const struct ip_addr *dst, uint32_t m
     ip_addr_format(dst, text, sizeof text);
     int e = dst->family == ADDR_NONE ? EINVAL : route_read(&r->netlink, dst, mark, &route);
     if (e != 0)
-        return fail(r, dst->family, e, "no route to %s", text);
+        return routes_fail(r, dst->family, e, "no route to %s", text);
     if (route.oif == r->ifindex)
-        return fail(r, ADDR_NONE, ENETUNREACH, "the route to %s leads through %s itself", text,
-                    r->name);
+        return routes_fail(r, ADDR_NONE, ENETUNREACH, "the route to %s leads through %s itself",
+                           text, r->name);
     if ((e = link_read(&r->netlink, route.oif, &link)) != 0)
-        return fail(r, ADDR_NONE, e, "cannot read the MTU towards %s", text);
+        return routes_fail(r, ADDR_NONE, e, "cannot read the MTU towards %s", text);
     *mtu = link.mtu;
     if (dst->family == ADDR_V6 && link.mtu_v6 != 0 && link.mtu_v6 < *mtu)
         *mtu = link.mtu_v6;

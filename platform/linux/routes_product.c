@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The product's routes and rules, see routes.h. */
+#include "platform/linux/routes_product.h"
+
+#include <errno.h>
+#include <linux/fib_rules.h>
+#include <stdio.h>
+
+#include "platform/linux/reverse_path.h"
+#include "platform/linux/routes_private.h"
+
+#define FIRST_TABLE 0x2021fd00u
+
+enum {
+    FIRST_PRIORITY = 100,
+    PRIORITY_STEP = 100
+};
+
+uint32_t product_table_number(enum product_table table)
+{
+    return FIRST_TABLE + (uint32_t)table;
+}
+
+struct rule product_rule(enum product_table table, unsigned family, uint32_t mark)
+{
+    return (struct rule){.family = (uint8_t)family,
+                         .action = FR_ACT_TO_TBL,
+                         .invert = true,
+                         .has_mark = true,
+                         .protocol = RULE_PROTOCOL_KERNEL,
+                         .mark = mark,
+                         .table = product_table_number(table),
+                         .priority = FIRST_PRIORITY + PRIORITY_STEP * (uint32_t)table};
+}
+
+enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark)
+{
+    for (unsigned i = 0; i < PRODUCT_TABLES; i++) {
+        struct rule rule = product_rule(i, family, mark);
+        int e = rule_add(&r->netlink, &rule);
+        if (e == EOPNOTSUPP || e == EAFNOSUPPORT) {
+            snprintf(r->why, sizeof r->why, "this kernel has no policy routing for IPv%c",
+                     family == ADDR_V6 ? '6' : '4');
+            return ERR_UNSUPPORTED;
+        }
+        if (e != 0 && e != EEXIST)
+            return routes_fail(r, family, e, "cannot add a policy rule for table %u", rule.table);
+        routes_remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = rule});
+    }
+    return ERR_OK;
+}
+
+static uint32_t table_of(const struct ip_prefix *dst)
+{
+    return product_table_number(dst->len == 0 ? PRODUCT_INTERNET : PRODUCT_USER);
+}
+
+enum err routes_product_add(struct routes *r, const struct ip_prefix *dst)
+{
+    enum err err = routes_add(r, dst, table_of(dst));
+
+    if (err == ERR_OK && dst->len == 0 && dst->ip.family == ADDR_V4)
+        reverse_path_warn(&r->netlink, r->ifindex);
+    return err;
+}
+
+enum err routes_product_del(struct routes *r, const struct ip_prefix *dst)
+{
+    return routes_del(r, dst, table_of(dst));
+}
