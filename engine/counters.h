@@ -27,10 +27,10 @@
     X(OUT_NO_ENDPOINT, "out_no_endpoint")     /* the peer's address is not known yet */            \
     X(OUT_STAGE_FULL, "out_stage_full")       /* staged too long: overwritten by later packets */  \
     X(OUT_STAGE_PURGED, "out_stage_purged")   /* staged, but no session came to be */              \
-    X(OUT_NO_SOURCE, "out_no_source")         /* no source address outside our own TUN */          \
+    X(OUT_NO_SOURCE, "out_no_source")         /* no way that avoids our own TUN */                 \
     X(OUT_SOURCE_FULL, "out_source_full")     /* too many datagrams wait for a source address */   \
     X(OUT_HANDOFF_FULL, "out_handoff_full")   /* the owner stands still, its share is used up */   \
-    X(OUT_PATH_LOST, "out_path_lost")         /* unreachable network or vanished source address */ \
+    X(OUT_PATH_LOST, "out_path_lost")         /* its source address or interface has vanished */   \
     X(OUT_SEND_TOO_BIG, "out_send_too_big")   /* EMSGSIZE */                                       \
     X(OUT_NO_BUFFER, "out_no_buffer")         /* ENOBUFS */                                        \
     X(OUT_DENIED, "out_denied")               /* EPERM: a local firewall */                        \

@@ -256,7 +256,7 @@ static void test_path_lost(void **state) REQUIRES_ROLE(role_worker)
         reported += edges_taken(EDGE_PATH_LOST);
     }
     assert_int_equal(reported, 3);
-    assert_int_equal(rig_count(VERDICT_OUT_PATH_LOST), 250);
+    assert_int_equal(rig_count(VERDICT_OUT_NO_SOURCE), 250);
     rig_stop();
 }
 
