@@ -14,6 +14,7 @@
 #include "platform/base/log.h"
 #include "platform/loop.h"
 #include "platform/process.h"
+#include "platform/routes.h"
 #include "platform/service.h"
 
 struct app {
@@ -119,6 +120,7 @@ static enum err start(struct app *app, const struct options *o, struct config *c
         snprintf(why, why_size, "cannot set up the event loop: %s", err_text(err));
         return err;
     }
+    routes_recover();
     snprintf(why, why_size, "cannot start the tunnel");
     err = tunnel_new(&app->tunnel, app->loop, config, &options, why, why_size);
     config_fini(config); /* the private key is the tunnel's now */

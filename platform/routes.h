@@ -14,6 +14,12 @@
 
 struct routes;
 
+/*
+ * Undoes what runs that were killed have left on the host: policy rules and settings that do not go with the device. Those of
+ * instances that live stay. Failures are logged. Before routes_new.
+ */
+void routes_recover(void);
+
 /* ifindex: the TUN. ERR_PERMISSION without CAP_NET_ADMIN. */
 enum err routes_new(struct routes **out, uint32_t ifindex) MUST_USE;
 void routes_free(struct routes *r);
@@ -53,5 +59,7 @@ enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark) 
 /* A route through the TUN; a default route goes into INTERNET, all else into USER. As routes_add and routes_del. */
 enum err routes_product_add(struct routes *r, const struct ip_prefix *dst) MUST_USE;
 enum err routes_product_del(struct routes *r, const struct ip_prefix *dst) MUST_USE;
+/* As routes_recover: empties the three tables, and removes their rules. Only for one who has instance_take. */
+void routes_product_recover(uint32_t mark);
 
 #endif

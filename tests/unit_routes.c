@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -585,6 +586,94 @@ static void product_tables(void **state)
     expect_same_state(before);
 }
 
+/* A process that steers default traffic, of both families, and is killed. The rules point into a table that is empty. */
+static void killed_run(const char *name, unsigned number)
+{
+    int status;
+
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rig rig;
+        rig_open(&rig, name, "10.8.0.2/32", "fd08::2/128");
+        add(&rig, "0.0.0.0/0", number);
+        ok(rig.routes, routes_default_rules(rig.routes, ADDR_V4, number, number));
+        ok(rig.routes, routes_default_rules(rig.routes, ADDR_V6, number, number));
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+}
+
+static void killed_runs_are_undone(void **state)
+{
+    (void)state;
+    char *before = host_state();
+    struct rig rig;
+
+    killed_run("rtun0", 51820);
+    expect_line("cat " MARKS, "1");
+    expect_line("ip rule", "51820");
+    expect_line("ip -6 rule", "51820");
+    routes_recover();
+    expect_same_state(before);
+    routes_recover();
+
+    /* one lives, and keeps what is its own */
+    before = host_state();
+    rig_open(&rig, "rtun1", "10.9.0.2/32", "fd09::2/128");
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V4, 600, 600));
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V6, 600, 600));
+    char *one = host_state();
+    killed_run("rtun0", 51820);
+    routes_recover();
+    expect_same_state(one);
+    rig_close(&rig);
+    expect_same_state(before);
+
+    /* what looks alike is not ours */
+    before = host_state();
+    killed_run("rtun0", 51820);
+    shell("ip rule del priority 32765; ip rule del priority 32000;"
+          "ip rule add not fwmark 51820 lookup 51820 priority 32765 protocol static;"
+          "ip rule add fwmark 51820 from 10.0.0.0/8 lookup main priority 32000 protocol 253");
+    routes_recover();
+    expect_line("ip rule", "32765:\tnot from all fwmark 0xca6c lookup 51820 proto static");
+    expect_line("ip rule", "32000:\tfrom 10.0.0.0/8 fwmark 0xca6c lookup main");
+    expect_no_line("ip rule", "32764:");
+    expect_no_line("ip rule", "32001:");
+    expect_no_line("ip -6 rule", "51820");
+    shell("ip rule del priority 32765; ip rule del priority 32000; echo 0 > " MARKS);
+    expect_same_state(before);
+}
+
+static void product_is_recovered(void **state)
+{
+    (void)state;
+    char *before = host_state();
+
+    shell(
+        "for f in -4 -6; do for t in 0 1 2; do"
+        " ip $f rule add not fwmark 0xfd002021 lookup $((0x2021fd00 + t))"
+        " priority $((100 + 100 * t)) protocol kernel; done; done;"
+        "ip route add default via 192.0.2.9 dev up0 table 0x2021fd02 metric 7;"
+        "ip route add 192.0.2.0/24 dev up0 src 192.0.2.1 table 0x2021fd01 proto kernel scope link;"
+        "ip route add blackhole 10.9.0.0/16 table 0x2021fd00;"
+        "ip -6 route add 2001:db8:5::/64 dev up0 table 0x2021fd01 proto kernel;"
+        "ip -6 route add unreachable 2001:db8:6::/64 table 0x2021fd00");
+    /* of somebody else */
+    shell("ip rule add not fwmark 0xfd002021 lookup 77 priority 100;"
+          "ip rule add not fwmark 0xfd002022 lookup 0x2021fd00 priority 100;"
+          "ip route add 10.9.0.0/16 via 192.0.2.9 table 0x2021fd03");
+    routes_product_recover(MARK);
+    expect_line("ip rule", "not from all fwmark 0xfd002021 lookup 77");
+    expect_line("ip rule", "not from all fwmark 0xfd002022 lookup 539098368");
+    expect_line("ip route show table 0x2021fd03", "10.9.0.0/16");
+    shell("ip rule del lookup 77; ip rule del fwmark 0xfd002022;"
+          "ip route del 10.9.0.0/16 table 0x2021fd03");
+    expect_same_state(before);
+}
+
 static void bad_rules(void **state)
 {
     (void)state;
@@ -730,7 +819,8 @@ static void no_right_no_device(void **state)
 int main(void)
 {
     netns_enter_or_skip();
-    if (access("/dev/net/tun", F_OK) != 0 || system("command -v ip >/dev/null") != 0) {
+    if (!netns_private_run() || access("/dev/net/tun", F_OK) != 0 ||
+        system("command -v ip >/dev/null") != 0) {
         fprintf(stderr, "skipped: no /dev/net/tun or no ip command\n");
         return TEST_SKIPPED;
     }
@@ -750,6 +840,8 @@ int main(void)
         cmocka_unit_test(marks_setting_is_left_if_set),
         cmocka_unit_test(strict_reverse_path_warns),
         cmocka_unit_test(product_tables),
+        cmocka_unit_test(killed_runs_are_undone),
+        cmocka_unit_test(product_is_recovered),
         cmocka_unit_test(bad_rules),
         cmocka_unit_test(free_table_is_found),
         cmocka_unit_test(path_mtu_of_the_way_out),

@@ -168,14 +168,20 @@ static bool already_gone(int e)
     return e == ENODEV || e == ESRCH || e == ENOENT || e == EADDRNOTAVAIL;
 }
 
-static void undo_back_to(struct routes *r, size_t n)
+/* False: something is left. */
+static bool undo_back_to(struct routes *r, size_t n)
 {
+    bool done = true;
+
     while (r->changes_n > n) {
         int e = undo(r, &r->changes[--r->changes_n]);
-        if (e != 0 && !already_gone(e))
-            log_warn(MODULE, "%s: a change to the host's network could not be undone: %s", r->name,
-                     netlink_text(&r->netlink, e));
+        if (e == 0 || already_gone(e))
+            continue;
+        log_warn(MODULE, "%s: a change to the host's network could not be undone: %s", r->name,
+                 netlink_text(&r->netlink, e));
+        done = false;
     }
+    return done;
 }
 
 /* ---- the device ---- */
@@ -187,6 +193,7 @@ enum err routes_new(struct routes **out, uint32_t ifindex)
     *out = NULL;
     if (!r)
         return ERR_NO_MEMORY;
+    journal_init(&r->journal);
     enum err err = netlink_open(&r->netlink);
     if (err != ERR_OK) {
         free(r);
@@ -207,7 +214,7 @@ void routes_free(struct routes *r)
 {
     if (!r)
         return;
-    undo_back_to(r, 0);
+    journal_close(&r->journal, undo_back_to(r, 0));
     netlink_close(&r->netlink);
     free(r->changes);
     free(r);
@@ -372,8 +379,11 @@ enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark, 
         return routes_fail(r, ADDR_NONE, ENOSPC, "no free priorities for policy rules");
     rule_steering_at(rules, &s);
     /* before the rules, so that it is undone after them: it stays if somebody else's rule needs it */
+    if (family == ADDR_V4 && reverse_path_without_marks())
+        journal_note(&r->journal, &(struct journal_entry){.kind = JOURNAL_MARKS});
     if (family == ADDR_V4 && reverse_path_use_marks())
         routes_remember(r, &(struct change){.kind = CHANGE_MARKS});
+    journal_note(&r->journal, &(struct journal_entry){.kind = JOURNAL_STEERING, .steering = s});
     for (unsigned i = 0; i < RULE_STEERING && e == 0; i++) {
         e = rule_add(&r->netlink, &rules[i]);
         if (e == 0)
@@ -381,7 +391,7 @@ enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark, 
     }
     if (e != 0) {
         enum err err = routes_fail(r, family, e, "cannot add policy rules for table %u", table);
-        undo_back_to(r, before);
+        (void)undo_back_to(r, before);
         return err;
     }
     if (family == ADDR_V4)

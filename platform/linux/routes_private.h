@@ -8,6 +8,7 @@
 
 #include <net/if.h>
 
+#include "platform/linux/journal.h"
 #include "platform/linux/netlink.h"
 #include "platform/linux/rule.h"
 #include "platform/routes.h"
@@ -41,6 +42,7 @@ struct routes {
     char why[256];
     struct change *changes;
     size_t changes_n, changes_max;
+    struct journal journal;
 };
 
 /* Keeps "what was tried: what the kernel says" and converts the errno. family: what it was about, ADDR_NONE: neither. */
