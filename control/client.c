@@ -185,6 +185,7 @@ static const struct member_role role = {
     .hangup = on_reset,
     .up = on_up,
     .ready = on_ready,
+    .guarded = true,
     .peer = "gateway",
     .candidates = REQUEST_CANDIDATES_ADDED,
     .invalidated = REQUEST_CANDIDATES_REMOVED,

@@ -67,6 +67,7 @@ static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
     config.device.fwmark = MEMBER_MARK;
     struct tunnel_options options = m->options->tunnel;
     peers_tunnel_options(m->peers, &options);
+    options.guarded = m->role->guarded;
     options.source_resolve = m->egress.source != NULL; /* wanted, or sockets cannot be marked */
     err = tunnel_new(&m->tunnel, m->loop, &config, &options, why, why_size);
     device_update_fini(&config.device);

@@ -53,6 +53,8 @@ struct member_role {
     void (*up)(void *arg);     /* the tunnel has come up */
     void (*ready)(void *arg);  /* a relay has answered, again */
 
+    bool guarded; /* see tunnel_options */
+
     /* Peers. */
     const char *peer; /* "gateway": what the other side is */
     const char *candidates,

@@ -312,8 +312,7 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
         snprintf(why, why_size, "%s", routes_why(t->host));
         goto out;
     }
-    err = egress_open(&t->egress, t->mark, options->source_resolve,
-                      options->source_resolve ? NULL : "tunnel", why, why_size);
+    err = egress_open(&t->egress, t->mark, options->source_resolve, "tunnel", why, why_size);
     if (err != ERR_OK)
         goto out;
     egress_set_tun(&t->egress, tun_ifindex(t->tun));

@@ -31,6 +31,7 @@ struct tunnel_options {
     uint32_t udp_send_bytes, udp_recv_bytes; /* of socket buffers; 0: the default */
     /* Not NULL: the peers' paths are found by others (tunnel_p2p.h), and the tunnel is Firezone's: no padding, ports, routes. */
     const struct tunnel_p2p_events *p2p;
+    bool guarded; /* with p2p: routes_product_guard */
     void *p2p_arg;
 };
 

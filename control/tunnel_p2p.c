@@ -367,6 +367,8 @@ enum err tunnel_p2p_rules(struct tunnel *t)
 
     for (size_t i = 0; i < ARRAY_LEN(families) && err == ERR_OK; i++) {
         err = routes_product_rules(t->host, families[i], t->mark);
+        if (err == ERR_OK && t->options.guarded)
+            err = routes_product_guard(t->host, families[i]);
         if (err != ERR_UNSUPPORTED)
             continue;
         err = ERR_OK;

@@ -23,7 +23,7 @@ struct egress {
 
 /*
  * Finds out what this process may do. mark: 0 for none. resolve: look sources up, whether sockets can be marked or not;
- * without it that is done only where marking is not permitted, which is logged (module: for the log; NULL: not logged).
+ * without it that is done only where marking is not permitted, which is logged.
  * ERR_PERMISSION: neither is possible, and `why` is one clear sentence: every socket could run into the tunnel.
  */
 enum err egress_open(struct egress *e, uint32_t mark, bool resolve, const char *module, char *why,

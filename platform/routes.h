@@ -56,6 +56,12 @@ enum err routes_path_mtu(struct routes *r, const struct ip_addr *dst, uint32_t m
  * steer: sockets have to be bound to the interface of their way out.
  */
 enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark) MUST_USE;
+/*
+ * Of what the host itself sends only what has an address of the TUN as its source, or no source yet, comes to these rules: answers
+ * that the kernel gives in the name of our sockets do not, nor does anything else that has chosen another way. Not for a gateway,
+ * whose hosts answer from other addresses. After routes_product_rules.
+ */
+enum err routes_product_guard(struct routes *r, unsigned family) MUST_USE;
 /* A route through the TUN; a default route goes into INTERNET, all else into USER. As routes_add and routes_del. */
 enum err routes_product_add(struct routes *r, const struct ip_prefix *dst) MUST_USE;
 enum err routes_product_del(struct routes *r, const struct ip_prefix *dst) MUST_USE;

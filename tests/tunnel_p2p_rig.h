@@ -376,6 +376,7 @@ uint32_t source_interface(struct source *s, const struct ip_addr *address)
     return address->bytes[3] == 12 ? 6 : 0;
 }
 
+REFUSED(enum err, routes_product_guard, struct routes *r, unsigned family)
 REFUSED(enum err, tun_steer_set, struct tun *tun, const struct ip_prefix *prefix, unsigned queue)
 REFUSED(enum err, tun_steer_clear, struct tun *tun, const struct ip_prefix *prefix)
 REFUSED(enum err, tunnel_settings_apply, struct tunnel *tunnel, const struct device_update *update)

@@ -89,7 +89,7 @@ static struct sock_addr addr(const char *text)
 
 static void open_egress(struct egress *e, uint32_t mark, bool resolve)
 {
-    if (egress_open(e, mark, resolve, NULL, why_text, sizeof why_text) != ERR_OK)
+    if (egress_open(e, mark, resolve, "egress", why_text, sizeof why_text) != ERR_OK)
         fail_msg("%s", why_text);
     egress_set_tun(e, if_nametoindex("tun"));
 }

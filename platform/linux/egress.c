@@ -121,7 +121,7 @@ enum err egress_open(struct egress *e, uint32_t mark, bool resolve, const char *
     if (resolve || forbidden)
         err = open_source(e, fd, forbidden, why);
     close(fd);
-    if (err == ERR_OK && forbidden && module)
+    if (err == ERR_OK && forbidden && !resolve)
         log_warn(module,
                  "%s; source addresses and interfaces are looked up instead (--source-ip resolve)",
                  why_text);

@@ -272,7 +272,7 @@ enum err routes_addr_add(struct routes *r, const struct ip_prefix *addr)
         return routes_fail(r, addr->ip.family, e, "cannot give %s the address %s", r->name,
                            ip_prefix_format(addr, text, sizeof text));
     routes_remember(r, &(struct change){.kind = CHANGE_ADDR, .u.addr = *addr});
-    return ERR_OK;
+    return routes_guard_address(r, &addr->ip);
 }
 
 static bool same_prefix(const struct ip_prefix *a, const struct ip_prefix *b)
@@ -280,8 +280,7 @@ static bool same_prefix(const struct ip_prefix *a, const struct ip_prefix *b)
     return a->len == b->len && ip_addr_equal(&a->ip, &b->ip);
 }
 
-/* Nothing is to be undone for change `i` any more. */
-static void forget(struct routes *r, size_t i)
+void routes_forget(struct routes *r, size_t i)
 {
     r->changes_n--;
     memmove(&r->changes[i], &r->changes[i + 1], (r->changes_n - i) * sizeof *r->changes);
@@ -295,9 +294,10 @@ enum err routes_addr_del(struct routes *r, const struct ip_prefix *addr)
     if (e != 0 && !already_gone(e))
         return routes_fail(r, addr->ip.family, e, "cannot take the address %s from %s",
                            ip_prefix_format(addr, text, sizeof text), r->name);
+    routes_unguard_address(r, &addr->ip);
     for (size_t i = r->changes_n; i-- > 0;) {
         if (r->changes[i].kind == CHANGE_ADDR && same_prefix(&r->changes[i].u.addr, addr)) {
-            forget(r, i);
+            routes_forget(r, i);
             break;
         }
     }
@@ -340,7 +340,7 @@ static void forget_route(struct routes *r, const struct ip_prefix *dst, uint32_t
         const struct change *c = &r->changes[i];
         if (c->kind == CHANGE_ROUTE && c->u.route.table == table &&
             same_prefix(&c->u.route.dst, dst)) {
-            forget(r, i);
+            routes_forget(r, i);
             return;
         }
     }

@@ -8,6 +8,7 @@
 
 #include <net/if.h>
 
+#include "platform/linux/guard.h"
 #include "platform/linux/journal.h"
 #include "platform/linux/netlink.h"
 #include "platform/linux/rule.h"
@@ -42,6 +43,7 @@ struct routes {
     char why[256];
     struct change *changes;
     size_t changes_n, changes_max;
+    struct guard guards[2]; /* IPv4, IPv6; family ADDR_NONE: none */
     struct journal journal;
 };
 
@@ -50,5 +52,12 @@ enum err routes_fail(struct routes *r, unsigned family, int e, const char *fmt, 
     __attribute__((format(printf, 4, 5)));
 /* A change that the kernel has accepted: routes_free undoes it. */
 void routes_remember(struct routes *r, const struct change *c);
+/* Nothing is to be undone for change `i` any more. */
+void routes_forget(struct routes *r, size_t i);
+
+/* routes_guard.c */
+enum err routes_guard(struct routes *r, const struct guard *g) MUST_USE;
+enum err routes_guard_address(struct routes *r, const struct ip_addr *address) MUST_USE;
+void routes_unguard_address(struct routes *r, const struct ip_addr *address);
 
 #endif

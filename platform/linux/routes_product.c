@@ -12,8 +12,10 @@
 #define FIRST_TABLE 0x2021fd00u
 
 enum {
+    GUARD_PRIORITY = 96,
     FIRST_PRIORITY = 100,
-    PRIORITY_STEP = 100
+    PRIORITY_STEP = 100,
+    AFTER_PRIORITY = FIRST_PRIORITY + PRIORITY_STEP * (PRODUCT_TABLES - 1) + 1
 };
 
 uint32_t product_table_number(enum product_table table)
@@ -33,6 +35,14 @@ struct rule product_rule(enum product_table table, unsigned family, uint32_t mar
                          .priority = FIRST_PRIORITY + PRIORITY_STEP * (uint32_t)table};
 }
 
+struct guard product_guard(unsigned family)
+{
+    return (struct guard){.family = (uint8_t)family,
+                          .first = GUARD_PRIORITY,
+                          .enter = FIRST_PRIORITY,
+                          .after = AFTER_PRIORITY};
+}
+
 enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark)
 {
     for (unsigned i = 0; i < PRODUCT_TABLES; i++) {
@@ -50,6 +60,12 @@ enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark)
     return ERR_OK;
 }
 
+enum err routes_product_guard(struct routes *r, unsigned family)
+{
+    struct guard guard = product_guard(family);
+    return routes_guard(r, &guard);
+}
+
 static uint32_t table_of(const struct ip_prefix *dst)
 {
     return product_table_number(dst->len == 0 ? PRODUCT_INTERNET : PRODUCT_USER);
@@ -59,7 +75,8 @@ enum err routes_product_add(struct routes *r, const struct ip_prefix *dst)
 {
     enum err err = routes_add(r, dst, table_of(dst));
 
-    if (err == ERR_OK && dst->len == 0 && dst->ip.family == ADDR_V4)
+    if (err == ERR_OK && dst->len == 0 && dst->ip.family == ADDR_V4 &&
+        r->guards[0].family == ADDR_NONE)
         reverse_path_warn(&r->netlink, r->ifindex);
     return err;
 }

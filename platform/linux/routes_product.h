@@ -3,6 +3,7 @@
 #ifndef FZ_LINUX_ROUTES_PRODUCT_H
 #define FZ_LINUX_ROUTES_PRODUCT_H
 
+#include "platform/linux/guard.h"
 #include "platform/linux/rule.h"
 
 enum product_table {
@@ -16,5 +17,7 @@ enum product_table {
 uint32_t product_table_number(enum product_table table);
 /* "not fwmark MARK lookup TABLE" */
 struct rule product_rule(enum product_table table, unsigned family, uint32_t mark);
+/* Around the rules. */
+struct guard product_guard(unsigned family);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
+#include "platform/linux/guard.h"
 #include "platform/linux/journal.h"
 #include "platform/linux/reverse_path.h"
 #include "platform/linux/route_list.h"
@@ -20,6 +21,14 @@ static bool no_family(int e)
     return e == EOPNOTSUPP || e == EAFNOSUPPORT;
 }
 
+static int delete_rule(struct netlink *n, const struct rule *rule, unsigned *deleted)
+{
+    int e = rule_del(n, rule);
+
+    (*deleted)++;
+    return e == ENOENT ? 0 : e;
+}
+
 /* Deletes those of the rules that are there, exactly like this. Returns 0 or a positive errno; *deleted: added up. */
 static int delete_rules(struct netlink *n, const struct rule *rules, size_t rules_n,
                         unsigned *deleted)
@@ -32,15 +41,30 @@ static int delete_rules(struct netlink *n, const struct rule *rules, size_t rule
         return no_family(e) ? 0 : e;
     for (size_t i = rules_n; i-- > 0 && e == 0;) {
         for (size_t k = 0; k < existing_n && e == 0; k++) {
-            if (!rule_equal(&rules[i], &existing[k]))
-                continue;
-            e = rule_del(n, &rules[i]);
-            e = e == ENOENT ? 0 : e;
-            (*deleted)++;
+            if (rule_equal(&rules[i], &existing[k]))
+                e = delete_rule(n, &existing[k], deleted);
         }
     }
     free(existing);
     return e;
+}
+
+/* The same for all of a guard, whose addresses nobody knows any more. */
+static int delete_guard(struct netlink *n, const struct guard *g, unsigned *deleted)
+{
+    struct rule rules[GUARD_RULES], *existing = NULL;
+    size_t existing_n = 0;
+    int e = rule_list(n, g->family, &existing, &existing_n);
+
+    if (e != 0)
+        return no_family(e) ? 0 : e;
+    for (size_t k = 0; k < existing_n && e == 0; k++) {
+        if (guard_is_address(g, &existing[k]))
+            e = delete_rule(n, &existing[k], deleted);
+    }
+    free(existing);
+    guard_rules(rules, g);
+    return e == 0 ? delete_rules(n, rules, GUARD_RULES, deleted) : e;
 }
 
 static void failed(struct netlink *n, int e)
@@ -96,6 +120,9 @@ void routes_product_recover(uint32_t mark)
     if (netlink_open(&n) != ERR_OK)
         return;
     for (size_t f = 0; f < ARRAY_LEN(families); f++) {
+        struct guard guard = product_guard(families[f]);
+        if (e == 0)
+            e = delete_guard(&n, &guard, &rules);
         for (unsigned t = 0; t < PRODUCT_TABLES && e == 0; t++) {
             struct rule rule = product_rule(t, families[f], mark);
             e = delete_rules(&n, &rule, 1, &rules);

@@ -6,10 +6,13 @@
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "platform/base/addr.h"
 #include "platform/base/bytes.h"
 #include "platform/linux/addr_os.h"
+
+#define HOST_DEVICE "lo"
 
 /* Below the kernel's own rules (main 32766, default 32767), where rules without a stated priority end up as well. */
 enum {
@@ -29,7 +32,16 @@ static struct nlmsghdr *rule_message(struct netlink_buf *b, uint16_t type, uint1
     frh->action = rule->action;
     frh->flags = rule->invert ? FIB_RULE_INVERT : 0;
     frh->table = rule->table < 256 ? (uint8_t)rule->table : RT_TABLE_UNSPEC;
+    frh->src_len = rule->from.len;
     mnl_attr_put_u32(h, FRA_PRIORITY, rule->priority);
+    if (rule->from.len != 0)
+        mnl_attr_put(h, FRA_SRC, ip_addr_len(&rule->from.ip), rule->from.ip.bytes);
+    if (rule->host)
+        mnl_attr_put_strz(h, FRA_IIFNAME, HOST_DEVICE);
+    if (rule->ip_proto != 0)
+        mnl_attr_put_u8(h, FRA_IP_PROTO, rule->ip_proto);
+    if (rule->target != 0)
+        mnl_attr_put_u32(h, FRA_GOTO, rule->target);
     if (rule->has_mark)
         mnl_attr_put_u32(h, FRA_FWMARK, rule->mark);
     if (rule->table != 0)
@@ -58,7 +70,9 @@ bool rule_equal(const struct rule *a, const struct rule *b)
     return a->family == b->family && a->action == b->action && a->invert == b->invert &&
            a->has_mark == b->has_mark && a->mark == b->mark && a->suppress_all == b->suppress_all &&
            a->table == b->table && a->priority == b->priority && a->protocol == b->protocol &&
-           !a->more && !b->more;
+           a->host == b->host && a->ip_proto == b->ip_proto && a->target == b->target &&
+           a->from.len == b->from.len && ip_addr_equal(&a->from.ip, &b->from.ip) && !a->more &&
+           !b->more;
 }
 
 struct list {
@@ -95,6 +109,22 @@ static int take_attr(const struct nlattr *attr, void *arg)
         rule->suppress_all = value == 0;
         rule->more = rule->more || (value != 0 && value != UINT32_MAX);
         break;
+    case FRA_SRC:
+        if (len == (rule->family == ADDR_V4 ? 4 : 16))
+            rule->from.ip = rule->family == ADDR_V4 ? ip_addr_v4(mnl_attr_get_payload(attr))
+                                                    : ip_addr_v6(mnl_attr_get_payload(attr));
+        break;
+    case FRA_IIFNAME:
+        rule->host =
+            len == sizeof HOST_DEVICE && memcmp(mnl_attr_get_payload(attr), HOST_DEVICE, len) == 0;
+        rule->more = rule->more || !rule->host;
+        break;
+    case FRA_IP_PROTO:
+        rule->ip_proto = len > 0 ? mnl_attr_get_u8(attr) : 0;
+        break;
+    case FRA_GOTO:
+        rule->target = value;
+        break;
     case FRA_L3MDEV:
     case FRA_PAD:
         break;
@@ -130,7 +160,8 @@ static void take_rule(void *arg, const struct nlmsghdr *h)
     *rule = (struct rule){.family = frh->family == AF_INET ? ADDR_V4 : ADDR_V6,
                           .action = frh->action,
                           .invert = frh->flags & FIB_RULE_INVERT,
-                          .more = frh->src_len != 0 || frh->dst_len != 0 || frh->tos != 0,
+                          .from.len = frh->src_len,
+                          .more = frh->dst_len != 0 || frh->tos != 0,
                           .table = frh->table};
     mnl_attr_parse(h, sizeof *frh, take_attr, rule);
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "platform/base/addr.h"
 #include "platform/linux/netlink.h"
 
 struct rule {
@@ -17,10 +18,14 @@ struct rule {
     uint8_t action;    /* FR_ACT_*, from linux/fib_rules.h */
     bool invert;       /* "not" */
     bool has_mark;     /* matches `mark`, all bits */
+    bool host;         /* "iif lo": what the host itself sends */
+    uint8_t ip_proto;  /* of this protocol; 0: any */
     bool suppress_all; /* suppress_prefixlength 0: results that are default routes do not count */
     bool more;         /* of a listed one: it has conditions that are not among these */
     uint8_t protocol;  /* who has made it; 0: nobody in particular */
     uint32_t mark, table, priority;
+    uint32_t target;       /* of FR_ACT_GOTO: the priority to go on with */
+    struct ip_prefix from; /* whose source is in it; ADDR_NONE: any, or none yet */
 };
 
 enum {
