@@ -188,10 +188,9 @@ static void parse_hops(struct net_event *e, const struct attrs *multipath)
 
     while (left >= sizeof h) {
         memcpy(&h, p, sizeof h);
-        if (h.rtnh_len < sizeof h || h.rtnh_len > left)
+        if (h.rtnh_len > left || !attrs_begin(&a, &h, sizeof h, p, h.rtnh_len))
             return;
         struct net_hop hop = {.ifindex = (uint32_t)h.rtnh_ifindex};
-        (void)attrs_begin(&a, &h, sizeof h, p, h.rtnh_len);
         while (attrs_next(&a)) {
             if (a.type == RTA_GATEWAY)
                 attr_addr(&hop.gateway, &a, e->family);
