@@ -89,7 +89,7 @@ EXE := .exe
 LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -lws2_32 -lbcrypt -lpthread -static
 CMOCKA := $(prefix)/lib/libcmocka.a
 else
-LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson $(if $(SAN),,-ljemalloc) -pthread
+LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson -lsystemd $(if $(SAN),,-ljemalloc) -pthread
 CMOCKA := -lcmocka
 endif
 
@@ -116,12 +116,12 @@ fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
-NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet addr bench_% blake2s checksum clients coalesce config cookie_gate crypt crypt_% device dmi \
-              duration err \
+NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet addr bench_% blake2s bus checksum clients coalesce config cookie_gate crypt crypt_% device dmi \
+              dns_systemd_resolved duration err \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
               fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip log_cleanup \
-              log_filter log_line net_event net_seen netwatch noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolvers resources segment \
+              log_filter log_line net_event net_seen netwatch nm_watch noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolved_servers resolvers resources segment \
               source_rank source_seen sign_url timers token_text tunnel_p2p uapi way_out)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
