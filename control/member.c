@@ -13,7 +13,9 @@
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
+#include "platform/instance.h"
 #include "platform/random.h"
+#include "platform/routes.h"
 #include "platform/service.h"
 
 enum {
@@ -381,8 +383,13 @@ static enum err add_signals(struct member *m)
 
 static enum err start(struct member *m, char *why, unsigned why_size)
 {
-    enum err err = loop_new(&m->loop);
+    enum err err = instance_take(&m->instance, why, why_size);
 
+    if (err != ERR_OK)
+        return err;
+    routes_recover();
+    routes_product_recover(MEMBER_MARK);
+    err = loop_new(&m->loop);
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
         err = add_signals(m);
@@ -431,4 +438,5 @@ void member_close(struct member *m)
     if (m->loop)
         loop_free(m->loop);
     noise_identity_wipe(&m->identity);
+    instance_release(m->instance);
 }
