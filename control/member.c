@@ -52,6 +52,15 @@ void member_new_identity(struct member *m)
 
 /* ---- the tunnel ---- */
 
+static void on_gone(void *arg)
+{
+    struct member *m = arg;
+    char why[MEMBER_WHY_MAX];
+
+    snprintf(why, sizeof why, "the TUN device %s has been taken away", tunnel_name(m->tunnel));
+    member_stop(m, MEMBER_FAILED, why);
+}
+
 static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
 {
     struct ip_prefix addresses[2] = {ip_prefix_host(&m->ipv4), ip_prefix_host(&m->ipv6)};
@@ -68,6 +77,8 @@ static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
     config.device.has_fwmark = true;
     config.device.fwmark = MEMBER_MARK;
     struct tunnel_options options = m->options->tunnel;
+    options.gone = on_gone;
+    options.gone_arg = m;
     peers_tunnel_options(m->peers, &options);
     err = tunnel_new(&m->tunnel, m->loop, &config, &options, why, why_size);
     device_update_fini(&config.device);

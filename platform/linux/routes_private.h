@@ -43,6 +43,8 @@ struct routes {
     struct change *changes;
     size_t changes_n, changes_max;
     struct journal journal;
+    int watch; /* routes_watch_fd; -1: closed */
+    bool down; /* as it says */
 };
 
 /* Keeps "what was tried: what the kernel says" and converts the errno. family: what it was about, ADDR_NONE: neither. */
@@ -50,5 +52,8 @@ enum err routes_fail(struct routes *r, unsigned family, int e, const char *fmt, 
     __attribute__((format(printf, 4, 5)));
 /* A change that the kernel has accepted: routes_free undoes it. */
 void routes_remember(struct routes *r, const struct change *c);
+
+/* Sets addresses and routes once more. */
+void routes_repair(struct routes *r);
 
 #endif
