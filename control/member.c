@@ -13,7 +13,9 @@
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
+#include "platform/instance.h"
 #include "platform/random.h"
+#include "platform/routes.h"
 #include "platform/service.h"
 
 enum {
@@ -50,6 +52,15 @@ void member_new_identity(struct member *m)
 
 /* ---- the tunnel ---- */
 
+static void on_gone(void *arg)
+{
+    struct member *m = arg;
+    char why[MEMBER_WHY_MAX];
+
+    snprintf(why, sizeof why, "the TUN device %s has been taken away", tunnel_name(m->tunnel));
+    member_stop(m, MEMBER_FAILED, why);
+}
+
 static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
 {
     struct ip_prefix addresses[2] = {ip_prefix_host(&m->ipv4), ip_prefix_host(&m->ipv6)};
@@ -66,6 +77,8 @@ static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
     config.device.has_fwmark = true;
     config.device.fwmark = MEMBER_MARK;
     struct tunnel_options options = m->options->tunnel;
+    options.gone = on_gone;
+    options.gone_arg = m;
     peers_tunnel_options(m->peers, &options);
     options.guarded = m->role->guarded;
     options.source_resolve = m->egress.source != NULL; /* wanted, or sockets cannot be marked */
@@ -385,8 +398,13 @@ static enum err add_signals(struct member *m)
 
 static enum err start(struct member *m, char *why, unsigned why_size)
 {
-    enum err err = loop_new(&m->loop);
+    enum err err = instance_take(&m->instance, why, why_size);
 
+    if (err != ERR_OK)
+        return err;
+    routes_recover();
+    routes_product_recover(MEMBER_MARK);
+    err = loop_new(&m->loop);
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
         err = add_signals(m);
@@ -439,4 +457,5 @@ void member_close(struct member *m)
     if (m->loop)
         loop_free(m->loop);
     noise_identity_wipe(&m->identity);
+    instance_release(m->instance);
 }

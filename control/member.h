@@ -18,6 +18,8 @@
 #define MEMBER_MARK                                                                                \
     0xfd002021u /* of every socket that must stay out of the tunnel; spec/platform.md 0 */
 
+struct instance;
+
 enum {
     MEMBER_WHY_MAX = PORTAL_IO_WHY_MAX
 };
@@ -68,6 +70,7 @@ struct member {
     const struct member_options *options;
     const struct member_role *role;
     void *arg; /* of the role's functions */
+    struct instance *instance;
     struct loop *loop;
     struct egress egress; /* of all sockets but the tunnel's, which has its own */
     struct names *names;

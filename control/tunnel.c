@@ -161,6 +161,23 @@ static enum err host_default(struct tunnel *t, const struct config *config, uint
     return ERR_OK;
 }
 
+static void on_link_news(void *arg, unsigned events)
+{
+    struct tunnel *t = arg;
+    (void)events;
+    routes_watch(t->host);
+}
+
+/* Without it the tunnel works as long as nobody sets the device down. */
+static void host_watch(struct tunnel *t)
+{
+    int fd = routes_watch_fd(t->host);
+    if (fd < 0 || loop_add_fd(t->loop, fd, LOOP_READ, on_link_news, t) != ERR_OK)
+        log_debug("tunnel", "the device is not watched");
+    else
+        t->link_fd = fd;
+}
+
 static enum err host_configure(struct tunnel *t, const struct config *config, uint32_t table)
 {
     enum err err = routes_link_mtu(t->host, t->mtu);
@@ -298,6 +315,7 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
     if (!t)
         return fail(why, why_size, ERR_NO_MEMORY, "cannot start", err_text(ERR_NO_MEMORY));
     t->loop = loop;
+    t->link_fd = -1;
     t->options = *options;
     allowed_init(&t->allowed);
     index_init(&t->indices);
@@ -325,6 +343,7 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
         snprintf(why, why_size, "%s", routes_why(t->host));
         goto out;
     }
+    host_watch(t);
     summarise(t);
     *out = t;
     return ERR_OK;
@@ -337,6 +356,8 @@ void tunnel_free(struct tunnel *t)
 {
     if (!t)
         return;
+    if (t->link_fd >= 0)
+        loop_del_fd(t->loop, t->link_fd);
     if (t->host)
         routes_free(t->host);
     if (t->engine)

@@ -29,6 +29,9 @@ struct tunnel_options {
     bool steering;                           /* false: as if the kernel refused the BPF programs */
     bool offloads;                           /* false: no TUN and UDP segmentation offloads */
     uint32_t udp_send_bytes, udp_recv_bytes; /* of socket buffers; 0: the default */
+    /* Somebody has deleted the TUN device: nothing passes any more. May not free the tunnel. NULL: nobody wants to know. */
+    void (*gone)(void *arg);
+    void *gone_arg;
     /* Not NULL: the peers' paths are found by others (tunnel_p2p.h), and the tunnel is Firezone's: no padding, ports, routes. */
     const struct tunnel_p2p_events *p2p;
     bool guarded; /* with p2p: routes_product_guard */

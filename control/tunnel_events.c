@@ -73,6 +73,11 @@ static void source_question(struct tunnel *t, const struct event_edge *e)
 static void edge_event(struct tunnel *t, const struct event_edge *e)
 {
     switch ((enum event_edge_kind)e->kind) {
+    case EVENT_EDGE_TUN_GONE:
+        if (!t->gone && t->options.gone)
+            t->options.gone(t->options.gone_arg);
+        t->gone = true;
+        break;
     case EVENT_EDGE_SOURCE:
         source_question(t, e);
         break;

@@ -87,6 +87,7 @@ struct tunnel {
     struct egress egress; /* how the sockets keep out of the TUN */
     uint32_t mtu;
     struct routes *host;
+    int link_fd; /* routes_watch_fd; -1: not watched */
     struct resolve *resolve;
     struct tunnel_roam roam;
 
@@ -127,6 +128,7 @@ struct tunnel {
 
     struct loop_timer overflow_timer;
     uint64_t packets_ignored, handshakes[WG_OUTCOME_COUNT], handshakes_unknown_peer;
+    bool gone;          /* the device is */
     bool unsteered;     /* with options.p2p: the kernel has no policy routing */
     bool default_waits; /* default-route rules wait until the endpoints' names are resolved */
     uint32_t default_table;

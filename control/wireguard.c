@@ -21,6 +21,7 @@ struct app {
     struct loop *loop;
     struct tunnel *tunnel;
     struct uapi_server *uapi;
+    char why[REPORT_WHY_MAX]; /* it ends; "": it was told to */
 };
 
 /* Signals */
@@ -28,6 +29,14 @@ struct app {
 static void on_stop(void *arg)
 {
     struct app *app = arg;
+    loop_stop(app->loop);
+}
+
+static void on_gone(void *arg)
+{
+    struct app *app = arg;
+    snprintf(app->why, sizeof app->why, "the TUN device %s has been taken away",
+             tunnel_name(app->tunnel));
     loop_stop(app->loop);
 }
 
@@ -113,6 +122,8 @@ static enum err start(struct app *app, const struct options *o, struct config *c
     enum err err = loop_new(&app->loop);
 
     options_tunnel(&options, o);
+    options.gone = on_gone;
+    options.gone_arg = app;
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
         err = add_signals(app);
@@ -143,6 +154,8 @@ static int run(const struct options *o, struct config *config)
         enum err err = loop_run(app.loop);
         if (err != ERR_OK)
             code = report_failure("the event loop failed: %s", err_text(err));
+        else if (app.why[0])
+            code = report_failure("%s", app.why);
         service_stopping();
     }
     uapi_server_free(app.uapi);

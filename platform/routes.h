@@ -42,6 +42,12 @@ enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t tabl
  */
 enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark,
                               uint32_t table) MUST_USE;
+/*
+ * A descriptor that is readable when a link has changed; -1: there is none. routes_watch then looks whether it was the TUN: where it
+ * was down in between, the kernel has dropped addresses and routes, and they are set anew. After everything is set up.
+ */
+int routes_watch_fd(struct routes *r);
+void routes_watch(struct routes *r);
 /* A table number that no route or rule of the host uses yet, starting at `from`. */
 enum err routes_free_table(struct routes *r, uint32_t from, uint32_t *table) MUST_USE;
 /* Path MTU towards `dst` (route and interface MTU of the way out that is not our TUN), for choosing the TUN's. */

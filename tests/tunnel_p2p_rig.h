@@ -74,7 +74,7 @@ static struct {
 
     /* what the tunnel says */
     void *wanted;
-    unsigned wanteds, ups, failures, traffics, packet_events, interfaces_asked;
+    unsigned gone, wanteds, ups, failures, traffics, packet_events, interfaces_asked;
     void *peer_arg;
     struct node_traffic traffic;
     struct sock_addr local, from;
@@ -398,6 +398,12 @@ static void on_sockets(void *arg)
     fail();
 }
 
+static void on_gone(void *arg)
+{
+    assert_ptr_equal(arg, &fake);
+    fake.gone++;
+}
+
 static void on_address_lost(void *arg, const struct ip_addr *ip)
 {
     fake.lost = *ip;
@@ -447,6 +453,8 @@ static int set_up(void **state)
     t = calloc(1, sizeof *t);
     t->options.p2p = &events;
     t->options.p2p_arg = &fake;
+    t->options.gone = on_gone;
+    t->options.gone_arg = &fake;
     t->v4.port = 52625;
     t->v6.port = 52626;
     allowed_init(&t->allowed);

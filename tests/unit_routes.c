@@ -519,6 +519,41 @@ static void strict_reverse_path_warns(void **state)
           "lo/rp_filter >/dev/null");
 }
 
+/* Down takes addresses of IPv6 and all routes along; up brings them back, also if nobody looked in between. */
+static void down_and_up(void **state)
+{
+    (void)state;
+    static const char *const between[] = {"sleep 0", "ip link set up1 down; ip link set up1 up"};
+    char *before = host_state();
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/24", "fd08::2/64");
+    add(&rig, "10.9.0.0/16", 0);
+    add(&rig, "fd09::/16", 0);
+    add(&rig, "0.0.0.0/0", 1000);
+    add(&rig, "::/0", 1000);
+    assert_true(routes_watch_fd(rig.routes) >= 0);
+    assert_int_equal(routes_watch_fd(rig.routes), routes_watch_fd(rig.routes));
+    char *configured = strdup(output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
+                                     "ip -6 route show table all dev rtun0 | sort"));
+    for (unsigned i = 0; i < 4; i++) {
+        shell("ip link set rtun0 down");
+        if (i >= 2)
+            routes_watch(rig.routes);
+        shell("%s", between[i % 2]);
+        shell("ip link set rtun0 up");
+        routes_watch(rig.routes);
+        assert_string_equal(configured,
+                            output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
+                                   "ip -6 route show table all dev rtun0 | sort"));
+        routes_watch(rig.routes);
+    }
+    free(configured);
+    rig_close(&rig);
+    shell("ip route replace default via 192.0.2.254; ip -6 route replace default via 2001:db8::fe");
+    expect_same_state(before);
+}
+
 #define MARK 0xfd002021u
 
 static void product_rules(struct rig *rig)
@@ -839,6 +874,7 @@ int main(void)
         cmocka_unit_test(two_tunnels_do_not_loop),
         cmocka_unit_test(marks_setting_is_left_if_set),
         cmocka_unit_test(strict_reverse_path_warns),
+        cmocka_unit_test(down_and_up),
         cmocka_unit_test(product_tables),
         cmocka_unit_test(killed_runs_are_undone),
         cmocka_unit_test(product_is_recovered),

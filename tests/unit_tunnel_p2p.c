@@ -426,6 +426,17 @@ static void test_address_lost(void **state)
     assert_true(ip_addr_equal(&fake.lost, &lost.ip));
 }
 
+/* All workers say it. */
+static void test_device_gone(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        fake.edges[fake.edges_n++] =
+            (struct event_edge){.kind = EVENT_EDGE_TUN_GONE, .worker = (uint8_t)i};
+    events_come();
+    assert_int_equal(fake.gone, 1);
+}
+
 /* ---- handshakes ---- */
 
 static const struct node_path path_1 = {
@@ -632,6 +643,7 @@ int main(void)
         TEST(test_source_of_paths),
         TEST(test_datagram_of_nobody),
         TEST(test_address_lost),
+        TEST(test_device_gone),
         TEST(test_up),
         TEST(test_new_connection_after_the_clock_was_set_back),
         TEST(test_want),

@@ -30,6 +30,7 @@ struct io {
     bool used[2][WORKER_UDP_BUFFERS];
     time_ns deadline; /* of the last io_wait */
     unsigned wakes;
+    bool tun_gone;
 
     bool hold;             /* sends stay in flight */
     enum io_result result; /* of those that do not */
@@ -142,6 +143,13 @@ unsigned io_wait(struct io *io, struct io_rx *out, unsigned max, time_ns deadlin
     io->queue_n -= n;
     memmove(io->queue, io->queue + n, io->queue_n * sizeof *out);
     return n;
+}
+
+bool io_tun_gone(struct io *io)
+{
+    bool gone = io->tun_gone;
+    io->tun_gone = false;
+    return gone;
 }
 
 void io_rx_give_back(struct io *io, unsigned kind, uint16_t buffer)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
@@ -184,6 +185,25 @@ static bool undo_back_to(struct routes *r, size_t n)
     return done;
 }
 
+static void repair(struct routes *r, const struct change *c)
+{
+    int e = 0;
+
+    if (c->kind == CHANGE_ADDR)
+        e = change_addr(r, RTM_NEWADDR, &c->u.addr);
+    if (c->kind == CHANGE_ROUTE)
+        e = change_route(r, RTM_NEWROUTE, &c->u.route.dst, c->u.route.table);
+    if (e != 0 && e != EEXIST)
+        log_warn(MODULE, "%s: an address or a route is not set any more: %s", r->name,
+                 netlink_text(&r->netlink, e));
+}
+
+void routes_repair(struct routes *r)
+{
+    for (size_t i = 0; i < r->changes_n; i++)
+        repair(r, &r->changes[i]);
+}
+
 /* ---- the device ---- */
 
 enum err routes_new(struct routes **out, uint32_t ifindex)
@@ -194,6 +214,7 @@ enum err routes_new(struct routes **out, uint32_t ifindex)
     if (!r)
         return ERR_NO_MEMORY;
     journal_init(&r->journal);
+    r->watch = -1;
     enum err err = netlink_open(&r->netlink);
     if (err != ERR_OK) {
         free(r);
@@ -215,6 +236,8 @@ void routes_free(struct routes *r)
     if (!r)
         return;
     journal_close(&r->journal, undo_back_to(r, 0));
+    if (r->watch >= 0)
+        close(r->watch);
     netlink_close(&r->netlink);
     free(r->changes);
     free(r);

@@ -45,6 +45,8 @@ struct routes {
     size_t changes_n, changes_max;
     struct guard guards[2]; /* IPv4, IPv6; family ADDR_NONE: none */
     struct journal journal;
+    int watch; /* routes_watch_fd; -1: closed */
+    bool down; /* as it says */
 };
 
 /* Keeps "what was tried: what the kernel says" and converts the errno. family: what it was about, ADDR_NONE: neither. */
@@ -59,5 +61,8 @@ void routes_forget(struct routes *r, size_t i);
 enum err routes_guard(struct routes *r, const struct guard *g) MUST_USE;
 enum err routes_guard_address(struct routes *r, const struct ip_addr *address) MUST_USE;
 void routes_unguard_address(struct routes *r, const struct ip_addr *address);
+
+/* Sets addresses and routes once more. */
+void routes_repair(struct routes *r);
 
 #endif
