@@ -13,6 +13,7 @@
 #ifndef FZ_PLATFORM_NETWATCH_H
 #define FZ_PLATFORM_NETWATCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ enum {
 struct netwatch_config {
     const uint32_t *own_tables; /* routing tables that we fill; Linux */
     size_t own_tables_len;
+    bool network_manager; /* ask it, too, where it runs; Linux */
 };
 
 /* From the loop. All may be called for one change, in this order. None may call netwatch_free. */
@@ -55,5 +57,7 @@ void netwatch_set_tun(struct netwatch *w, uint32_t ifindex);
  * less than 5 s after that. While the default route is gone it waits for the next one. Calls no event itself.
  */
 void netwatch_hint(struct netwatch *w, const char *why);
+/* The owner has just done by itself what it does after a move: what is there now is nothing to tell. */
+void netwatch_handled(struct netwatch *w);
 
 #endif

@@ -21,6 +21,7 @@
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/linux/netwatch_private.h"
+#include "platform/linux/nm_watch.h"
 #include "platform/linux/why.h"
 
 #define MODULE "netwatch"
@@ -397,6 +398,20 @@ static enum err read_first(struct netwatch *w, struct why why)
     return ERR_OK;
 }
 
+static void on_network_manager(void *arg)
+{
+    netwatch_hint(arg, "NetworkManager has another connection");
+}
+
+/* Without a system bus there is no NetworkManager either. */
+static void open_network_manager(struct netwatch *w)
+{
+    enum err err = nm_watch_new(&w->network_manager, w->loop, on_network_manager, w);
+
+    if (err != ERR_OK)
+        log_debug(MODULE, "NetworkManager is not watched: %s", err_text(err));
+}
+
 enum err netwatch_new(struct netwatch **out, struct loop *l, const struct netwatch_config *config,
                       const struct netwatch_events *events, void *arg, char *why, unsigned why_size)
 {
@@ -427,6 +442,8 @@ enum err netwatch_new(struct netwatch **out, struct loop *l, const struct netwat
         return err;
     }
     open_clock(w);
+    if (config->network_manager)
+        open_network_manager(w);
     char unused[NETWATCH_WHY_MAX];
     (void)check_suspended(w, unused); /* all suspends until now */
     *out = w;
@@ -438,6 +455,7 @@ void netwatch_free(struct netwatch *w)
     if (!w)
         return;
     ASSERT(!w->telling);
+    nm_watch_free(w->network_manager);
     loop_timer_clear(w->loop, &w->quiet);
     const int fds[] = {w->fd, w->clock_fd};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
@@ -462,6 +480,18 @@ void netwatch_set_tun(struct netwatch *w, uint32_t ifindex)
     if (w->own.tuns[0] != 0)
         w->own.tuns[1] = w->own.tuns[0];
     w->own.tuns[0] = ifindex;
+}
+
+void netwatch_handled(struct netwatch *w)
+{
+    struct way_out now[NETWATCH_FAMILIES] = {0};
+
+    if (read_ways_out(w, now) == 0)
+        adopt(w, now, now[0].exists || now[1].exists);
+    for (unsigned i = 0; i < NETWATCH_FAMILIES; i++)
+        way_out_fini(&now[i]);
+    w->hint[0] = '\0';
+    w->told = loop_now(w->loop);
 }
 
 void netwatch_hint(struct netwatch *w, const char *why)

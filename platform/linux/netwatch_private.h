@@ -30,6 +30,8 @@ struct netwatch_clocks {
     time_ns boot, monotonic;
 };
 
+struct nm_watch;
+
 struct netwatch {
     struct loop *loop;
     struct netwatch_events events;
@@ -42,6 +44,8 @@ struct netwatch {
     uint8_t *datagram;
     struct net_seen seen;
     struct way_out last[NETWATCH_FAMILIES]; /* IPv4, IPv6: what was last there */
+
+    struct nm_watch *network_manager; /* NULL: not asked, or there is no bus */
 
     struct loop_timer quiet;
     time_ns first;               /* change that the timer waits for */
