@@ -7,6 +7,7 @@
 #define FZ_PLATFORM_ROUTES_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "platform/base/addr.h"
@@ -68,6 +69,8 @@ enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark) 
  * whose hosts answer from other addresses. After routes_product_rules.
  */
 enum err routes_product_guard(struct routes *r, unsigned family) MUST_USE;
+/* The three tables' numbers. */
+const uint32_t *routes_product_tables(size_t *n);
 /* A route through the TUN; a default route goes into INTERNET, all else into USER. As routes_add and routes_del. */
 enum err routes_product_add(struct routes *r, const struct ip_prefix *dst) MUST_USE;
 enum err routes_product_del(struct routes *r, const struct ip_prefix *dst) MUST_USE;

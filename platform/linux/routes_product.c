@@ -9,8 +9,6 @@
 #include "platform/linux/reverse_path.h"
 #include "platform/linux/routes_private.h"
 
-#define FIRST_TABLE 0x2021fd00u
-
 enum {
     GUARD_PRIORITY = 96,
     FIRST_PRIORITY = 100,
@@ -18,9 +16,21 @@ enum {
     AFTER_PRIORITY = FIRST_PRIORITY + PRIORITY_STEP * (PRODUCT_TABLES - 1) + 1
 };
 
+static const uint32_t numbers[PRODUCT_TABLES] = {
+    [PRODUCT_USER] = 0x2021fd00,
+    [PRODUCT_LINK_SCOPE] = 0x2021fd01,
+    [PRODUCT_INTERNET] = 0x2021fd02,
+};
+
 uint32_t product_table_number(enum product_table table)
 {
-    return FIRST_TABLE + (uint32_t)table;
+    return numbers[table];
+}
+
+const uint32_t *routes_product_tables(size_t *n)
+{
+    *n = PRODUCT_TABLES;
+    return numbers;
 }
 
 struct rule product_rule(enum product_table table, unsigned family, uint32_t mark)
