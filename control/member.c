@@ -86,6 +86,7 @@ static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
     device_update_fini(&config.device);
     if (err == ERR_OK) {
         egress_set_tun(&m->egress, tunnel_ifindex(m->tunnel));
+        member_host_up(m);
         peers_attach(m->peers, m->tunnel);
     }
     return err;
@@ -370,6 +371,7 @@ static void on_stop(void *arg)
 static void on_hangup(void *arg)
 {
     struct member *m = arg;
+    member_host_handled(m);
     m->role->hangup(m->arg);
 }
 
@@ -417,6 +419,8 @@ static enum err start(struct member *m, char *why, unsigned why_size)
     err = egress_open(&m->egress, MEMBER_MARK, m->options->tunnel.source_resolve, m->role->name,
                       why, why_size);
     if (err == ERR_OK)
+        err = member_host_open(m, why, why_size);
+    if (err == ERR_OK)
         err = system_names_new(&m->names, m->loop, &m->egress, m->role->name, why, why_size);
     return err == ERR_OK ? open_portal(m, why, why_size) : err;
 }
@@ -447,6 +451,7 @@ void member_close(struct member *m)
 {
     if (m->loop)
         loop_timer_clear(m->loop, &m->reconnect);
+    member_host_close(m);
     portal_io_free(m->portal);
     names_free(m->names);
     egress_close(&m->egress);
