@@ -10,7 +10,8 @@
 #   gateway_start NAME NS ...    the same for a gateway; what follows is for both
 #   client_end NAME CODE         ends it with SIGTERM unless CODE is another than 0, and checks its exit code
 #
-# CLIENT_MOUNTS, if not empty, is a command that is run before a client in its own mount namespace.
+# CLIENT_MOUNTS, if not empty, is a command that is run before a client in its own mount namespace; CLIENT_UNDER, one that gets the
+# client's command line and runs it.
 # Each has the hosts file $TMP/hosts and the resolvers of $TMP/resolv.conf, and its token (.client-NAME, .gateway-NAME), name and
 # id by its NAME.
 
@@ -65,7 +66,7 @@ WRAPPER
     }
     CLIENT_MOUNTS=${CLIENT_MOUNTS:-} spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
         FIREZONE_TOKEN=".$role-$name" FIREZONE_ID="id-of-$name" FIREZONE_NAME="device $name" \
-        "${variables[@]}" "$program" --tun "$(tun "$name")" "$@"
+        "${variables[@]}" ${CLIENT_UNDER:+"$CLIENT_UNDER"} "$program" --tun "$(tun "$name")" "$@"
     CLIENT_PID[$name]=$SPAWNED
 }
 
