@@ -621,6 +621,74 @@ static void product_tables(void **state)
     expect_same_state(before);
 }
 
+static const char lan4[] = "ip route show table 539098369",
+                  lan6[] = "ip -6 route show table 539098369";
+
+static void lan_copies(void **state)
+{
+    (void)state;
+    char *before = host_state();
+    struct rig rig, other;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/24", "fd08::2/64");
+    rig_open(&other, "rtun1", "203.0.113.1/24", "fd99::1/64");
+    product_rules(&rig);
+    product_add(&rig, "0.0.0.0/0");
+    product_add(&rig, "::/0");
+    product_add(&rig, "192.0.2.128/25");
+    shell(
+        "ip route add 198.51.100.0/24 dev up0 metric 7 proto static; ip addr add fe80::5/64 dev up0 nodad;"
+        "ip route add 198.51.101.0/24 via 192.0.2.9; ip -6 route add 2001:db8:9::/64 via 2001:db8::9;");
+    expect_way("192.0.2.77", 0, "dev rtun0");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_line(lan4, "192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1");
+    expect_line(lan4, "198.51.100.0/24 dev up0 proto static scope link metric 7");
+    expect_line(lan6, "2001:db8::/64 dev up0 proto kernel metric 256");
+    expect_no_line(lan4, "default");
+    expect_no_line(lan4, "via");
+    expect_no_line(lan4, "rtun0");
+    expect_no_line(lan4, "rtun1"); /* another tunnel, of which nobody knows whether it is up */
+    expect_no_line(lan6, "fe80");
+    expect_no_line(lan6, "via");
+    expect_no_line(lan6, "rtun1");
+    expect_way("192.0.2.77", 0, "dev up0");
+    expect_way("192.0.2.177", 0, "dev rtun0"); /* the portal's network counts more */
+    expect_way("203.0.113.5", 0, "dev rtun0");
+    expect_way("2001:db8::77", 0, "dev up0");
+    expect_way("2001:db8:1::77", 0, "dev rtun0");
+
+    /* nothing to do: nothing is done */
+    FILE *monitor = popen("timeout 0.3 ip monitor route", "r");
+    assert_non_null(monitor);
+    usleep(100000);
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    if (fgetc(monitor) != EOF)
+        fail_msg("routes were changed");
+    pclose(monitor);
+
+    /* another address, a network less, and one that is down */
+    shell("ip route change 192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1 mtu 1400;"
+          "ip route del 198.51.100.0/24 dev up0; ip addr add 192.0.3.1/24 dev up1");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_no_line(lan4, "198.51.100.0/24");
+    expect_line(lan4, "192.0.3.0/24 dev up1");
+    shell("ip link set up1 down");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_no_line(lan4, "192.0");
+    expect_no_line(lan6, "2001");
+    shell(
+        "ip link set up1 up; ip addr del 192.0.3.1/24 dev up1; ip route change 192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_line(lan4, "192.0.2.0/24 dev up0");
+    expect_line(lan6, "2001:db8::/64 dev up0");
+
+    shell("ip addr del fe80::5/64 dev up0; ip route del 198.51.101.0/24;"
+          "ip -6 route del 2001:db8:9::/64");
+    rig_close(&other);
+    rig_close(&rig);
+    expect_same_state(before);
+}
+
 /* A process that steers default traffic, of both families, and is killed. The rules point into a table that is empty. */
 static void killed_run(const char *name, unsigned number)
 {
@@ -876,6 +944,7 @@ int main(void)
         cmocka_unit_test(strict_reverse_path_warns),
         cmocka_unit_test(down_and_up),
         cmocka_unit_test(product_tables),
+        cmocka_unit_test(lan_copies),
         cmocka_unit_test(killed_runs_are_undone),
         cmocka_unit_test(product_is_recovered),
         cmocka_unit_test(bad_rules),

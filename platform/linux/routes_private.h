@@ -19,7 +19,8 @@ enum change_kind {
     CHANGE_ADDR,
     CHANGE_ROUTE,
     CHANGE_RULE,
-    CHANGE_MARKS
+    CHANGE_MARKS,
+    CHANGE_LAN /* the table of copies */
 };
 
 struct change {
@@ -43,6 +44,7 @@ struct routes {
     struct change *changes;
     size_t changes_n, changes_max;
     struct journal journal;
+    bool lan;  /* there is a CHANGE_LAN */
     int watch; /* routes_watch_fd; -1: closed */
     bool down; /* as it says */
 };
@@ -53,6 +55,8 @@ enum err routes_fail(struct routes *r, unsigned family, int e, const char *fmt, 
 /* A change that the kernel has accepted: routes_free undoes it. */
 void routes_remember(struct routes *r, const struct change *c);
 
+/* Empties the table of copies. Returns 0 or a positive errno. */
+int routes_lan_remove(struct netlink *n);
 /* Sets addresses and routes once more. */
 void routes_repair(struct routes *r);
 
