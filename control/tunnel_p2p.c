@@ -381,6 +381,12 @@ enum err tunnel_p2p_rules(struct tunnel *t)
     return err;
 }
 
+void tunnel_lan_sync(struct tunnel *t)
+{
+    if (routes_lan_sync(t->host) != ERR_OK)
+        log_warn("tunnel", "%s", routes_why(t->host));
+}
+
 void tunnel_p2p_fini(struct tunnel *t)
 {
     while (t->p2p.destinations) {

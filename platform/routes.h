@@ -74,6 +74,11 @@ const uint32_t *routes_product_tables(size_t *n);
 /* A route through the TUN; a default route goes into INTERNET, all else into USER. As routes_add and routes_del. */
 enum err routes_product_add(struct routes *r, const struct ip_prefix *dst) MUST_USE;
 enum err routes_product_del(struct routes *r, const struct ip_prefix *dst) MUST_USE;
+/*
+ * Brings the copies of local networks' routes, which keep these reachable under a default route through the tunnel, in line with the main table.
+ * Does nothing where they are. Whenever the network has changed; a link that goes down meanwhile is no failure.
+ */
+enum err routes_lan_sync(struct routes *r) MUST_USE;
 /* As routes_recover: empties the three tables, and removes their rules. Only for one who has instance_take. */
 void routes_product_recover(uint32_t mark);
 

@@ -326,6 +326,12 @@ enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark)
     return fake.rules_err[family == ADDR_V6];
 }
 
+enum err routes_lan_sync(struct routes *r)
+{
+    (void)r;
+    return fake.host_err;
+}
+
 const char *routes_why(const struct routes *r)
 {
     (void)r;

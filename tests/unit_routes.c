@@ -523,7 +523,8 @@ static void strict_reverse_path_warns(void **state)
 static void down_and_up(void **state)
 {
     (void)state;
-    static const char *const between[] = {"sleep 0", "ip link set up1 down; ip link set up1 up"};
+    static const char *const between[] = {"sleep 0",
+                                          "ip link add other0 type veth; ip link del other0"};
     char *before = host_state();
     struct rig rig;
 
@@ -534,8 +535,9 @@ static void down_and_up(void **state)
     add(&rig, "::/0", 1000);
     assert_true(routes_watch_fd(rig.routes) >= 0);
     assert_int_equal(routes_watch_fd(rig.routes), routes_watch_fd(rig.routes));
+    /* -u: a dump that is disturbed starts anew, and is printed twice */
     char *configured = strdup(output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
-                                     "ip -6 route show table all dev rtun0 | sort"));
+                                     "ip -6 route show table all dev rtun0 | sort -u"));
     for (unsigned i = 0; i < 4; i++) {
         shell("ip link set rtun0 down");
         if (i >= 2)
@@ -545,12 +547,11 @@ static void down_and_up(void **state)
         routes_watch(rig.routes);
         assert_string_equal(configured,
                             output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
-                                   "ip -6 route show table all dev rtun0 | sort"));
+                                   "ip -6 route show table all dev rtun0 | sort -u"));
         routes_watch(rig.routes);
     }
     free(configured);
     rig_close(&rig);
-    shell("ip route replace default via 192.0.2.254; ip -6 route replace default via 2001:db8::fe");
     expect_same_state(before);
 }
 
@@ -617,6 +618,86 @@ static void product_tables(void **state)
     product_del(&rig, "192.0.2.64/26"); /* gone already: fine */
     expect_way("203.0.113.5", 0, "dev up0");
     expect_way("192.0.2.77", 0, "dev up0");
+    rig_close(&rig);
+    expect_same_state(before);
+}
+
+static const char lan4[] = "ip route show table 539098369",
+                  lan6[] = "ip -6 route show table 539098369";
+
+/* The state of a link follows its carrier a moment later. */
+static void wait_for_link(const char *name, const char *link_state)
+{
+    shell(
+        "for i in $(seq 100); do ip -o link show %s | grep -q 'state %s ' && exit 0; sleep 0.05; done;"
+        "exit 1",
+        name, link_state);
+}
+
+static void lan_copies(void **state)
+{
+    (void)state;
+    char *before = host_state();
+    struct rig rig, other;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/24", "fd08::2/64");
+    rig_open(&other, "rtun1", "203.0.113.1/24", "fd99::1/64");
+    product_rules(&rig);
+    product_add(&rig, "0.0.0.0/0");
+    product_add(&rig, "::/0");
+    product_add(&rig, "192.0.2.128/25");
+    shell(
+        "ip route add 198.51.100.0/24 dev up0 metric 7 proto static; ip addr add fe80::5/64 dev up0 nodad;"
+        "ip route add 198.51.101.0/24 via 192.0.2.9; ip -6 route add 2001:db8:9::/64 via 2001:db8::9;");
+    expect_way("192.0.2.77", 0, "dev rtun0");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_line(lan4, "192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1");
+    expect_line(lan4, "198.51.100.0/24 dev up0 proto static scope link metric 7");
+    expect_line(lan6, "2001:db8::/64 dev up0 proto kernel metric 256");
+    expect_no_line(lan4, "default");
+    expect_no_line(lan4, "via");
+    expect_no_line(lan4, "rtun0");
+    expect_no_line(lan4, "rtun1"); /* another tunnel, of which nobody knows whether it is up */
+    expect_no_line(lan6, "fe80");
+    expect_no_line(lan6, "via");
+    expect_no_line(lan6, "rtun1");
+    expect_way("192.0.2.77", 0, "dev up0");
+    expect_way("192.0.2.177", 0, "dev rtun0"); /* the portal's network counts more */
+    expect_way("203.0.113.5", 0, "dev rtun0");
+    expect_way("2001:db8::77", 0, "dev up0");
+    expect_way("2001:db8:1::77", 0, "dev rtun0");
+
+    /* nothing to do: nothing is done */
+    FILE *monitor = popen("timeout 0.3 ip monitor route", "r");
+    assert_non_null(monitor);
+    usleep(100000);
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    if (fgetc(monitor) != EOF)
+        fail_msg("routes were changed");
+    pclose(monitor);
+
+    /* another address, a network less, and one that is down */
+    shell("ip route change 192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1 mtu 1400;"
+          "ip route del 198.51.100.0/24 dev up0; ip addr add 192.0.3.1/24 dev up1");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_no_line(lan4, "198.51.100.0/24");
+    expect_line(lan4, "192.0.3.0/24 dev up1");
+    shell("ip link set up1 down");
+    wait_for_link("up0", "LOWERLAYERDOWN");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_no_line(lan4, "192.0");
+    expect_no_line(lan6, "2001");
+    shell(
+        "ip link set up1 up; ip addr del 192.0.3.1/24 dev up1; ip route change 192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1");
+    wait_for_link("up0", "UP");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_line(lan4, "192.0.2.0/24 dev up0");
+    expect_line(lan6, "2001:db8::/64 dev up0");
+
+    shell("ip addr del fe80::5/64 dev up0; ip route del 198.51.101.0/24;"
+          "ip -6 route del 2001:db8:9::/64");
+    wait_for_link("up1", "UP");
+    rig_close(&other);
     rig_close(&rig);
     expect_same_state(before);
 }
@@ -876,6 +957,7 @@ int main(void)
         cmocka_unit_test(strict_reverse_path_warns),
         cmocka_unit_test(down_and_up),
         cmocka_unit_test(product_tables),
+        cmocka_unit_test(lan_copies),
         cmocka_unit_test(killed_runs_are_undone),
         cmocka_unit_test(product_is_recovered),
         cmocka_unit_test(bad_rules),

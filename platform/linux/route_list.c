@@ -31,7 +31,8 @@ static void take_message(void *arg, const struct nlmsghdr *h)
     const struct rtmsg *rtm = mnl_nlmsg_get_payload(h);
     uint32_t table = rtm->rtm_table;
     mnl_attr_parse(h, sizeof *rtm, take_table, &table);
-    if (h->nlmsg_type != RTM_NEWROUTE || table != l->table || (rtm->rtm_flags & RTM_F_CLONED))
+    if (h->nlmsg_type != RTM_NEWROUTE || table != l->table || (rtm->rtm_flags & RTM_F_CLONED) ||
+        (l->keep && !l->keep(h)))
         return;
     size_t len = MNL_ALIGN(h->nlmsg_len);
     if (l->len + len > l->size) {
@@ -44,13 +45,14 @@ static void take_message(void *arg, const struct nlmsghdr *h)
     l->len += len;
 }
 
-int route_list_read(struct netlink *n, uint8_t family, uint32_t table, struct route_list *out)
+int route_list_read(struct netlink *n, uint8_t family, uint32_t table, route_list_keep keep,
+                    struct route_list *out)
 {
     struct netlink_buf b;
     struct nlmsghdr *h = netlink_begin(&b, RTM_GETROUTE, 0);
     struct rtmsg *rtm = mnl_nlmsg_put_extra_header(h, sizeof *rtm);
 
-    *out = (struct route_list){.table = table};
+    *out = (struct route_list){.table = table, .keep = keep};
     rtm->rtm_family = (uint8_t)addr_os_family(family);
     mnl_attr_put_u32(h, RTA_TABLE, table);
     int e = netlink_dump(n, h, take_message, out);
@@ -105,7 +107,7 @@ int route_list_flush(struct netlink *n, uint8_t family, uint32_t table, unsigned
     struct route_list l;
     const struct nlmsghdr *route;
     size_t at = 0;
-    int first = 0, e = route_list_read(n, family, table, &l);
+    int first = 0, e = route_list_read(n, family, table, NULL, &l);
 
     if (e != 0)
         return e;

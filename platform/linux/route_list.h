@@ -6,19 +6,24 @@
 #ifndef FZ_LINUX_ROUTE_LIST_H
 #define FZ_LINUX_ROUTE_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "platform/linux/netlink.h"
 
+typedef bool (*route_list_keep)(const struct nlmsghdr *route);
+
 struct route_list {
     uint8_t *bytes; /* messages, one behind the other; free() */
     size_t len, size;
     uint32_t table; /* what they are of */
+    route_list_keep keep;
 };
 
-/* All routes of a family in a table. A family that is switched off has none. */
-int route_list_read(struct netlink *n, uint8_t family, uint32_t table, struct route_list *out);
+/* The routes of a family in a table. keep: which of them, NULL: all. A family that is switched off has none. */
+int route_list_read(struct netlink *n, uint8_t family, uint32_t table, route_list_keep keep,
+                    struct route_list *out);
 /* The next one; *at: 0 at first. NULL: there is none. */
 const struct nlmsghdr *route_list_next(const struct route_list *l, size_t *at);
 

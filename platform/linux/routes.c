@@ -160,6 +160,8 @@ static int undo(struct routes *r, const struct change *c)
     case CHANGE_MARKS:
         reverse_path_restore(&r->netlink);
         return 0;
+    case CHANGE_LAN:
+        return routes_lan_remove(&r->netlink);
     }
     return 0;
 }

@@ -20,7 +20,8 @@ enum change_kind {
     CHANGE_ADDR,
     CHANGE_ROUTE,
     CHANGE_RULE,
-    CHANGE_MARKS
+    CHANGE_MARKS,
+    CHANGE_LAN /* the table of copies */
 };
 
 struct change {
@@ -45,6 +46,7 @@ struct routes {
     size_t changes_n, changes_max;
     struct guard guards[2]; /* IPv4, IPv6; family ADDR_NONE: none */
     struct journal journal;
+    bool lan;  /* there is a CHANGE_LAN */
     int watch; /* routes_watch_fd; -1: closed */
     bool down; /* as it says */
 };
@@ -62,6 +64,8 @@ enum err routes_guard(struct routes *r, const struct guard *g) MUST_USE;
 enum err routes_guard_address(struct routes *r, const struct ip_addr *address) MUST_USE;
 void routes_unguard_address(struct routes *r, const struct ip_addr *address);
 
+/* Empties the table of copies. Returns 0 or a positive errno. */
+int routes_lan_remove(struct netlink *n);
 /* Sets addresses and routes once more. */
 void routes_repair(struct routes *r);
 
