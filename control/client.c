@@ -160,7 +160,6 @@ static void on_hangup(void *arg)
 static void on_up(void *arg)
 {
     struct client *c = arg;
-    tunnel_lan_sync(c->member.tunnel);
     access_attach(c->access, c->member.tunnel);
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A member and the network of its host: what it is told by netwatch.h, and what it does about it. */
 #include "control/member.h"
-#include "control/system_names.h"
-#include "platform/base/log.h"
+#include "control/tunnel_p2p.h"
 #include "platform/netwatch.h"
 #include "platform/routes.h"
 
@@ -19,7 +18,7 @@ static void on_settled(void *arg)
     struct member *m = arg;
 
     if (m->tunnel && m->role->guarded)
-        log_debug("member", "settled");
+        tunnel_lan_sync(m->tunnel);
 }
 
 static void on_moved(void *arg, const char *why)

@@ -198,7 +198,8 @@ static void fake_clocks(void *arg, struct netwatch_clocks *out)
 static void start_watch(struct rig *r)
 {
     static const uint32_t own_tables[] = {OWN_TABLE};
-    const struct netwatch_config config = {own_tables, ARRAY_LEN(own_tables)};
+    const struct netwatch_config config = {.own_tables = own_tables,
+                                           .own_tables_len = ARRAY_LEN(own_tables)};
     char why[256] = "";
 
     if (netwatch_new(&r->w, r->loop, &config, &events, r, why, sizeof why) != ERR_OK)
@@ -753,7 +754,8 @@ static void test_too_many_own_tables(void **state)
 {
     struct rig *r = *state;
     static const uint32_t tables[NETWATCH_OWN_TABLES_MAX + 1] = {0};
-    const struct netwatch_config config = {tables, ARRAY_LEN(tables)};
+    const struct netwatch_config config = {.own_tables = tables,
+                                           .own_tables_len = ARRAY_LEN(tables)};
     struct netwatch *w;
     char why[128] = "";
 

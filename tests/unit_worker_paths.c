@@ -366,7 +366,7 @@ static void test_address_lost_by_data(void **state) REQUIRES_ROLE(role_worker)
     feed();
     assert_int_equal(rig_count(VERDICT_OUT_PATH_LOST), 1);
     assert_int_equal(rig_count(VERDICT_OUT_NO_SOURCE), 2); /* the kernel found none */
-    assert_int_equal(lost_taken(OURS), 0); /* without a source none was lost */
+    assert_int_equal(lost_taken(OURS), 0);                 /* without a source none was lost */
 
     /* Other failures say nothing about the address. */
     rig_path(0, PEER_AT, OURS, 0);
