@@ -140,6 +140,50 @@ static void test_ways(void **state)
     }
 }
 
+/* In `wireguard` mode it is about ICMP alone: whoever binds to an address keeps to the tunnel. */
+static void test_steering(void **state)
+{
+    static const struct {
+        const char *what, *way;
+    } cases[] = {
+        {"203.0.113.5", "tun0"},
+        {"203.0.113.5 ipproto icmp", "tun0"},
+        {"203.0.113.5 from 192.0.2.1", "tun0"},
+        {"203.0.113.5 from 192.0.2.1 ipproto tcp sport 7 dport 8", "tun0"},
+        {"203.0.113.5 from 192.0.2.1 ipproto icmp", "up0"},
+        {"203.0.113.5 from 100.64.0.1 ipproto icmp", "tun0"},
+        {"203.0.113.5 from 192.0.2.77 iif up0 ipproto icmp", "tun0"},
+        {"203.0.113.5 mark 51820", "up0"},
+        {"192.0.2.99", "up0"},
+        {"2001:db8:9::5", "tun0"},
+        {"2001:db8:9::5 ipproto ipv6-icmp", "tun0"},
+        {"2001:db8:9::5 from 2001:db8::1", "tun0"},
+        {"2001:db8:9::5 from 2001:db8::1 ipproto ipv6-icmp", "up0"},
+        {"2001:db8:9::5 from fd00:2021:1111::1 ipproto ipv6-icmp", "tun0"},
+        {"2001:db8:9::5 mark 51820", "up0"},
+    };
+    static const char *const everything[] = {"0.0.0.0/0", "::/0"};
+    char *before = strdup(output("ip rule; ip -6 rule"));
+    struct routes *r;
+    (void)state;
+
+    must("ip link add tun0 type veth peer name tun1 && ip link set tun1 up");
+    assert_int_equal(routes_new(&r, if_nametoindex("tun0")), ERR_OK);
+    add_address(r, "100.64.0.1/32");
+    add_address(r, "fd00:2021:1111::1/128");
+    ok(r, routes_link_up(r));
+    for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+        struct ip_prefix p = prefix(everything[i]);
+        ok(r, routes_add(r, &p, 51820));
+        ok(r, routes_default_rules(r, families[i], 51820, 51820));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        expect_way(cases[i].what, cases[i].way);
+    close_routes(r);
+    assert_string_equal(output("ip rule; ip -6 rule"), before);
+    free(before);
+}
+
 /* The tunnel's addresses may change. */
 static void test_addresses_change(void **state)
 {
@@ -213,12 +257,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ways),
+        cmocka_unit_test(test_steering),
         cmocka_unit_test(test_addresses_change),
         cmocka_unit_test(test_nothing_stays),
         cmocka_unit_test(test_whose_a_rule_is),
     };
     netns_enter_or_skip();
-    if (!run("ip link add up0 type veth peer name up1 && ip link set up1 up && ip link set up0 up"
+    if (!netns_private_run() ||
+        !run("ip link add up0 type veth peer name up1 && ip link set up1 up && ip link set up0 up"
              " && ip address add 192.0.2.1/24 dev up0 && ip route add default via 192.0.2.254"
              " && ip address add 2001:db8::1/64 dev up0 nodad"
              " && ip -6 route add default via 2001:db8::fe dev up0"

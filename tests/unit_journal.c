@@ -25,12 +25,12 @@
 
 #define BOOT "7d9f1c2e-0a55-4d7e-9a53-0c5c2f6f4a11"
 #define HEAD "firezone-journal 1\nboot " BOOT "\nnetns 4097\n"
-#define V4   "steering v4 mark 51820 table 51821 bypass 32000 steer 32764\n"
+#define V4   "steering v4 mark 51820 table 51821 bypass 32000 steer 32760\n"
 #define V6   "steering v6 mark 1 table 4294967295 bypass 32098 steer 32100\n"
 
 static const struct journal_entry marks = {.kind = JOURNAL_MARKS};
 static const struct journal_entry steering = {.kind = JOURNAL_STEERING,
-                                              .steering = {ADDR_V4, 51820, 51821, 32000, 32764}};
+                                              .steering = {ADDR_V4, 51820, 51821, 32000, 32760}};
 
 /* ---- the text ---- */
 
@@ -52,7 +52,7 @@ static void text_there_and_back(void **state)
     assert_int_equal(t.entries[1].steering.mark, 51820);
     assert_int_equal(t.entries[1].steering.table, 51821);
     assert_int_equal(t.entries[1].steering.bypass, 32000);
-    assert_int_equal(t.entries[1].steering.steer, 32764);
+    assert_int_equal(t.entries[1].steering.steer, 32760);
     assert_int_equal(t.entries[2].steering.family, ADDR_V6);
     at = journal_text_head(again, sizeof again, &t.scope);
     for (size_t i = 0; i < t.n; i++)
@@ -84,14 +84,14 @@ static const struct {
     {HEAD "\n", -1},
     {HEAD "marks \n", -1},
     {HEAD "marks\r\n", -1},
-    {HEAD "steering v5 mark 51820 table 51821 bypass 32000 steer 32764\n", -1},
-    {HEAD "steering v4 mark 0 table 51821 bypass 32000 steer 32764\n", -1},
-    {HEAD "steering v4 mark 51820 table 0 bypass 32000 steer 32764\n", -1},
-    {HEAD "steering v4 mark 51820 table 51821 bypass 100 steer 32764\n", -1},
+    {HEAD "steering v5 mark 51820 table 51821 bypass 32000 steer 32760\n", -1},
+    {HEAD "steering v4 mark 0 table 51821 bypass 32000 steer 32760\n", -1},
+    {HEAD "steering v4 mark 51820 table 0 bypass 32000 steer 32760\n", -1},
+    {HEAD "steering v4 mark 51820 table 51821 bypass 100 steer 32760\n", -1},
     {HEAD "steering v4 mark 51820 table 51821 bypass 32000 steer 32766\n", -1},
-    {HEAD "steering v4 mark 4294967297 table 51821 bypass 32000 steer 32764\n", -1},
-    {HEAD "steering v4 mark +51820 table 51821 bypass 32000 steer 32764\n", -1},
-    {HEAD "steering v4 mark 51820 table 51821 bypass 32000 steer 32764 more\n", -1},
+    {HEAD "steering v4 mark 4294967297 table 51821 bypass 32000 steer 32760\n", -1},
+    {HEAD "steering v4 mark +51820 table 51821 bypass 32000 steer 32760\n", -1},
+    {HEAD "steering v4 mark 51820 table 51821 bypass 32000 steer 32760 more\n", -1},
     {HEAD V4 V4 V4 V4 V4 V4 V4 V4, 8},
     {HEAD V4 V4 V4 V4 V4 V4 V4 V4 V4, -1},
 };

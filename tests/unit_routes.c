@@ -750,16 +750,16 @@ static void killed_runs_are_undone(void **state)
     /* what looks alike is not ours */
     before = host_state();
     killed_run("rtun0", 51820);
-    shell("ip rule del priority 32765; ip rule del priority 32000;"
-          "ip rule add not fwmark 51820 lookup 51820 priority 32765 protocol static;"
+    shell("ip rule del priority 32764; ip rule del priority 32000;"
+          "ip rule add not fwmark 51820 lookup 51820 priority 32764 protocol static;"
           "ip rule add fwmark 51820 from 10.0.0.0/8 lookup main priority 32000 protocol 253");
     routes_recover();
-    expect_line("ip rule", "32765:\tnot from all fwmark 0xca6c lookup 51820 proto static");
+    expect_line("ip rule", "32764:\tnot from all fwmark 0xca6c lookup 51820 proto static");
     expect_line("ip rule", "32000:\tfrom 10.0.0.0/8 fwmark 0xca6c lookup main");
-    expect_no_line("ip rule", "32764:");
+    expect_no_line("ip rule", "32760:");
     expect_no_line("ip rule", "32001:");
     expect_no_line("ip -6 rule", "51820");
-    shell("ip rule del priority 32765; ip rule del priority 32000; echo 0 > " MARKS);
+    shell("ip rule del priority 32764; ip rule del priority 32000; echo 0 > " MARKS);
     expect_same_state(before);
 }
 

@@ -26,13 +26,13 @@ static void priorities_are_free_ones(void **state)
 
     assert_true(rule_steering_choose(&s, existing, 0));
     assert_int_equal(s.bypass, 32000);
-    assert_int_equal(s.steer, 32764);
+    assert_int_equal(s.steer, 32760);
     existing[n++] = (struct rule){.priority = 32765};
-    existing[n++] = (struct rule){.priority = 32763};
+    existing[n++] = (struct rule){.priority = 32759};
     existing[n++] = (struct rule){.priority = 32001};
     assert_true(rule_steering_choose(&s, existing, n));
     assert_int_equal(s.bypass, 32002);
-    assert_int_equal(s.steer, 32761);
+    assert_int_equal(s.steer, 32753);
     assert_true(rule_steering_ok(&s));
     for (uint32_t p = 32100; p < 32766; p++)
         existing[n++] = (struct rule){.priority = p};
@@ -50,11 +50,11 @@ static void steering_in_range(void **state)
         struct steering s;
         bool ok;
     } cases[] = {
-        {{ADDR_V4, 1, 2, 32000, 32100}, true},    {{ADDR_V6, 1, 2, 32098, 32764}, true},
+        {{ADDR_V4, 1, 2, 32000, 32100}, true},    {{ADDR_V6, 1, 2, 32098, 32760}, true},
         {{ADDR_NONE, 1, 2, 32000, 32100}, false}, {{ADDR_V4, 0, 2, 32000, 32100}, false},
         {{ADDR_V4, 1, 0, 32000, 32100}, false},   {{ADDR_V4, 1, 2, 31999, 32100}, false},
         {{ADDR_V4, 1, 2, 32099, 32100}, false},   {{ADDR_V4, 1, 2, 32000, 32099}, false},
-        {{ADDR_V4, 1, 2, 32000, 32765}, false},
+        {{ADDR_V4, 1, 2, 32000, 32761}, false},
     };
     struct rule rules[RULE_STEERING];
 
@@ -64,7 +64,7 @@ static void steering_in_range(void **state)
     assert_int_equal(rules[0].priority, 32000);
     assert_int_equal(rules[1].priority, 32001);
     assert_int_equal(rules[2].priority, 32100);
-    assert_int_equal(rules[3].priority, 32101);
+    assert_int_equal(rules[3].priority, 32104);
 }
 
 /* What comes back is what was sent, and a rule with one condition more is another one. */
@@ -94,13 +94,13 @@ static void rules_there_and_back(void **state)
     free(list);
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         snprintf(command, sizeof command,
-                 "ip rule add not fwmark 51 %s lookup 52 priority 32101 protocol 253", others[i]);
+                 "ip rule add not fwmark 51 %s lookup 52 priority 32104 protocol 253", others[i]);
         assert_int_equal(system(command), 0);
         assert_int_equal(rule_list(&n, ADDR_V4, &list, &list_n), 0);
         assert_int_equal(list_n, 4);
         assert_false(rule_equal(&rules[3], &list[1]));
         free(list);
-        assert_int_equal(system("ip rule del priority 32101"), 0);
+        assert_int_equal(system("ip rule del priority 32104"), 0);
     }
     netlink_close(&n);
 }

@@ -3,6 +3,17 @@
 #include "platform/linux/guard.h"
 
 #include <linux/fib_rules.h>
+#include <netinet/in.h>
+
+/* Whoever steers all of his traffic wants what is bound to an address to go through the tunnel as well. */
+struct guard guard_of_steering(const struct steering *s)
+{
+    return (struct guard){.family = s->family,
+                          .ip_proto = s->family == ADDR_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP,
+                          .first = s->steer + 1,
+                          .enter = s->steer + STEER_MAIN,
+                          .after = s->steer + STEER_MAIN + 1};
+}
 
 static struct rule jump(const struct guard *g, uint32_t priority, uint32_t target)
 {

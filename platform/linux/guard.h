@@ -35,6 +35,8 @@ enum {
     GUARD_RULES = 3
 };
 
+/* That of a steered tunnel. */
+struct guard guard_of_steering(const struct steering *s);
 /* All but those for addresses. */
 void guard_rules(struct rule out[GUARD_RULES], const struct guard *g);
 struct rule guard_address(const struct guard *g, const struct ip_addr *address);

@@ -414,8 +414,11 @@ enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark, 
         if (e == 0)
             routes_remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = rules[i]});
     }
-    if (e != 0) {
-        enum err err = routes_fail(r, family, e, "cannot add policy rules for table %u", table);
+    struct guard guard = guard_of_steering(&s);
+    enum err err = e == 0
+                       ? routes_guard(r, &guard)
+                       : routes_fail(r, family, e, "cannot add policy rules for table %u", table);
+    if (err != ERR_OK) {
         (void)undo_back_to(r, before);
         return err;
     }

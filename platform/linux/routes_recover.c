@@ -87,8 +87,11 @@ static bool undo_journal(void *arg, const struct journal_text *text)
             marks = true;
             continue;
         }
+        struct guard guard = guard_of_steering(&entry->steering);
+        e = delete_guard(n, &guard, &deleted);
         rule_steering_at(rules, &entry->steering);
-        e = delete_rules(n, rules, RULE_STEERING, &deleted);
+        if (e == 0)
+            e = delete_rules(n, rules, RULE_STEERING, &deleted);
     }
     if (e != 0) {
         failed(n, e);

@@ -19,7 +19,9 @@ enum {
     BYPASS_FIRST = 32000,
     BYPASS_LAST = 32099,
     STEER_FIRST = 32100,
-    STEER_LAST = 32765
+    STEER_LAST = 32765,
+    BYPASS_RUN = 2, /* priorities in a row */
+    STEER_RUN = 6
 };
 
 static struct nlmsghdr *rule_message(struct netlink_buf *b, uint16_t type, uint16_t flags,
@@ -195,9 +197,13 @@ static bool priority_free(uint32_t priority, const struct rule *existing, size_t
     return true;
 }
 
-static bool pair_free(uint32_t first, const struct rule *existing, size_t n)
+static bool run_free(uint32_t first, uint32_t len, const struct rule *existing, size_t n)
 {
-    return priority_free(first, existing, n) && priority_free(first + 1, existing, n);
+    for (uint32_t i = 0; i < len; i++) {
+        if (!priority_free(first + i, existing, n))
+            return false;
+    }
+    return true;
 }
 
 void rule_steering_at(struct rule out[RULE_STEERING], const struct steering *s)
@@ -215,7 +221,7 @@ void rule_steering_at(struct rule out[RULE_STEERING], const struct steering *s)
     out[1].table = 0;
     out[2].priority = s->steer;
     out[2].suppress_all = true;
-    out[3].priority = s->steer + 1;
+    out[3].priority = s->steer + STEER_MAIN;
     out[3].invert = true;
     out[3].table = s->table;
 }
@@ -224,16 +230,16 @@ bool rule_steering_ok(const struct steering *s)
 {
     return (s->family == ADDR_V4 || s->family == ADDR_V6) && s->mark != 0 && s->table != 0 &&
            s->bypass >= BYPASS_FIRST && s->bypass < BYPASS_LAST && s->steer >= STEER_FIRST &&
-           s->steer < STEER_LAST;
+           s->steer + STEER_RUN - 1 <= STEER_LAST;
 }
 
 bool rule_steering_choose(struct steering *s, const struct rule *existing, size_t existing_n)
 {
     s->bypass = BYPASS_FIRST;
-    s->steer = STEER_LAST - 1;
-    while (s->bypass < BYPASS_LAST && !pair_free(s->bypass, existing, existing_n))
+    s->steer = STEER_LAST - STEER_RUN + 1;
+    while (s->bypass < BYPASS_LAST && !run_free(s->bypass, BYPASS_RUN, existing, existing_n))
         s->bypass++;
-    while (s->steer >= STEER_FIRST && !pair_free(s->steer, existing, existing_n))
+    while (s->steer >= STEER_FIRST && !run_free(s->steer, STEER_RUN, existing, existing_n))
         s->steer--;
     return s->bypass < BYPASS_LAST && s->steer >= STEER_FIRST;
 }

@@ -30,6 +30,7 @@ struct rule {
 
 enum {
     RULE_STEERING = 4,
+    STEER_MAIN = 4,              /* behind the first of them */
     RULE_PROTOCOL_KERNEL = 2,    /* of the product's rules */
     RULE_PROTOCOL_STEERING = 253 /* of those below; nobody else's, see /etc/iproute2/rt_protos */
 };
@@ -50,10 +51,12 @@ bool rule_equal(const struct rule *a, const struct rule *b);
  *   bypass     fwmark MARK lookup main              the tunnel's own datagrams take the host's ordinary way,
  *   bypass+1   fwmark MARK unreachable              or none: never another tunnel's table
  *   steer      lookup main suppress_prefixlength 0  more specific routes of the host stay in force
- *   steer+1    not fwmark MARK lookup TABLE         all else goes through the tunnel
+ *   steer+1..3                                      the kernel's ICMP errors in the name of our sockets pass by (guard.h)
+ *   steer+4    not fwmark MARK lookup TABLE         all else goes through the tunnel
+ *   steer+5                                         where the errors go on
  *
- * The first pair stands before the second pairs of all tunnels. So when several default-route tunnels run, each one's
- * datagrams leave directly; with the second pairs alone they would go round in circles between the tunnels. Rules
+ * The first pair stands before the others of all tunnels. So when several default-route tunnels run, each one's
+ * datagrams leave directly; with the others alone they would go round in circles between the tunnels. Rules
  * that the administrator has placed before ours keep their precedence.
  */
 struct steering {
