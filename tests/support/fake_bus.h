@@ -138,7 +138,7 @@ typedef int (*fake_answer_fn)(struct fake_service *s, sd_bus_message *m);
 typedef void (*fake_order_fn)(struct fake_service *s, char order);
 
 struct fake_service {
-    const char *name, *path;
+    const char *name, *path; /* of its objects: this one and those below */
     fake_answer_fn answer;
     fake_order_fn order;
     char mode; /* the last order */
@@ -195,7 +195,7 @@ static inline void fake_service_run(struct fake_service *s)
     char ready = '!';
 
     ASSERT(sd_bus_open_system(&s->bus) >= 0);
-    ASSERT(sd_bus_add_object(s->bus, NULL, s->path, fake_incoming, s) >= 0);
+    ASSERT(sd_bus_add_fallback(s->bus, NULL, s->path, fake_incoming, s) >= 0);
     if (s->name)
         ASSERT(sd_bus_request_name(s->bus, s->name, 0) >= 0);
     ASSERT(write(s->orders, &ready, 1) == 1);
