@@ -88,6 +88,7 @@ bus_start "$MANAGER/usr/share/dbus-1/system.d"
 
 say "it starts after the watch, and connects"
 spawn_inside probe "$PROBE"
+probe_pid=$SPAWNED
 eventually 5 grep -qx 'open ok' "$TMP/probe.log" || fail "$(tail -n 1 "$TMP/probe.log")"
 manager_start
 nmcli device set a-n1 managed yes
@@ -103,6 +104,7 @@ eventually 5 primary_is net2 || fail "net2 is not primary"
 check_moves 2 "a better connection"
 nmcli connection down net1
 check_moves 2 "one that was not primary has gone"
+check_asleep "$probe_pid"
 
 say "it starts anew: its paths are others, the connection is not"
 for signal in TERM KILL; do
