@@ -97,6 +97,7 @@ LIMIT=3 inside getent hosts elsewhere.example.org >/dev/null || true
 eventually 3 probe_lines 'query 100.100.111.1' "$before" || fail "a name outside the search domain is not asked for in the tunnel"
 ! probe_lines 'query 192.0.2' 0 || fail "somebody else is asked for it, too"
 [[ $(probe_asks flush) == 'flush ok' ]] || fail flush
+check_asleep "$PROBE_PID"
 
 say "the system's own resolvers change"
 before=$(grep -c '^changed' "$TMP/probe.log")

@@ -31,13 +31,23 @@ enum {
 static char primary = NONE;
 static bool answers_wrong;
 
+static unsigned run; /* of the service: each has paths of its own */
+
 static const char *path_of(char which)
 {
-    static char path[64];
+    static char path[96];
     if (which == NONE)
         return "/";
-    snprintf(path, sizeof path, OBJECT "/ActiveConnection/%c", which);
+    snprintf(path, sizeof path, OBJECT "/ActiveConnection/%u%c", run, which);
     return path;
+}
+
+/* What stays. */
+static const char *id_of(char which)
+{
+    static char id[32];
+    snprintf(id, sizeof id, "uuid-%c", which);
+    return which == NONE ? "/" : id;
 }
 
 static int answer(struct fake_service *s, sd_bus_message *m)
@@ -47,6 +57,11 @@ static int answer(struct fake_service *s, sd_bus_message *m)
     if (!sd_bus_message_is_method_call(m, PROPERTIES, "Get"))
         return 0;
     ASSERT(sd_bus_message_read(m, "ss", &iface, &name) > 0);
+    if (strcmp(iface, ACTIVE) == 0) {
+        const char *path = sd_bus_message_get_path(m);
+        ASSERT(strcmp(name, "Uuid") == 0);
+        return sd_bus_reply_method_return(m, "v", "s", id_of(path[strlen(path) - 1]));
+    }
     ASSERT(strcmp(iface, SERVICE) == 0 && strcmp(name, PRIMARY) == 0);
     fake_note(s, "Get %c", primary);
     if (answers_wrong)
@@ -117,7 +132,7 @@ static bool is_alone(void *arg)
 /* The primary connection that it knows of, and how often it has told so far. */
 static void expect(struct user *u, char which, unsigned n)
 {
-    u->want = which == '\0' ? "" : path_of(which);
+    u->want = which == '\0' ? "" : id_of(which);
     assert_true(fake_run(u->loop, is_known, u));
     fake_run_ms(u->loop, NULL, NULL, 20);
     assert_string_equal(u->watch->primary, u->want);
@@ -141,6 +156,7 @@ static void user_close(struct user *u)
 static void start_manager(char first)
 {
     primary = first;
+    run++;
     fake_service_start(&service);
 }
 
@@ -247,6 +263,11 @@ static void restarts(void **state)
     start_manager(NONE);
     fake_service_tell(&service, FIRST);
     expect(&u, FIRST, 2);
+    /* it is connected before it is on the bus, and says nothing */
+    fake_service_stop(&service);
+    assert_true(fake_run(u.loop, is_alone, &u));
+    start_manager(SECOND);
+    expect(&u, SECOND, 3);
     user_close(&u);
     fake_service_stop(&service);
 }
@@ -270,10 +291,6 @@ static void bus_restarts(void **state)
         assert_true(fake_run(u.loop, is_alone, &u));
         fake_bus_start(&fake);
         start_manager(cases[i].after);
-        /* however it comes back, before or after the manager: then the first signal tells */
-        fake_run_ms(u.loop, NULL, NULL, 600);
-        if (!u.watch->settled)
-            fake_service_tell(&service, cases[i].after);
         expect(&u, cases[i].after, cases[i].moved);
         user_close(&u);
         fake_service_stop(&service);

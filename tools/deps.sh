@@ -350,6 +350,21 @@ build_tools_resolved() {
     [ -x "$PREFIX/resolved/lib/systemd/systemd-resolved" ]
 }
 
+# Likewise, with the two libraries that it has for itself: it would take over the interfaces.
+pin networkmanager network-manager/bookworm network-manager_1.42.4-1+deb12u1_amd64.deb \
+    9b203dadd4751fc3fce1211eb3122fb55426e295d07808f7420a360ba186f1ba
+build_tools_networkmanager() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/networkmanager"
+}
+pin libnm libnm0/bookworm libnm0_1.42.4-1+deb12u1_amd64.deb 9dc096f1c4affaed8377d22850fca8edb4d0a3ba56025b641f75aeb1e83f9508
+build_tools_libnm() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/networkmanager"
+}
+pin libndp libndp0/bookworm libndp0_1.8-1+deb12u1_amd64.deb 0f7848dc7bcfa8f64e1053f4bea4ab753c92d6c5aff1ac9c3a34f217fa15bbc9
+build_tools_libndp() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/networkmanager"
+}
+
 # What the portal's channels are written for, as a peer of ours.
 pin phoenix npm/phoenix@1.8.16 phoenix-1.8.16.tgz 936f99cd3ddcc84afa426f658f9db64b121fcd4656fdbe1e6aac78b82b069c30
 build_tools_phoenix() {
@@ -394,6 +409,9 @@ group_check() {
     provide_if_fetched tools phoenix
     provide_if_fetched tools ws
     provide_if_fetched tools resolved
+    provide_if_fetched tools networkmanager
+    provide_if_fetched tools libnm
+    provide_if_fetched tools libndp
 }
 
 group_demo() {

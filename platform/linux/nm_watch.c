@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PropertiesChanged of org.freedesktop.NetworkManager. The primary connection is known by its object path; "/" means that there is
- * none. One that starts says "/" first, and then often the same as the one before it: until it has a connection again its changes
- * only count if the path is another one.
+ * PropertiesChanged of org.freedesktop.NetworkManager. Its primary connection is an object path, "/" for none, which is numbered anew
+ * when it starts; the UUID of the connection stays. One that starts says "/" first, and then mostly what was there before: until it
+ * has a connection again its changes only count if that is another one.
  */
 #include "platform/linux/nm_watch.h"
 
@@ -20,10 +20,12 @@
 #define SERVICE    "org.freedesktop.NetworkManager"
 #define OBJECT     "/org/freedesktop/NetworkManager"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
+#define ACTIVE     SERVICE ".Connection.Active"
 #define PRIMARY    "PrimaryConnection"
+#define NO_PRIMARY "/"
 
 enum {
-    PATH_TEXT_MAX = 256
+    ID_MAX = 64
 };
 
 struct nm_watch {
@@ -33,9 +35,8 @@ struct nm_watch {
     struct loop_timer tell; /* due at once: `moved` is called when sd-bus does not run */
     loop_fn moved;
     void *arg;
-    char primary[PATH_TEXT_MAX]; /* the last one; "": not known yet */
-    bool settled;                /* false: after a start, until there is a connection */
-    bool baseline;               /* what comes next is what there is, not a move */
+    char primary[ID_MAX]; /* UUID of the last one, or NO_PRIMARY; "": not known yet */
+    bool settled;         /* false: after a start, until there is a connection */
 };
 
 static void tell_due(void *arg)
@@ -49,63 +50,108 @@ static void tell_moved(struct nm_watch *w)
     loop_timer_set(w->loop, &w->tell, 0);
 }
 
-static void remember(struct nm_watch *w, const char *path)
+/*
+ * What the primary connection is, in two questions: its path, and that path's UUID. Each is asked to know it, or to compare it with
+ * the last one.
+ */
+
+static int path_known(sd_bus_message *m, void *arg, sd_bus_error *error);
+static int path_compared(sd_bus_message *m, void *arg, sd_bus_error *error);
+static int uuid_known(sd_bus_message *m, void *arg, sd_bus_error *error);
+static int uuid_compared(sd_bus_message *m, void *arg, sd_bus_error *error);
+
+/* It is not started for this. */
+static void ask(struct nm_watch *w, const char *path, const char *iface, const char *property,
+                sd_bus_message_handler_t done)
 {
-    snprintf(w->primary, sizeof w->primary, "%s", path);
+    sd_bus_message *m = bus_request(w->bus, SERVICE, path, PROPERTIES, "Get");
+
+    if (m && (sd_bus_message_append(m, "ss", iface, property) < 0 ||
+              sd_bus_message_set_auto_start(m, false) < 0))
+        m = sd_bus_message_unref(m);
+    if (bus_send(w->bus, m, done, w) != ERR_OK)
+        log_debug(MODULE, "the system bus is away");
 }
 
-static bool is_none(const char *path)
+static void ask_path(struct nm_watch *w, bool compare)
 {
-    return strcmp(path, "/") == 0;
+    ask(w, OBJECT, SERVICE, PRIMARY, compare ? path_compared : path_known);
 }
 
-/* The answer to what the primary connection is. */
-static void take_answer(struct nm_watch *w, const char *path)
+static void take_primary(struct nm_watch *w, const char *id, bool compare)
 {
-    bool baseline = w->baseline;
+    bool other = strcmp(w->primary, id) != 0;
 
-    w->baseline = false;
-    if (!w->settled && is_none(path))
-        return;
-    bool other = strcmp(w->primary, path) != 0;
-    bool counts = !w->settled && !baseline;
     w->settled = true;
-    remember(w, path);
-    if (other && counts)
+    snprintf(w->primary, sizeof w->primary, "%s", id);
+    if (other && compare)
         tell_moved(w);
 }
 
-static int answered(sd_bus_message *m, void *arg, sd_bus_error *error)
+static void take_path(struct nm_watch *w, const char *path, bool compare)
 {
-    struct nm_watch *w = arg;
-    const sd_bus_error *e = sd_bus_message_get_error(m);
-    const char *path;
+    if (strcmp(path, NO_PRIMARY) != 0)
+        ask(w, path, ACTIVE, "Uuid", compare ? uuid_compared : uuid_known);
+    else if (w->settled)
+        take_primary(w, path, compare);
+}
 
-    (void)error;
-    if (e) {
-        w->baseline = false;
+/* The value in an answer, NULL: it has none of that type. */
+static const char *read_answer(sd_bus_message *m, const char *type)
+{
+    const sd_bus_error *e = sd_bus_message_get_error(m);
+    const char *value = NULL;
+
+    if (e)
         log_debug(MODULE, "NetworkManager: %s", bus_error_text(e));
-        return 0;
-    }
-    if (sd_bus_message_read(m, "v", "o", &path) < 0) {
-        log_debug(MODULE, "NetworkManager names its primary connection in an unknown form");
-        return 0;
-    }
-    take_answer(w, path);
+    else if (sd_bus_message_read(m, "v", type, &value) < 0)
+        log_debug(MODULE, "NetworkManager answers in an unknown form");
+    return value;
+}
+
+static int path_answered(sd_bus_message *m, struct nm_watch *w, bool compare)
+{
+    const char *path = read_answer(m, "o");
+
+    if (path)
+        take_path(w, path, compare);
     return 0;
 }
 
-/* It is not started for this. */
-static void ask(struct nm_watch *w)
+static int path_known(sd_bus_message *m, void *arg, sd_bus_error *error)
 {
-    sd_bus_message *m = bus_request(w->bus, SERVICE, OBJECT, PROPERTIES, "Get");
-
-    if (m && (sd_bus_message_append(m, "ss", SERVICE, PRIMARY) < 0 ||
-              sd_bus_message_set_auto_start(m, false) < 0))
-        m = sd_bus_message_unref(m);
-    if (bus_send(w->bus, m, answered, w) != ERR_OK)
-        log_debug(MODULE, "the system bus is away");
+    (void)error;
+    return path_answered(m, arg, false);
 }
+
+static int path_compared(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+    (void)error;
+    return path_answered(m, arg, true);
+}
+
+static int uuid_answered(sd_bus_message *m, struct nm_watch *w, bool compare)
+{
+    const char *uuid = read_answer(m, "s");
+
+    if (uuid)
+        take_primary(w, uuid, compare);
+    return 0;
+}
+
+static int uuid_known(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+    (void)error;
+    return uuid_answered(m, arg, false);
+}
+
+static int uuid_compared(sd_bus_message *m, void *arg, sd_bus_error *error)
+{
+    (void)error;
+    return uuid_answered(m, arg, true);
+}
+
+/* Signals */
 
 /* 1: PrimaryConnection is in it, and *path its value or NULL; 0: it is not; negative: not the documented types. */
 static int read_changed(sd_bus_message *m, const char **path)
@@ -146,27 +192,24 @@ static void properties_changed(void *arg, sd_bus_message *m)
     if (r <= 0)
         return;
     if (!w->settled) {
-        w->baseline = false;
-        ask(w);
+        ask_path(w, true);
         return;
     }
     if (path)
-        remember(w, path);
+        take_path(w, path, false);
     else
-        ask(w);
+        ask_path(w, false);
     tell_moved(w);
 }
 
+/* With or without a signal: it may have been connected before anyone could listen. */
 static void renewed(void *arg, enum bus_renewal what)
 {
     struct nm_watch *w = arg;
 
+    (void)what;
     w->settled = false;
-    w->baseline = false;
-    if (what == BUS_WATCH_IN_FORCE) {
-        w->baseline = w->primary[0] == '\0';
-        ask(w);
-    }
+    ask_path(w, w->primary[0] != '\0');
 }
 
 enum err nm_watch_new(struct nm_watch **out, struct loop *l, loop_fn moved, void *arg)

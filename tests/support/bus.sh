@@ -103,6 +103,22 @@ resolved_start() {
         fail "systemd-resolved does not come up: $(tail -n 3 "$TMP/resolved.log")"
 }
 
+switches() { # PID: how often it has gone to sleep
+    awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$1/status"
+}
+
+sleeps_a_second() { # PID
+    local before
+    before=$(switches "$1")
+    sleep 1
+    [[ $(switches "$1") -eq $before ]]
+}
+
+# check_asleep PID: nothing wakes it up while nothing happens
+check_asleep() {
+    eventually 10 sleeps_a_second "$1" || fail "process $1 wakes up while nothing happens"
+}
+
 need_resolved() {
     need dbus-daemon busctl nsenter unshare
     [[ -x $RESOLVED/lib/systemd/systemd-resolved ]] || skip "no systemd-resolved: run tools/deps.sh check first"

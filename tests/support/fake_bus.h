@@ -138,7 +138,7 @@ typedef int (*fake_answer_fn)(struct fake_service *s, sd_bus_message *m);
 typedef void (*fake_order_fn)(struct fake_service *s, char order);
 
 struct fake_service {
-    const char *name, *path;
+    const char *name, *path; /* of its objects: this one and those below */
     fake_answer_fn answer;
     fake_order_fn order;
     char mode; /* the last order */
@@ -195,7 +195,7 @@ static inline void fake_service_run(struct fake_service *s)
     char ready = '!';
 
     ASSERT(sd_bus_open_system(&s->bus) >= 0);
-    ASSERT(sd_bus_add_object(s->bus, NULL, s->path, fake_incoming, s) >= 0);
+    ASSERT(sd_bus_add_fallback(s->bus, NULL, s->path, fake_incoming, s) >= 0);
     if (s->name)
         ASSERT(sd_bus_request_name(s->bus, s->name, 0) >= 0);
     ASSERT(write(s->orders, &ready, 1) == 1);
@@ -223,11 +223,23 @@ static inline void fake_service_await(struct fake_service *s)
     ASSERT(poll(&p, 1, FAKE_WAIT_MS) == 1 && read(s->orders, &done, 1) == 1);
 }
 
-/* s: name (NULL: none), path, answer and perhaps order are set. */
+static inline void fake_service_stop(struct fake_service *s)
+{
+    if (s->pid <= 0)
+        return;
+    kill(s->pid, SIGKILL);
+    waitpid(s->pid, NULL, 0);
+    close(s->orders);
+    close(s->log);
+    s->pid = 0;
+}
+
+/* s: name (NULL: none), path, answer and perhaps order are set. One that a failed test has left is stopped first. */
 static inline void fake_service_start(struct fake_service *s)
 {
     int orders[2], log[2];
 
+    fake_service_stop(s);
     ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, orders) == 0 &&
            pipe2(log, O_CLOEXEC | O_NONBLOCK) == 0);
     s->mode = 0;
@@ -245,17 +257,6 @@ static inline void fake_service_start(struct fake_service *s)
     s->orders = orders[0];
     s->log = log[0];
     fake_service_await(s);
-}
-
-static inline void fake_service_stop(struct fake_service *s)
-{
-    if (s->pid <= 0)
-        return;
-    kill(s->pid, SIGKILL);
-    waitpid(s->pid, NULL, 0);
-    close(s->orders);
-    close(s->log);
-    s->pid = 0;
 }
 
 /* Returns when it is done. */
