@@ -92,7 +92,7 @@ say "one client or gateway per network"
 gateway_start third g "$api" FIREZONE_TOKEN=.gateway-brief
 client_end third 1
 client_says third 1 "another Firezone client or gateway (process ${CLIENT_PID[berlin]}) runs on this network; stop it first"
-ip -n "$(ns g)" rule | grep -q 'fwmark 0xfd002021' || fail "the rules went with an instance that was refused"
+[[ $(ip -n "$(ns g)" rule) == *'fwmark 0xfd002021'* ]] || fail "the rules went with an instance that was refused"
 check 0 "is valid" FIREZONE_ID=x FIREZONE_TOKEN=.gateway-x -- --check
 
 say "a second gateway of the same identity is refused, and takes over when the first has ended"
