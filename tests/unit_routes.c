@@ -72,11 +72,11 @@ static void expect_no_line(const char *command, const char *part)
         fail_msg("%s: \"%s\" in:\n%s", command, part, text);
 }
 
-/* All that a tunnel may touch; `noop` and the like in the link's line are history, not state. */
+/* All that a tunnel may touch; `noop` and the like in the link's line are history, not state. A dump that is disturbed is printed twice. */
 static char *host_state(void)
 {
     return strdup(output("ip -o link | awk '{print $2, $3, $4, $5}'; ip -o addr;"
-                         "ip route show table all; ip -6 route show table all;"
+                         "ip route show table all | sort -u; ip -6 route show table all | sort -u;"
                          "ip rule; ip -6 rule; cat " MARKS));
 }
 
@@ -160,6 +160,15 @@ static void del(struct rig *rig, const char *text, uint32_t table)
     ok(rig->routes, routes_del(rig->routes, &p, table));
 }
 
+/* The state of a link follows its carrier a moment later. */
+static void wait_for_link(const char *name, const char *link_state)
+{
+    shell(
+        "for i in $(seq 100); do ip -o link show %s | grep -q 'state %s ' && exit 0; sleep 0.05; done;"
+        "exit 1",
+        name, link_state);
+}
+
 static int make_uplink(void **state)
 {
     (void)state;
@@ -167,7 +176,9 @@ static int make_uplink(void **state)
                   "ip link set up0 addrgenmode none && ip link set up1 addrgenmode none && "
                   "ip addr add 192.0.2.1/24 dev up0 && ip addr add 2001:db8::1/64 dev up0 nodad && "
                   "ip link set up0 up && ip route add default via 192.0.2.254 && "
-                  "ip -6 route add default via 2001:db8::fe");
+                  "ip -6 route add default via 2001:db8::fe; "
+                  "for i in $(seq 100); do ip -o link show up0 | grep -q 'state UP ' && "
+                  "ip -o link show up1 | grep -q 'state UP ' && exit 0; sleep 0.05; done; exit 1");
 }
 
 static int remove_uplink(void **state)
@@ -535,7 +546,6 @@ static void down_and_up(void **state)
     add(&rig, "::/0", 1000);
     assert_true(routes_watch_fd(rig.routes) >= 0);
     assert_int_equal(routes_watch_fd(rig.routes), routes_watch_fd(rig.routes));
-    /* -u: a dump that is disturbed starts anew, and is printed twice */
     char *configured = strdup(output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
                                      "ip -6 route show table all dev rtun0 | sort -u"));
     for (unsigned i = 0; i < 4; i++) {
@@ -624,15 +634,6 @@ static void product_tables(void **state)
 
 static const char lan4[] = "ip route show table 539098369",
                   lan6[] = "ip -6 route show table 539098369";
-
-/* The state of a link follows its carrier a moment later. */
-static void wait_for_link(const char *name, const char *link_state)
-{
-    shell(
-        "for i in $(seq 100); do ip -o link show %s | grep -q 'state %s ' && exit 0; sleep 0.05; done;"
-        "exit 1",
-        name, link_state);
-}
 
 static void lan_copies(void **state)
 {
