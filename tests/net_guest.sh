@@ -12,7 +12,7 @@
 # shellcheck source=tests/support/portal.sh
 . "$(dirname "$0")/support/portal.sh"
 rig_begin 60
-need nft unshare python3
+need nft unshare python3 setpriv setcap
 
 require_impl ours
 ns_add a b c p
@@ -178,6 +178,45 @@ for guest in a c; do
     client_end "$guest" 0
     host_check "$guest" "no IPv6"
 done
+say "without root: what is missing is named"
+chmod 711 "$TMP"
+mkdir -m 755 "$TMP/bin"
+chown 65534 "$TMP/a.conf"
+real=$CLIENT CLIENT=$TMP/bin/as_nobody
+cp "$real" "$TMP/bin/client"
+chmod 755 "$TMP/bin/client"
+printf '#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all "%s" "$@"\n' "$TMP/bin/client" >"$CLIENT"
+chmod 755 "$CLIENT"
+for guest in a c; do
+    host_before "$guest"
+    guest_start "$guest"
+    guest_code "$guest" 1 "needs CAP_NET_ADMIN: run as root, or run 'setcap cap_net_admin+ep' on the program"
+    host_check "$guest" "no capability"
+done
+if setcap cap_net_admin+eip "$TMP/bin/client" 2>"$TMP/setcap"; then
+    mounts=$CLIENT_MOUNTS
+    node="mount -t tmpfs none /dev/net && mknod /dev/net/tun c 10 200 && chmod" # it may be there for root only
+    for guest in a c; do
+        say "$guest: without root, with file capabilities"
+        CLIENT_MOUNTS="$mounts && $node 666 /dev/net/tun"
+        guest_up "$guest"
+        [[ $(ps -o uid= -p "${CLIENT_PID[$guest]}") -eq 65534 ]] || fail "it does not run as nobody"
+        [[ $guest == c ]] || client_says a 1 "/run/dev.firezone.client takes no notes"
+        client_end "$guest" 0
+        host_check "$guest" "file capabilities"
+        CLIENT_MOUNTS="$mounts && $node 600 /dev/net/tun"
+        guest_start "$guest"
+        guest_code "$guest" 1 "this user may not open /dev/net/tun; run: chmod 666 /dev/net/tun"
+        CLIENT_MOUNTS="$mounts && mount -t tmpfs none /dev/net"
+        guest_start "$guest"
+        guest_code "$guest" 1 "/dev/net/tun does not exist; create it (mknod /dev/net/tun c 10 200) or pass the device into the container"
+        CLIENT_MOUNTS=$mounts
+        host_check "$guest" "no device node"
+    done
+else
+    say "file capabilities are left out: $(cat "$TMP/setcap")"
+fi
+CLIENT=$real
 cmp "$TMP/resolv.conf" "$TMP/resolv.before" || fail "resolv.conf differs"
 kill -TERM "$PORTAL_PID"
 finish "$PORTAL_PID" 5 || fail "fzportal ended with $?"

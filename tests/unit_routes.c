@@ -500,28 +500,41 @@ static const struct {
     {1, 0, 2, "on up0"}, {2, 1, 1, NULL},     {0, 0, 1, "on up1"},
 };
 
+/* What is logged when default traffic is taken, in either way; static storage. */
+static const char *warned(struct rig *rig, unsigned number, bool product)
+{
+    static char text[1024];
+    struct ip_prefix all = prefix("0.0.0.0/0");
+    FILE *log = tmpfile();
+    int real = dup(STDERR_FILENO);
+
+    dup2(fileno(log), STDERR_FILENO);
+    enum err e = product ? routes_product_add(rig->routes, &all)
+                         : routes_default_rules(rig->routes, ADDR_V4, number, number);
+    dup2(real, STDERR_FILENO);
+    close(real);
+    rewind(log);
+    text[fread(text, 1, sizeof text - 1, log)] = '\0';
+    fclose(log);
+    ok(rig->routes, e);
+    if (product)
+        ok(rig->routes, routes_product_del(rig->routes, &all));
+    return text;
+}
+
 static void strict_reverse_path_warns(void **state)
 {
     (void)state;
     struct rig rig;
-    char text[1024];
 
     rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
-    for (unsigned i = 0; i < ARRAY_LEN(reverse_path_cases); i++) {
+    for (unsigned i = 0; i < 2 * ARRAY_LEN(reverse_path_cases); i++) {
+        const char *named = reverse_path_cases[i / 2].named;
         shell("cd /proc/sys/net/ipv4/conf; echo %u > all/rp_filter; echo %u > up0/rp_filter;"
               "echo %u > up1/rp_filter; echo 1 > lo/rp_filter; echo 1 > rtun0/rp_filter",
-              reverse_path_cases[i].all, reverse_path_cases[i].up0, reverse_path_cases[i].others);
-        FILE *log = tmpfile();
-        int real = dup(STDERR_FILENO);
-        dup2(fileno(log), STDERR_FILENO);
-        enum err e = routes_default_rules(rig.routes, ADDR_V4, 100 + i, 100 + i);
-        dup2(real, STDERR_FILENO);
-        close(real);
-        rewind(log);
-        text[fread(text, 1, sizeof text - 1, log)] = '\0';
-        fclose(log);
-        ok(rig.routes, e);
-        const char *named = reverse_path_cases[i].named;
+              reverse_path_cases[i / 2].all, reverse_path_cases[i / 2].up0,
+              reverse_path_cases[i / 2].others);
+        const char *text = warned(&rig, 100 + i, i % 2 == 1);
         if (named ? !strstr(text, named) : text[0] != '\0')
             fail_msg("case %u: \"%s\"", i, text);
     }

@@ -22,6 +22,7 @@
 #include "platform/linux/netlink.h"
 #include "platform/linux/tun_steer.h"
 #include "platform/linux/why.h"
+#include "platform/process.h"
 
 #define MODULE   "tun"
 #define TUN_PATH "/dev/net/tun"
@@ -88,6 +89,10 @@ static enum err open_failed(struct why why, int e)
                         "the kernel has no TUN driver; load it with: modprobe tun");
     case EPERM:
     case EACCES:
+        if (process_may_configure_network())
+            return why_fail(why, ERR_PERMISSION,
+                            "this user may not open " TUN_PATH "; run: chmod 666 " TUN_PATH
+                            " (who may create devices is up to the kernel)");
         return why_fail(why, ERR_PERMISSION,
                         "no permission to open " TUN_PATH "; run as root or with CAP_NET_ADMIN");
     default:
