@@ -563,8 +563,13 @@ static void down_and_up(void **state)
                                      "ip -6 route show table all dev rtun0 | sort -u"));
     for (unsigned i = 0; i < 4; i++) {
         shell("ip link set rtun0 down");
-        if (i >= 2)
+        if (i >= 2) {
             routes_watch(rig.routes);
+            del(&rig, "10.9.0.0/16", 0);
+            add(&rig, "10.9.0.0/16", 0);
+            del(&rig, "fd09::/16", 0);
+            add(&rig, "fd09::/16", 0);
+        }
         shell("%s", between[i % 2]);
         shell("ip link set rtun0 up");
         routes_watch(rig.routes);
