@@ -66,7 +66,8 @@ not_pure := control/device.c platform/base/err.c platform/base/log.c platform/ba
   control/uapi.c
 PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c control/p2p/*.c $(engine_portable:%=engine/%.c) \
   $(control_portable:%=control/%.c))
-PURE := $(filter-out $(not_pure),$(PORTABLE)) $(wildcard platform/linux/net_event.c tools/fzlink/impair.c tools/fzlink/settings.c tools/fzlink/value.c)
+PURE := $(filter-out $(not_pure),$(PORTABLE)) platform/linux/lan.c platform/linux/net_event.c \
+  $(wildcard tools/fzlink/impair.c tools/fzlink/settings.c tools/fzlink/value.c)
 
 # ---- flags ----
 WARN := -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
@@ -120,7 +121,7 @@ NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet addr bench_% b
               dns_systemd_resolved duration err \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
-              fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip log_cleanup \
+              fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip lan log_cleanup \
               log_filter log_line net_event net_seen netwatch nm_watch noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolved_servers resolvers resources segment \
               source_rank source_seen sign_url timers token_text tunnel_p2p uapi way_out)
 NOT_WINDOWS ?= unit_log_file_%

@@ -79,10 +79,10 @@ static enum err mark_choose(struct tunnel *t, const struct config *config, uint3
 }
 
 /* A machine without IPv6 still gets the IPv4 part of its configuration. */
-static enum err tolerate_no_v6(const struct tunnel *t, const struct ip_prefix *prefix, enum err err)
+static enum err tolerate_no_v6(const struct ip_prefix *prefix, enum err err)
 {
     char text[IP_PREFIX_TEXT_MAX];
-    if (err != ERR_UNSUPPORTED || prefix->ip.family != ADDR_V6 || t->v6.n > 0)
+    if (err != ERR_UNSUPPORTED || prefix->ip.family != ADDR_V6)
         return err;
     log_warn("tunnel", "left out %s: IPv6 is switched off on this machine",
              ip_prefix_format(prefix, text, sizeof text));
@@ -116,7 +116,7 @@ static enum err host_routes(struct tunnel *t, const struct config *config, uint3
             const struct ip_prefix *prefix = &p->allowed[k].prefix;
             bool own_table = prefix->len == 0 || config->table == CONFIG_TABLE_NUMBER;
             if (own_table || !on_link(config, prefix))
-                err = tolerate_no_v6(t, prefix, routes_add(t->host, prefix, own_table ? table : 0));
+                err = tolerate_no_v6(prefix, routes_add(t->host, prefix, own_table ? table : 0));
         }
     }
     return err;
@@ -182,8 +182,8 @@ static enum err host_configure(struct tunnel *t, const struct config *config, ui
 {
     enum err err = routes_link_mtu(t->host, t->mtu);
     for (size_t i = 0; i < config->addresses_n && err == ERR_OK; i++)
-        err = tolerate_no_v6(t, &config->addresses[i],
-                             routes_addr_add(t->host, &config->addresses[i]));
+        err =
+            tolerate_no_v6(&config->addresses[i], routes_addr_add(t->host, &config->addresses[i]));
     if (err == ERR_OK)
         err = routes_link_up(t->host);
     if (err == ERR_OK && t->options.p2p)
@@ -196,11 +196,11 @@ static enum err host_configure(struct tunnel *t, const struct config *config, ui
 enum err tunnel_readdress(struct tunnel *t, const struct ip_prefix *from,
                           const struct ip_prefix *to, char *why, unsigned why_size)
 {
-    enum err err = tolerate_no_v6(t, to, routes_addr_add(t->host, to));
+    enum err err = tolerate_no_v6(to, routes_addr_add(t->host, to));
 
     /* The new one first: a device without any address would lose more. */
     if (err == ERR_OK)
-        err = tolerate_no_v6(t, from, routes_addr_del(t->host, from));
+        err = tolerate_no_v6(from, routes_addr_del(t->host, from));
     if (err != ERR_OK)
         snprintf(why, why_size, "%s", routes_why(t->host));
     return err;

@@ -72,11 +72,11 @@ static void expect_no_line(const char *command, const char *part)
         fail_msg("%s: \"%s\" in:\n%s", command, part, text);
 }
 
-/* All that a tunnel may touch; `noop` and the like in the link's line are history, not state. */
+/* All that a tunnel may touch; `noop` and the like in the link's line are history, not state. A dump that is disturbed is printed twice. */
 static char *host_state(void)
 {
     return strdup(output("ip -o link | awk '{print $2, $3, $4, $5}'; ip -o addr;"
-                         "ip route show table all; ip -6 route show table all;"
+                         "ip route show table all | sort -u; ip -6 route show table all | sort -u;"
                          "ip rule; ip -6 rule; cat " MARKS));
 }
 
@@ -160,6 +160,15 @@ static void del(struct rig *rig, const char *text, uint32_t table)
     ok(rig->routes, routes_del(rig->routes, &p, table));
 }
 
+/* The state of a link follows its carrier a moment later. */
+static void wait_for_link(const char *name, const char *link_state)
+{
+    shell(
+        "for i in $(seq 100); do ip -o link show %s | grep -q 'state %s ' && exit 0; sleep 0.05; done;"
+        "exit 1",
+        name, link_state);
+}
+
 static int make_uplink(void **state)
 {
     (void)state;
@@ -167,7 +176,9 @@ static int make_uplink(void **state)
                   "ip link set up0 addrgenmode none && ip link set up1 addrgenmode none && "
                   "ip addr add 192.0.2.1/24 dev up0 && ip addr add 2001:db8::1/64 dev up0 nodad && "
                   "ip link set up0 up && ip route add default via 192.0.2.254 && "
-                  "ip -6 route add default via 2001:db8::fe");
+                  "ip -6 route add default via 2001:db8::fe; "
+                  "for i in $(seq 100); do ip -o link show up0 | grep -q 'state UP ' && "
+                  "ip -o link show up1 | grep -q 'state UP ' && exit 0; sleep 0.05; done; exit 1");
 }
 
 static int remove_uplink(void **state)
@@ -489,28 +500,41 @@ static const struct {
     {1, 0, 2, "on up0"}, {2, 1, 1, NULL},     {0, 0, 1, "on up1"},
 };
 
+/* What is logged when default traffic is taken, in either way; static storage. */
+static const char *warned(struct rig *rig, unsigned number, bool product)
+{
+    static char text[1024];
+    struct ip_prefix all = prefix("0.0.0.0/0");
+    FILE *log = tmpfile();
+    int real = dup(STDERR_FILENO);
+
+    dup2(fileno(log), STDERR_FILENO);
+    enum err e = product ? routes_product_add(rig->routes, &all)
+                         : routes_default_rules(rig->routes, ADDR_V4, number, number);
+    dup2(real, STDERR_FILENO);
+    close(real);
+    rewind(log);
+    text[fread(text, 1, sizeof text - 1, log)] = '\0';
+    fclose(log);
+    ok(rig->routes, e);
+    if (product)
+        ok(rig->routes, routes_product_del(rig->routes, &all));
+    return text;
+}
+
 static void strict_reverse_path_warns(void **state)
 {
     (void)state;
     struct rig rig;
-    char text[1024];
 
     rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
-    for (unsigned i = 0; i < ARRAY_LEN(reverse_path_cases); i++) {
+    for (unsigned i = 0; i < 2 * ARRAY_LEN(reverse_path_cases); i++) {
+        const char *named = reverse_path_cases[i / 2].named;
         shell("cd /proc/sys/net/ipv4/conf; echo %u > all/rp_filter; echo %u > up0/rp_filter;"
               "echo %u > up1/rp_filter; echo 1 > lo/rp_filter; echo 1 > rtun0/rp_filter",
-              reverse_path_cases[i].all, reverse_path_cases[i].up0, reverse_path_cases[i].others);
-        FILE *log = tmpfile();
-        int real = dup(STDERR_FILENO);
-        dup2(fileno(log), STDERR_FILENO);
-        enum err e = routes_default_rules(rig.routes, ADDR_V4, 100 + i, 100 + i);
-        dup2(real, STDERR_FILENO);
-        close(real);
-        rewind(log);
-        text[fread(text, 1, sizeof text - 1, log)] = '\0';
-        fclose(log);
-        ok(rig.routes, e);
-        const char *named = reverse_path_cases[i].named;
+              reverse_path_cases[i / 2].all, reverse_path_cases[i / 2].up0,
+              reverse_path_cases[i / 2].others);
+        const char *text = warned(&rig, 100 + i, i % 2 == 1);
         if (named ? !strstr(text, named) : text[0] != '\0')
             fail_msg("case %u: \"%s\"", i, text);
     }
@@ -535,13 +559,17 @@ static void down_and_up(void **state)
     add(&rig, "::/0", 1000);
     assert_true(routes_watch_fd(rig.routes) >= 0);
     assert_int_equal(routes_watch_fd(rig.routes), routes_watch_fd(rig.routes));
-    /* -u: a dump that is disturbed starts anew, and is printed twice */
     char *configured = strdup(output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
                                      "ip -6 route show table all dev rtun0 | sort -u"));
     for (unsigned i = 0; i < 4; i++) {
         shell("ip link set rtun0 down");
-        if (i >= 2)
+        if (i >= 2) {
             routes_watch(rig.routes);
+            del(&rig, "10.9.0.0/16", 0);
+            add(&rig, "10.9.0.0/16", 0);
+            del(&rig, "fd09::/16", 0);
+            add(&rig, "fd09::/16", 0);
+        }
         shell("%s", between[i % 2]);
         shell("ip link set rtun0 up");
         routes_watch(rig.routes);
@@ -624,15 +652,6 @@ static void product_tables(void **state)
 
 static const char lan4[] = "ip route show table 539098369",
                   lan6[] = "ip -6 route show table 539098369";
-
-/* The state of a link follows its carrier a moment later. */
-static void wait_for_link(const char *name, const char *link_state)
-{
-    shell(
-        "for i in $(seq 100); do ip -o link show %s | grep -q 'state %s ' && exit 0; sleep 0.05; done;"
-        "exit 1",
-        name, link_state);
-}
 
 static void lan_copies(void **state)
 {

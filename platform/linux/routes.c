@@ -195,7 +195,7 @@ static void repair(struct routes *r, const struct change *c)
         e = change_addr(r, RTM_NEWADDR, &c->u.addr);
     if (c->kind == CHANGE_ROUTE)
         e = change_route(r, RTM_NEWROUTE, &c->u.route.dst, c->u.route.table);
-    if (e != 0 && e != EEXIST)
+    if (e != 0 && e != EEXIST && e != ENETDOWN && !already_gone(e))
         log_warn(MODULE, "%s: an address or a route is not set any more: %s", r->name,
                  netlink_text(&r->netlink, e));
 }
@@ -350,6 +350,8 @@ enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t tabl
                  ip_prefix_format(&masked, text, sizeof text), r->name, table);
         return ERR_EXISTS;
     }
+    if (e == ENETDOWN && r->down)
+        e = 0; /* it is set when the device is up again */
     if (e != 0)
         return routes_fail(r, dst->ip.family, e, "cannot route %s through %s",
                            ip_prefix_format(dst, text, sizeof text), r->name);
