@@ -81,12 +81,17 @@ static uint32_t table_of(const struct ip_prefix *dst)
     return product_table_number(dst->len == 0 ? PRODUCT_INTERNET : PRODUCT_USER);
 }
 
+/* A guard that looks at all protocols makes the reverse path that of the uplink. */
+static bool reverse_path_ok(const struct routes *r)
+{
+    return r->guards[0].family == ADDR_V4 && r->guards[0].ip_proto == 0;
+}
+
 enum err routes_product_add(struct routes *r, const struct ip_prefix *dst)
 {
     enum err err = routes_add(r, dst, table_of(dst));
 
-    if (err == ERR_OK && dst->len == 0 && dst->ip.family == ADDR_V4 &&
-        r->guards[0].family == ADDR_NONE)
+    if (err == ERR_OK && dst->len == 0 && dst->ip.family == ADDR_V4 && !reverse_path_ok(r))
         reverse_path_warn(&r->netlink, r->ifindex);
     return err;
 }
