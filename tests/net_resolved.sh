@@ -60,6 +60,8 @@ check_set() {
     check_property Domains 'a(sb) 2 "example.com" false "." true'
     check_property DefaultRoute 'b true'
     check_property LLMNR 's "yes"'
+    check_property DNSSEC 's "no"'
+    check_property DNSOverTLS 's "no"'
 }
 
 is_set() {

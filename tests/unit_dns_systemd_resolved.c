@@ -81,7 +81,8 @@ static void note(struct fake_service *s, sd_bus_message *m)
     } else if (strcmp(member, "SetLinkDefaultRoute") == 0) {
         ASSERT(sd_bus_message_read(m, "ib", &ifindex, &on) > 0);
         fake_note(s, "%s %d %d", member, ifindex, on);
-    } else if (strcmp(member, "SetLinkLLMNR") == 0) {
+    } else if (strcmp(member, "SetLinkLLMNR") == 0 || strcmp(member, "SetLinkDNSOverTLS") == 0 ||
+               strcmp(member, "SetLinkDNSSEC") == 0) {
         ASSERT(sd_bus_message_read(m, "is", &ifindex, &text) > 0);
         fake_note(s, "%s %d %s", member, ifindex, text);
     } else if (strcmp(member, "RevertLink") == 0) {
@@ -226,8 +227,10 @@ static const char *told(uint32_t ifindex)
              "SetLinkDNS %u 100.100.111.1 fd00:2021:1111:8000::1\n"
              "SetLinkDomains %u example.com ~.\n"
              "SetLinkDefaultRoute %u 1\n"
+             "SetLinkDNSOverTLS %u no\n"
+             "SetLinkDNSSEC %u no\n"
              "SetLinkLLMNR %u yes\n",
-             ifindex, ifindex, ifindex, ifindex);
+             ifindex, ifindex, ifindex, ifindex, ifindex, ifindex);
     return text;
 }
 
@@ -286,8 +289,8 @@ static void set_and_revert(void **state)
     assert_int_equal(ops->set(u.self, &s, u.why, sizeof u.why), ERR_OK);
     snprintf(text, sizeof text,
              "SetLinkDNS %u 100.100.111.1\nSetLinkDomains %u ~.\nSetLinkDefaultRoute %u 1\n"
-             "SetLinkLLMNR %u yes\n",
-             loopback, loopback, loopback, loopback);
+             "SetLinkDNSOverTLS %u no\nSetLinkDNSSEC %u no\nSetLinkLLMNR %u yes\n",
+             loopback, loopback, loopback, loopback, loopback, loopback);
     expect_seen(&u, text);
     s.servers_n = 0; /* nothing */
     assert_int_equal(ops->set(u.self, &s, u.why, sizeof u.why), ERR_OK);

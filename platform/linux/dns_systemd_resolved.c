@@ -92,6 +92,13 @@ static int put_llmnr(sd_bus_message *m, const struct dns_settings *s)
     return sd_bus_message_append(m, "s", "yes");
 }
 
+/* Our stub speaks plain DNS and signs nothing, whatever the system wants of others. */
+static int put_no(sd_bus_message *m, const struct dns_settings *s)
+{
+    (void)s;
+    return sd_bus_message_append(m, "s", "no");
+}
+
 static const struct setting {
     const char *member;
     int (*put)(sd_bus_message *m, const struct dns_settings *s);
@@ -100,6 +107,8 @@ static const struct setting {
     {"SetLinkDNS", put_servers, false},
     {"SetLinkDomains", put_domains, false},
     {"SetLinkDefaultRoute", put_default_route, true},
+    {"SetLinkDNSOverTLS", put_no, true},
+    {"SetLinkDNSSEC", put_no, false},
     {"SetLinkLLMNR", put_llmnr, false},
 };
 
