@@ -66,7 +66,8 @@ not_pure := control/device.c platform/base/err.c platform/base/log.c platform/ba
   control/uapi.c
 PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c control/p2p/*.c $(engine_portable:%=engine/%.c) \
   $(control_portable:%=control/%.c))
-PURE := $(filter-out $(not_pure),$(PORTABLE)) $(wildcard tools/fzlink/impair.c tools/fzlink/settings.c tools/fzlink/value.c)
+PURE := $(filter-out $(not_pure),$(PORTABLE)) platform/linux/lan.c platform/linux/net_event.c \
+  $(wildcard tools/fzlink/impair.c tools/fzlink/settings.c tools/fzlink/value.c)
 
 # ---- flags ----
 WARN := -Wall -Wextra -Wshadow -Wcast-qual -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
@@ -89,7 +90,7 @@ EXE := .exe
 LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -lws2_32 -lbcrypt -lpthread -static
 CMOCKA := $(prefix)/lib/libcmocka.a
 else
-LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson $(if $(SAN),,-ljemalloc) -pthread
+LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson -lsystemd $(if $(SAN),,-ljemalloc) -pthread
 CMOCKA := -lcmocka
 endif
 
@@ -116,13 +117,13 @@ fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
-NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access addr bench_% blake2s checksum clients coalesce config cookie_gate crypt crypt_% device dmi \
-              duration err \
+NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet addr bench_% blake2s bus checksum clients coalesce config cookie_gate crypt crypt_% device dmi \
+              dns_etc_resolv_conf dns_systemd_resolved duration err \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
-              fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip log_cleanup \
-              log_filter log_line noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolv_text resolvers resources segment \
-              source_rank source_seen sign_url timers token_text tunnel_p2p uapi)
+              fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip lan log_cleanup \
+              log_filter log_line net_event net_seen netwatch nm_watch noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolv_file_faults resolv_text resolved_servers resolvers resources segment \
+              source_rank source_seen sign_url timers token_text tunnel_p2p uapi way_out)
 NOT_WINDOWS ?= unit_log_file_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
 # A portable module `folder/x.c` has the tests unit_x, unit_x_*, unit_folder_x (diff_ and fuzz_ alike).
@@ -290,11 +291,12 @@ format-check: ## fail if `make format` would change anything
 	$(Q)$(FORMAT) --dry-run --Werror $(own_c)
 lint: | $(DEPS)/ready-check ## clang-tidy, cppcheck and gcc -fanalyzer
 	$(Q)TIDY='$(TIDY)' tools/check-lint.sh '$(ALL_CPPFLAGS) -std=gnu11' '$(PURE)' $(filter-out platform/windows/% tests/%,$(filter %.c,$(own_c)))
-demo: | $(DEPS)/ready-demo ## build, then show the client with a portal, through NATs, and the tunnel against wireguard-go (root)
+demo: | $(DEPS)/ready-demo ## build, then show the client with a portal, through NATs, the tunnel against wireguard-go, and as default route (root)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tools/demo-portal.sh
 	$(Q)tools/demo-nat.sh
 	$(Q)tools/demo.sh
+	$(Q)tools/demo-route.sh
 check: | $(DEPS)/ready-check ## everything above but lint and demo
 	$(Q)CLANG='$(CLANG)' tools/check-all.sh
 bench-gate: | $(DEPS)/ready-check ## what a packet costs, against the commit before: instructions, system calls, allocations

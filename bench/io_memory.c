@@ -273,6 +273,12 @@ unsigned io_wait(struct io *io, struct io_rx *out, unsigned max, time_ns deadlin
     return n;
 }
 
+bool io_tun_gone(struct io *io)
+{
+    (void)io;
+    return false;
+}
+
 void io_rx_give_back(struct io *io, unsigned kind, uint16_t buffer)
 {
     (void)kind;

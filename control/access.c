@@ -19,16 +19,28 @@ enum {
     STEP_US = 2000
 };
 
+enum {
+    PREFIXES_MAX = 2 /* the Internet has one of each family */
+};
+
+/* One prefix of a resource. */
+struct way {
+    struct entry *entry;
+    struct ip_prefix prefix;
+    struct tunnel_destination *destination; /* NULL: there is no tunnel, or no room */
+    struct way *next_prefix;                /* of a bucket */
+};
+
 struct entry {
     struct uuid resource, site;
     struct uuid gateway; /* through which it is reached; nil: none */
-    struct ip_prefix prefix;
     char *name;
-    struct tunnel_destination *destination; /* NULL: there is no tunnel, or no room */
-    time_ns asked_at;                       /* 0: not, or it may be asked again */
+    struct way ways[PREFIXES_MAX];
+    unsigned ways_n;
+    time_ns asked_at;           /* 0: not, or it may be asked again */
     bool pending, held;         /* an answer is expected; to be asked when the portal is there */
     struct entry *next, **link; /* of all */
-    struct entry *next_id, *next_prefix; /* of a bucket */
+    struct entry *next_id;      /* of a bucket */
 };
 
 struct access {
@@ -37,7 +49,9 @@ struct access {
     struct tunnel *tunnel;
     const struct access_events *events;
     void *arg;
-    struct entry *list, *by_id[BUCKETS], *by_prefix[BUCKETS];
+    bool internet; /* the Internet resource is in use */
+    struct entry *list, *by_id[BUCKETS];
+    struct way *by_prefix[BUCKETS];
     /* Some have no destination yet: thousands of routes are not set in one step. */
     struct loop_timer timer;
     bool full; /* the tunnel has no room for more */
@@ -48,7 +62,7 @@ static struct entry **bucket_of_id(struct access *a, const struct uuid *resource
     return &a->by_id[load_le32(resource->bytes) % BUCKETS];
 }
 
-static struct entry **bucket_of_prefix(struct access *a, const struct ip_prefix *p)
+static struct way **bucket_of_prefix(struct access *a, const struct ip_prefix *p)
 {
     uint64_t h = (load_le64(p->ip.bytes) ^ load_le64(p->ip.bytes + 8) ^ p->len) *
                  UINT64_C(0x9e3779b97f4a7c15);
@@ -72,56 +86,86 @@ static uint32_t group_of(const struct uuid *site)
 
 /* ---- the tunnel's side of a resource ---- */
 
-/* Another resource that has the same route; NULL: none. */
-static struct entry *prefix_shared(struct access *a, const struct entry *e)
+/* Another resource's way that has the same route; NULL: none. */
+static struct way *prefix_shared(struct access *a, const struct way *w)
 {
-    struct entry *other = *bucket_of_prefix(a, &e->prefix);
+    struct way *other = *bucket_of_prefix(a, &w->prefix);
 
-    while (other && (other == e || !other->destination || other->prefix.len != e->prefix.len ||
-                     !ip_addr_equal(&other->prefix.ip, &e->prefix.ip)))
+    while (other && (other == w || !other->destination || other->prefix.len != w->prefix.len ||
+                     !ip_addr_equal(&other->prefix.ip, &w->prefix.ip)))
         other = other->next_prefix;
     return other;
 }
 
 /* False: there is no room. */
-static bool connect_prefix(struct access *a, struct entry *e)
+static bool connect_prefix(struct access *a, struct way *w)
 {
-    e->destination = tunnel_destination_add(a->tunnel, &e->prefix, group_of(&e->site), e);
-    if (!e->destination) {
+    struct entry *e = w->entry;
+
+    w->destination = tunnel_destination_add(a->tunnel, &w->prefix, group_of(&e->site), e);
+    if (!w->destination) {
         if (!a->full)
             log_warn("access", "resource '%s' cannot be reached: there are too many", e->name);
         a->full = true;
         return false;
     }
     a->full = false;
-    if (!prefix_shared(a, e))
-        tunnel_p2p_route(a->tunnel, &e->prefix, true);
+    if (!prefix_shared(a, w))
+        tunnel_p2p_route(a->tunnel, &w->prefix, true);
     return true;
 }
 
-static void disconnect_prefix(struct access *a, struct entry *e)
+static void disconnect_prefix(struct access *a, struct way *w)
 {
-    struct entry *other = prefix_shared(a, e);
+    struct way *other = prefix_shared(a, w);
 
-    if (!e->destination)
+    if (!w->destination)
         return;
     if (!other)
-        tunnel_p2p_route(a->tunnel, &e->prefix, false);
-    tunnel_destination_remove(e->destination);
-    e->destination = NULL;
+        tunnel_p2p_route(a->tunnel, &w->prefix, false);
+    tunnel_destination_remove(w->destination);
+    w->destination = NULL;
     if (other)
         tunnel_destination_restore(other->destination);
 }
 
 /* ---- resources ---- */
 
-static void add(struct access *a, const struct resource *r)
+/* How it is reached. Returns how many prefixes that are; 0: it is not of a kind, or not in use. */
+static unsigned prefixes_of(const struct access *a, const struct resource *r,
+                            struct ip_prefix out[PREFIXES_MAX])
+{
+    switch (r->kind) {
+    case RESOURCE_CIDR:
+        out[0] = r->prefix;
+        return 1;
+    case RESOURCE_INTERNET:
+        out[0] = (struct ip_prefix){.ip.family = ADDR_V4};
+        out[1] = (struct ip_prefix){.ip.family = ADDR_V6};
+        return a->internet ? 2 : 0;
+    case RESOURCE_DNS:
+    case RESOURCE_STATIC_POOL:
+    case RESOURCE_DYNAMIC_POOL:
+        break;
+    }
+    return 0;
+}
+
+static void add_way(struct access *a, struct entry *e, const struct ip_prefix *prefix)
+{
+    struct way *w = &e->ways[e->ways_n++], **bucket = bucket_of_prefix(a, prefix);
+
+    *w = (struct way){.entry = e, .prefix = *prefix, .next_prefix = *bucket};
+    *bucket = w;
+}
+
+static void add(struct access *a, const struct resource *r, const struct ip_prefix *prefixes,
+                unsigned n)
 {
     struct entry *e = mem_zalloc(1, sizeof *e);
 
     e->resource = r->id;
     e->site = r->site;
-    e->prefix = r->prefix;
     e->name = mem_dup_text(r->name, strlen(r->name));
     e->next = a->list;
     e->link = &a->list;
@@ -131,9 +175,8 @@ static void add(struct access *a, const struct resource *r)
     struct entry **bucket = bucket_of_id(a, &e->resource);
     e->next_id = *bucket;
     *bucket = e;
-    bucket = bucket_of_prefix(a, &e->prefix);
-    e->next_prefix = *bucket;
-    *bucket = e;
+    for (unsigned i = 0; i < n; i++)
+        add_way(a, e, &prefixes[i]);
     if (a->tunnel)
         loop_timer_set(a->loop, &a->timer, clock_now());
 }
@@ -144,23 +187,40 @@ static void rename_entry(struct entry *e, const char *name)
     e->name = mem_dup_text(name, strlen(name));
 }
 
+static void take_out_way(struct access *a, struct way *w)
+{
+    struct way **at = bucket_of_prefix(a, &w->prefix);
+
+    disconnect_prefix(a, w);
+    while (*at != w)
+        at = &(*at)->next_prefix;
+    *at = w->next_prefix;
+}
+
 static void take_out(struct access *a, struct entry *e)
 {
     struct entry **at = bucket_of_id(a, &e->resource);
 
-    disconnect_prefix(a, e);
+    for (unsigned i = 0; i < e->ways_n; i++)
+        take_out_way(a, &e->ways[i]);
     while (*at != e)
         at = &(*at)->next_id;
     *at = e->next_id;
-    at = bucket_of_prefix(a, &e->prefix);
-    while (*at != e)
-        at = &(*at)->next_prefix;
-    *at = e->next_prefix;
     *e->link = e->next;
     if (e->next)
         e->next->link = e->link;
     free(e->name);
     free(e);
+}
+
+/* False: there is no room. */
+static bool connect_entry(struct access *a, struct entry *e)
+{
+    for (unsigned i = 0; i < e->ways_n; i++) {
+        if (!e->ways[i].destination && !connect_prefix(a, &e->ways[i]))
+            return false;
+    }
+    return true;
 }
 
 /* New ones stand at the front of the list. What shall be asked for again is, if it can. */
@@ -171,9 +231,9 @@ static void on_timer(void *arg)
 
     access_ask_held(a);
     for (struct entry *e = a->list; e; e = e->next) {
-        if (e->destination)
+        if (e->ways[e->ways_n - 1].destination)
             continue;
-        if (!connect_prefix(a, e)) {
+        if (!connect_entry(a, e)) {
             loop_timer_set(a->loop, &a->timer, clock_now() + ROOM_AGAIN_NS);
             return;
         }
@@ -185,22 +245,29 @@ static void on_timer(void *arg)
 }
 
 /* A new name, or a description, disturbs nothing. */
-static bool same_way(const struct entry *e, const struct resource *r)
+static bool same_way(const struct entry *e, const struct uuid *site,
+                     const struct ip_prefix *prefixes, unsigned n)
 {
-    return e->prefix.len == r->prefix.len && ip_addr_equal(&e->prefix.ip, &r->prefix.ip) &&
-           uuid_equal(&e->site, &r->site);
+    bool same = e->ways_n == n && uuid_equal(&e->site, site);
+
+    for (unsigned i = 0; i < n && same; i++)
+        same = e->ways[i].prefix.len == prefixes[i].len &&
+               ip_addr_equal(&e->ways[i].prefix.ip, &prefixes[i].ip);
+    return same;
 }
 
 void access_resource(struct access *a, enum resource_change change, const struct resource *r)
 {
+    struct ip_prefix prefixes[PREFIXES_MAX];
+    unsigned n = change == RESOURCE_REMOVED ? 0 : prefixes_of(a, r, prefixes);
     struct entry *e = find(a, &r->id);
 
-    if (e && (change == RESOURCE_REMOVED || r->kind != RESOURCE_CIDR || !same_way(e, r)))
+    if (e && (n == 0 || !same_way(e, &r->site, prefixes, n)))
         take_out(a, e);
     else if (e)
         rename_entry(e, r->name);
-    if (change != RESOURCE_REMOVED && r->kind == RESOURCE_CIDR && !find(a, &r->id))
-        add(a, r);
+    if (n > 0 && !find(a, &r->id))
+        add(a, r, prefixes, n);
 }
 
 /* ---- asking ---- */
@@ -300,10 +367,12 @@ static void grant(struct access *a, struct entry *e, const struct message_author
     struct tunnel_peer *gateway = peers_find(a->peers, &m->gateway);
 
     log_info("access", "resource '%s': access granted", e->name);
-    if (!gateway || !e->destination)
-        return;
-    tunnel_destination_grant(e->destination, gateway);
-    e->gateway = m->gateway;
+    for (unsigned i = 0; i < e->ways_n && gateway; i++) {
+        if (!e->ways[i].destination)
+            continue;
+        tunnel_destination_grant(e->ways[i].destination, gateway);
+        e->gateway = m->gateway;
+    }
 }
 
 void access_granted(struct access *a, const struct message_authorization *m)
@@ -373,13 +442,14 @@ void access_ended(struct access *a, const struct uuid *gateway, bool in_use)
 
 /* ---- life ---- */
 
-struct access *access_new(struct loop *l, struct peers *peers, const struct access_events *events,
-                          void *arg)
+struct access *access_new(struct loop *l, struct peers *peers, bool internet,
+                          const struct access_events *events, void *arg)
 {
     struct access *a = mem_zalloc(1, sizeof *a);
 
     a->loop = l;
     a->peers = peers;
+    a->internet = internet;
     loop_timer_init(&a->timer, on_timer, a);
     a->events = events;
     a->arg = arg;

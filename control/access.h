@@ -9,7 +9,7 @@
  *          +---------------------+  for a while           |  connection ended
  *          +----------------------------------------------+
  *
- * For now, resources with a prefix. Control role. Source: spec/tunnel.md 5.3, 5.6; spec/portal.md 7.
+ * For now, resources with a prefix, and the Internet. Control role. Source: spec/tunnel.md 5.3, 5.6; spec/portal.md 7.
  */
 #ifndef FZ_CONTROL_ACCESS_H
 #define FZ_CONTROL_ACCESS_H
@@ -27,8 +27,9 @@ struct access_events {
     enum err (*push)(void *arg, const char *name, const json_t *payload);
 };
 
-struct access *access_new(struct loop *l, struct peers *peers, const struct access_events *events,
-                          void *arg);
+/* internet: the Internet resource is used, if there is one: everything that no other route of the host leads to. */
+struct access *access_new(struct loop *l, struct peers *peers, bool internet,
+                          const struct access_events *events, void *arg);
 /* Takes nothing out of the tunnel, which goes next. */
 void access_free(struct access *a);
 /* The tunnel is there. */

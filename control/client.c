@@ -129,13 +129,13 @@ static void on_key_applied(void *arg, enum err err)
 }
 
 /* Another network, perhaps: nobody shall be able to tell that both were us. */
-static void on_reset(void *arg)
+static void on_moved(void *arg, const char *why)
 {
     struct client *c = arg;
     struct member *m = &c->member;
     struct device_update update;
 
-    log_info("client", "SIGHUP: new sockets, a new key, a new connection to the portal");
+    log_info("client", "%s: new sockets, a new key, a new connection to the portal", why);
     access_reset(c->access);
     peers_reset(m->peers);
     member_new_identity(m);
@@ -148,6 +148,11 @@ static void on_reset(void *arg)
             log_error("client", "there are no new sockets");
     }
     member_reconnect(m);
+}
+
+static void on_hangup(void *arg)
+{
+    on_moved(arg, "SIGHUP");
 }
 
 /* ---- life ---- */
@@ -182,9 +187,11 @@ static const struct member_role role = {
     .name = "client",
     .endpoint = CLIENT_ENDPOINT,
     .message = on_message,
-    .hangup = on_reset,
+    .hangup = on_hangup,
+    .moved = on_moved,
     .up = on_up,
     .ready = on_ready,
+    .guarded = true,
     .peer = "gateway",
     .candidates = REQUEST_CANDIDATES_ADDED,
     .invalidated = REQUEST_CANDIDATES_REMOVED,
@@ -199,7 +206,8 @@ enum member_end client_run(const struct client_options *o, char *why, unsigned w
 
     resources_init(&c.resources, on_resource, &c);
     if (member_open(&c.member, &o->member, &role, &c) == ERR_OK) {
-        c.access = access_new(c.member.loop, c.member.peers, &access_events, &c.member);
+        c.access = access_new(c.member.loop, c.member.peers, o->internet_resource, &access_events,
+                              &c.member);
         member_run(&c.member);
         access_free(c.access);
     }

@@ -21,7 +21,7 @@ struct dial {
     struct race race;
     struct attempt attempts[RACE_MAX];
     struct loop_timer timer;
-    uint32_t mark;
+    const struct egress *egress;
     enum err err; /* of the attempt that failed last */
     char why[DIAL_WHY_MAX];
     dial_done done;
@@ -110,7 +110,7 @@ static void start(struct dial *d, unsigned index)
 {
     struct attempt *a = &d->attempts[index];
     char why[DIAL_WHY_MAX / 2] = "";
-    enum err err = tcp_connect(&a->fd, &d->race.addrs[index], d->mark, why, sizeof why);
+    enum err err = tcp_connect(&a->fd, &d->race.addrs[index], d->egress, why, sizeof why);
 
     if (err == ERR_OK) {
         err = loop_add_fd(d->loop, a->fd, LOOP_WRITE, on_writable, a);
@@ -155,7 +155,7 @@ static void on_timer(void *arg)
 }
 
 enum err dial_start(struct dial **out, struct loop *l, const struct sock_addr *addrs, unsigned n,
-                    uint32_t mark, dial_done done, void *arg)
+                    const struct egress *egress, dial_done done, void *arg)
 {
     struct dial *d = calloc(1, sizeof *d);
 
@@ -163,7 +163,7 @@ enum err dial_start(struct dial **out, struct loop *l, const struct sock_addr *a
     if (!d)
         return ERR_NO_MEMORY;
     d->loop = l;
-    d->mark = mark;
+    d->egress = egress;
     d->done = done;
     d->arg = arg;
     for (unsigned i = 0; i < RACE_MAX; i++)

@@ -10,6 +10,7 @@
 
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
+#include "platform/egress.h"
 #include "platform/loop.h"
 
 enum {
@@ -29,9 +30,9 @@ typedef void (*dial_done)(void *arg, const struct dial_result *result);
 
 struct dial;
 
-/* addrs: in the order of preference, with ports; copied. mark: as tcp_connect. ERR_NO_MEMORY. */
+/* addrs: in the order of preference, with ports; copied. egress: as tcp_connect; borrowed. ERR_NO_MEMORY. */
 enum err dial_start(struct dial **out, struct loop *l, const struct sock_addr *addrs, unsigned n,
-                    uint32_t mark, dial_done done, void *arg) MUST_USE;
+                    const struct egress *egress, dial_done done, void *arg) MUST_USE;
 
 /* Ends all attempts; `done` is not called. NULL: nothing. */
 void dial_cancel(struct dial *d);

@@ -67,7 +67,7 @@ static int failed(enum err err)
     return -1;
 }
 
-/* Already marked and connected to the server when c-ares gets to see it. */
+/* Kept out of the tunnel and connected to the server when c-ares gets to see it. */
 static ares_socket_t open_socket(int domain, int type, int protocol, void *arg)
 {
     struct dns_ask *a = arg;
@@ -78,7 +78,7 @@ static ares_socket_t open_socket(int domain, int type, int protocol, void *arg)
     (void)domain;
     (void)protocol;
     if (s)
-        err = dns_socket_open(&s->fd, &a->server, type == SOCK_STREAM, a->mark, why, sizeof why);
+        err = dns_socket_open(&s->fd, &a->server, type == SOCK_STREAM, a->egress, why, sizeof why);
     if (err == ERR_OK)
         return s->fd;
     if (err == ERR_PERMISSION) {
@@ -245,11 +245,11 @@ static void on_answer(void *arg, ares_status_t status, size_t timeouts,
 
 /* ---- life ---- */
 
-void dns_ask_init(struct dns_ask *a, struct loop *l, const struct sock_addr *server, uint32_t mark,
-                  loop_fn changed, void *arg)
+void dns_ask_init(struct dns_ask *a, struct loop *l, const struct sock_addr *server,
+                  const struct egress *egress, loop_fn changed, void *arg)
 {
     *a = (struct dns_ask){
-        .loop = l, .server = *server, .mark = mark, .changed = changed, .arg = arg};
+        .loop = l, .server = *server, .egress = egress, .changed = changed, .arg = arg};
     for (unsigned i = 0; i < DNS_ASK_SOCKETS_MAX; i++)
         a->sockets[i] = (struct dns_ask_socket){.ask = a, .fd = -1};
     a->v6.ask = a->v4.ask = a;

@@ -12,6 +12,7 @@
 
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
+#include "platform/egress.h"
 #include "platform/loop.h"
 
 enum {
@@ -51,7 +52,7 @@ struct dns_ask_socket {
 struct dns_ask {
     struct loop *loop;
     struct sock_addr server;
-    uint32_t mark;
+    const struct egress *egress;
     loop_fn changed;
     void *arg;
     ares_channel_t *channel; /* NULL: nothing is asked */
@@ -61,13 +62,13 @@ struct dns_ask {
     size_t server_os_len;
     struct dns_question v6, v4;
     const char *failure; /* static text */
-    enum err err;        /* ERR_PERMISSION: a socket could not be marked, see `why` */
+    enum err err; /* ERR_PERMISSION: a socket could not be kept out of the tunnel, see `why` */
     char why[DNS_ASK_WHY_MAX];
 };
 
 /* changed(arg) is called from the loop when a question may have got its outcome. It may stop the ask, and free it. */
-void dns_ask_init(struct dns_ask *a, struct loop *l, const struct sock_addr *server, uint32_t mark,
-                  loop_fn changed, void *arg);
+void dns_ask_init(struct dns_ask *a, struct loop *l, const struct sock_addr *server,
+                  const struct egress *egress, loop_fn changed, void *arg);
 /* Sends the questions to which there is no answer yet. May end at once, without `changed`: look at the fields. */
 void dns_ask_send(struct dns_ask *a, const char *host, bool tcp);
 /* Closes everything; outcomes stay. `changed` is not called any more. */

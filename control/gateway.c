@@ -131,13 +131,18 @@ static void on_message(void *arg, const char *name, const json_t *payload)
     gateway_message_wipe(&m);
 }
 
-/* A gateway stays where it is: clients would lose it for nothing. */
-static void on_hangup(void *arg)
+/* A gateway stays where it is: clients would lose it for nothing. What it knew about ways is forgotten already. */
+static void on_moved(void *arg, const char *why)
 {
     struct gateway *g = arg;
 
-    log_info("gateway", "SIGHUP: the system's resolvers are read anew, connections stay");
+    log_info("gateway", "%s: the system's resolvers are read anew, connections stay", why);
     system_names_refresh(g->member.names, "gateway");
+}
+
+static void on_hangup(void *arg)
+{
+    on_moved(arg, "SIGHUP");
 }
 
 /* ---- life ---- */
@@ -184,6 +189,7 @@ static const struct member_role role = {
     .endpoint = GATEWAY_ENDPOINT,
     .message = on_message,
     .hangup = on_hangup,
+    .moved = on_moved,
     .up = on_up,
     .ready = on_ready,
     .peer = "client",

@@ -13,7 +13,9 @@
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
+#include "platform/instance.h"
 #include "platform/random.h"
+#include "platform/routes.h"
 #include "platform/service.h"
 
 enum {
@@ -50,6 +52,15 @@ void member_new_identity(struct member *m)
 
 /* ---- the tunnel ---- */
 
+static void on_gone(void *arg)
+{
+    struct member *m = arg;
+    char why[MEMBER_WHY_MAX];
+
+    snprintf(why, sizeof why, "the TUN device %s has been taken away", tunnel_name(m->tunnel));
+    member_stop(m, MEMBER_FAILED, why);
+}
+
 static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
 {
     struct ip_prefix addresses[2] = {ip_prefix_host(&m->ipv4), ip_prefix_host(&m->ipv6)};
@@ -66,11 +77,18 @@ static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
     config.device.has_fwmark = true;
     config.device.fwmark = MEMBER_MARK;
     struct tunnel_options options = m->options->tunnel;
+    options.gone = on_gone;
+    options.gone_arg = m;
     peers_tunnel_options(m->peers, &options);
+    options.guarded = m->role->guarded;
+    options.source_resolve = m->egress.source != NULL; /* wanted, or sockets cannot be marked */
     err = tunnel_new(&m->tunnel, m->loop, &config, &options, why, why_size);
     device_update_fini(&config.device);
-    if (err == ERR_OK)
+    if (err == ERR_OK) {
+        egress_set_tun(&m->egress, tunnel_ifindex(m->tunnel));
+        member_host_up(m);
         peers_attach(m->peers, m->tunnel);
+    }
     return err;
 }
 
@@ -233,7 +251,7 @@ static enum err open_portal(struct member *m, char *why, unsigned why_size)
                                               .topic = m->role->name,
                                               .join_payload = json_null(),
                                               .ca_file = o->ca_file,
-                                              .mark = MEMBER_MARK,
+                                              .egress = &m->egress,
                                               .max_partition_ns = o->max_partition_ns,
                                               .names = m->names};
     return portal_io_new(&m->portal, m->loop, &options, m->identity.public_key, &portal_events, m,
@@ -353,6 +371,7 @@ static void on_stop(void *arg)
 static void on_hangup(void *arg)
 {
     struct member *m = arg;
+    member_host_handled(m);
     m->role->hangup(m->arg);
 }
 
@@ -381,8 +400,13 @@ static enum err add_signals(struct member *m)
 
 static enum err start(struct member *m, char *why, unsigned why_size)
 {
-    enum err err = loop_new(&m->loop);
+    enum err err = instance_take(&m->instance, why, why_size);
 
+    if (err != ERR_OK)
+        return err;
+    routes_recover();
+    routes_product_recover(MEMBER_MARK);
+    err = loop_new(&m->loop);
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
         err = add_signals(m);
@@ -392,7 +416,12 @@ static enum err start(struct member *m, char *why, unsigned why_size)
     }
     member_new_identity(m);
     m->peers = peers_new(m->loop, &peers_events, m);
-    err = system_names_new(&m->names, m->loop, MEMBER_MARK, m->role->name, why, why_size);
+    err = egress_open(&m->egress, MEMBER_MARK, m->options->tunnel.source_resolve, m->role->name,
+                      why, why_size);
+    if (err == ERR_OK)
+        err = member_host_open(m, why, why_size);
+    if (err == ERR_OK)
+        err = system_names_new(&m->names, m->loop, &m->egress, m->role->name, why, why_size);
     return err == ERR_OK ? open_portal(m, why, why_size) : err;
 }
 
@@ -422,8 +451,10 @@ void member_close(struct member *m)
 {
     if (m->loop)
         loop_timer_clear(m->loop, &m->reconnect);
+    member_host_close(m);
     portal_io_free(m->portal);
     names_free(m->names);
+    egress_close(&m->egress);
     if (m->tunnel)
         tunnel_free(m->tunnel);
     peers_free(m->peers);
@@ -431,4 +462,5 @@ void member_close(struct member *m)
     if (m->loop)
         loop_free(m->loop);
     noise_identity_wipe(&m->identity);
+    instance_release(m->instance);
 }

@@ -18,6 +18,8 @@
 #define MEMBER_MARK                                                                                \
     0xfd002021u /* of every socket that must stay out of the tunnel; spec/platform.md 0 */
 
+struct instance;
+
 enum {
     MEMBER_WHY_MAX = PORTAL_IO_WHY_MAX
 };
@@ -50,8 +52,12 @@ struct member_role {
     /* Both are valid for the call only. */
     void (*message)(void *arg, const char *name, const json_t *payload);
     void (*hangup)(void *arg); /* SIGHUP */
-    void (*up)(void *arg);     /* the tunnel has come up */
-    void (*ready)(void *arg);  /* a relay has answered, again */
+    /* The machine is in another network. why: a phrase. */
+    void (*moved)(void *arg, const char *why);
+    void (*up)(void *arg);    /* the tunnel has come up */
+    void (*ready)(void *arg); /* a relay has answered, again */
+
+    bool guarded; /* see tunnel_options */
 
     /* Peers. */
     const char *peer; /* "gateway": what the other side is */
@@ -66,8 +72,11 @@ struct member {
     const struct member_options *options;
     const struct member_role *role;
     void *arg; /* of the role's functions */
+    struct instance *instance;
     struct loop *loop;
+    struct egress egress; /* of all sockets but the tunnel's, which has its own */
     struct names *names;
+    struct netwatch *netwatch;
     struct portal_io *portal;
     struct tunnel *tunnel; /* NULL: no `init` has come yet */
     struct ip_addr ipv4, ipv6;
@@ -97,6 +106,14 @@ void member_stop(struct member *m, enum member_end end, const char *why);
 
 /* What `init` says: the tunnel comes up with these addresses, or changes to them. If that fails, the member stops. */
 void member_set_addresses(struct member *m, const struct ip_addr *ipv4, const struct ip_addr *ipv6);
+
+/* member_host.c: watches the host's network. */
+enum err member_host_open(struct member *m, char *why, unsigned why_size) MUST_USE;
+void member_host_close(struct member *m);
+/* The tunnel has come up. */
+void member_host_up(struct member *m);
+/* What is done after a move has just been done. */
+void member_host_handled(struct member *m);
 
 /* A new key, of the identity only: tunnel and portal have to be told. */
 void member_new_identity(struct member *m);

@@ -49,7 +49,7 @@ struct names {
     struct loop *loop;
     struct sock_addr servers[NAMES_SERVERS_MAX];
     unsigned servers_n;
-    uint32_t mark;
+    const struct egress *egress;
     char *hosts_path;
     struct names_query queries; /* list head */
 };
@@ -166,12 +166,12 @@ static const struct dns_ask *forbidden(const struct names_query *q)
 static void finish(struct names_query *q)
 {
     struct names_result result = {.err = ERR_OK};
-    const struct dns_ask *unmarked = forbidden(q);
+    const struct dns_ask *barred = forbidden(q);
     names_done done = q->done;
     void *arg = q->arg;
 
-    if (unmarked) {
-        why_not(&result, ERR_PERMISSION, q->host, "%s", unmarked->why);
+    if (barred) {
+        why_not(&result, ERR_PERMISSION, q->host, "%s", barred->why);
     } else {
         add_family(&result, q, true);
         add_family(&result, q, false);
@@ -277,7 +277,7 @@ static void start(struct names_query *q)
     }
     read_hosts(q);
     for (unsigned i = 0; i < s->servers_n && !forbidden(q); i++) {
-        dns_ask_init(&q->asks[i], s->loop, &s->servers[i], s->mark, on_changed, q);
+        dns_ask_init(&q->asks[i], s->loop, &s->servers[i], s->egress, on_changed, q);
         q->asks_n = i + 1;
         dns_ask_send(&q->asks[i], q->host, false);
     }
@@ -309,7 +309,7 @@ enum err names_set_servers(struct names *s, const struct sock_addr *servers, uns
 }
 
 enum err names_new(struct names **out, struct loop *l, const struct sock_addr *servers, unsigned n,
-                   uint32_t mark, const char *hosts_path)
+                   const struct egress *egress, const char *hosts_path)
 {
     struct names *s = calloc(1, sizeof *s);
     enum err err = ERR_NO_MEMORY;
@@ -318,7 +318,7 @@ enum err names_new(struct names **out, struct loop *l, const struct sock_addr *s
     if (!s)
         return ERR_NO_MEMORY;
     s->loop = l;
-    s->mark = mark;
+    s->egress = egress;
     s->queries.prev = s->queries.next = &s->queries;
     s->hosts_path = strdup(hosts_path);
     if (!s->hosts_path || ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)

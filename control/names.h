@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Names that the client itself needs (the portal's), resolved so that the answer does not depend on its own tunnel: c-ares
- * asks given servers, the system's resolvers as they were captured before the tunnel took over DNS, from sockets that carry
- * the mark; the hosts file is read, too. Runs on the control thread's loop, without threads. Control role.
+ * asks given servers, the system's resolvers as they were captured before the tunnel took over DNS, from sockets that stay
+ * out of it (egress.h); the hosts file is read, too. Runs on the control thread's loop, without threads. Control role.
  *
  * All servers are asked for A and AAAA at once, by UDP with one repetition after a second. If there is no address after 2 s,
  * not in the hosts file either, and not every question has an answer, those are asked once more by TCP.
@@ -18,6 +18,7 @@
 
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
+#include "platform/egress.h"
 #include "platform/loop.h"
 
 enum {
@@ -47,11 +48,11 @@ struct names_result {
 typedef void (*names_done)(void *arg, const struct names_result *result);
 
 /*
- * servers: with ports, scopes for link-local ones; copied. mark: SO_MARK of every socket; 0: none. hosts_path: "/etc/hosts" but
+ * servers: with ports, scopes for link-local ones; copied. egress: of every socket; borrowed; NULL: none. hosts_path: "/etc/hosts" but
  * in tests; read anew for each lookup. ERR_NO_MEMORY, ERR_INVALID (servers).
  */
 enum err names_new(struct names **out, struct loop *l, const struct sock_addr *servers, unsigned n,
-                   uint32_t mark, const char *hosts_path) MUST_USE;
+                   const struct egress *egress, const char *hosts_path) MUST_USE;
 /* Cancels all queries. NULL: nothing. */
 void names_free(struct names *s);
 

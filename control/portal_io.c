@@ -247,7 +247,7 @@ static void on_resolved(void *arg, const struct names_result *result)
         unsafe(p, result->why);
     else if (result->err != ERR_OK)
         lost(p, result->why);
-    else if (dial_start(&p->dial, p->loop, result->addrs, result->n, p->options.mark, on_dialled,
+    else if (dial_start(&p->dial, p->loop, result->addrs, result->n, p->options.egress, on_dialled,
                         p) != ERR_OK)
         lost(p, "there is no memory for the connection");
 }

@@ -15,6 +15,7 @@
 #include "control/portal/url.h"
 #include "platform/base/err.h"
 #include "platform/base/time.h"
+#include "platform/egress.h"
 #include "platform/loop.h"
 
 enum {
@@ -37,9 +38,9 @@ struct portal_io_options {
     const struct url_param *params; /* as url_target; public_key is added */
     const char *token, *user_agent;
     const char *topic;
-    json_t *join_payload; /* a reference is taken */
-    const char *ca_file;  /* NULL: the system's store alone */
-    uint32_t mark;        /* SO_MARK of all sockets; 0: none */
+    json_t *join_payload;        /* a reference is taken */
+    const char *ca_file;         /* NULL: the system's store alone */
+    const struct egress *egress; /* of all sockets; borrowed; NULL: none */
     time_ns max_partition_ns;
     struct names *names;
 };

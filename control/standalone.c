@@ -30,8 +30,6 @@ static void log_without_effect(const struct options *o)
 {
     if (o->dns_asked)
         log_warn(MODULE, "%s: it has no effect yet, names are resolved as before", o->dns_asked);
-    if (o->internet_resource)
-        log_warn(MODULE, "--activate-internet-resource: it has no effect yet");
 }
 
 int standalone_main(const struct options *o, struct secret *token)

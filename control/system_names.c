@@ -28,12 +28,12 @@ static unsigned capture(struct sock_addr servers[RESOLVERS_MAX], const char *mod
     return kept;
 }
 
-enum err system_names_new(struct names **out, struct loop *l, uint32_t mark, const char *module,
-                          char *why, unsigned why_size)
+enum err system_names_new(struct names **out, struct loop *l, const struct egress *egress,
+                          const char *module, char *why, unsigned why_size)
 {
     struct sock_addr servers[RESOLVERS_MAX];
     unsigned n = capture(servers, module);
-    enum err err = names_new(out, l, servers, n, mark, "/etc/hosts");
+    enum err err = names_new(out, l, servers, n, egress, "/etc/hosts");
 
     if (err != ERR_OK)
         snprintf(why, why_size, "the name resolver does not start: %s", err_text(err));

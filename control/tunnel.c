@@ -79,10 +79,10 @@ static enum err mark_choose(struct tunnel *t, const struct config *config, uint3
 }
 
 /* A machine without IPv6 still gets the IPv4 part of its configuration. */
-static enum err tolerate_no_v6(const struct tunnel *t, const struct ip_prefix *prefix, enum err err)
+static enum err tolerate_no_v6(const struct ip_prefix *prefix, enum err err)
 {
     char text[IP_PREFIX_TEXT_MAX];
-    if (err != ERR_UNSUPPORTED || prefix->ip.family != ADDR_V6 || t->v6.n > 0)
+    if (err != ERR_UNSUPPORTED || prefix->ip.family != ADDR_V6)
         return err;
     log_warn("tunnel", "left out %s: IPv6 is switched off on this machine",
              ip_prefix_format(prefix, text, sizeof text));
@@ -116,7 +116,7 @@ static enum err host_routes(struct tunnel *t, const struct config *config, uint3
             const struct ip_prefix *prefix = &p->allowed[k].prefix;
             bool own_table = prefix->len == 0 || config->table == CONFIG_TABLE_NUMBER;
             if (own_table || !on_link(config, prefix))
-                err = tolerate_no_v6(t, prefix, routes_add(t->host, prefix, own_table ? table : 0));
+                err = tolerate_no_v6(prefix, routes_add(t->host, prefix, own_table ? table : 0));
         }
     }
     return err;
@@ -161,12 +161,29 @@ static enum err host_default(struct tunnel *t, const struct config *config, uint
     return ERR_OK;
 }
 
+static void on_link_news(void *arg, unsigned events)
+{
+    struct tunnel *t = arg;
+    (void)events;
+    routes_watch(t->host);
+}
+
+/* Without it the tunnel works as long as nobody sets the device down. */
+static void host_watch(struct tunnel *t)
+{
+    int fd = routes_watch_fd(t->host);
+    if (fd < 0 || loop_add_fd(t->loop, fd, LOOP_READ, on_link_news, t) != ERR_OK)
+        log_debug("tunnel", "the device is not watched");
+    else
+        t->link_fd = fd;
+}
+
 static enum err host_configure(struct tunnel *t, const struct config *config, uint32_t table)
 {
     enum err err = routes_link_mtu(t->host, t->mtu);
     for (size_t i = 0; i < config->addresses_n && err == ERR_OK; i++)
-        err = tolerate_no_v6(t, &config->addresses[i],
-                             routes_addr_add(t->host, &config->addresses[i]));
+        err =
+            tolerate_no_v6(&config->addresses[i], routes_addr_add(t->host, &config->addresses[i]));
     if (err == ERR_OK)
         err = routes_link_up(t->host);
     if (err == ERR_OK && t->options.p2p)
@@ -179,11 +196,11 @@ static enum err host_configure(struct tunnel *t, const struct config *config, ui
 enum err tunnel_readdress(struct tunnel *t, const struct ip_prefix *from,
                           const struct ip_prefix *to, char *why, unsigned why_size)
 {
-    enum err err = tolerate_no_v6(t, to, routes_addr_add(t->host, to));
+    enum err err = tolerate_no_v6(to, routes_addr_add(t->host, to));
 
     /* The new one first: a device without any address would lose more. */
     if (err == ERR_OK)
-        err = tolerate_no_v6(t, from, routes_addr_del(t->host, from));
+        err = tolerate_no_v6(from, routes_addr_del(t->host, from));
     if (err != ERR_OK)
         snprintf(why, why_size, "%s", routes_why(t->host));
     return err;
@@ -225,8 +242,10 @@ static enum err engine_up(struct tunnel *t, unsigned workers, char *why, unsigne
                                    .pad = !t->options.p2p,
                                    .fixed_paths = t->options.p2p != NULL,
                                    .gate = true,
-                                   .source_resolve = t->options.source_resolve};
-    struct engine_tun tun = {.queues = tun_queues(t->tun), .offloads = tun_offloads(t->tun)};
+                                   .source_resolve = t->egress.source != NULL};
+    struct engine_tun tun = {.queues = tun_queues(t->tun),
+                             .offloads = tun_offloads(t->tun),
+                             .ifindex = tun_ifindex(t->tun)};
     enum err err = engine_new(&t->engine, &config, why, why_size);
 
     if (err != ERR_OK)
@@ -251,12 +270,7 @@ static enum err sockets_up(struct tunnel *t, const struct config *config, char *
 static enum err control_up(struct tunnel *t, const struct config *config, char *why,
                            unsigned why_size)
 {
-    struct source_config source = {.tun_ifindex = tun_ifindex(t->tun)};
-    enum err err;
-
-    if (t->options.source_resolve && (err = source_new(&t->source, &source)) != ERR_OK)
-        return fail(why, why_size, err, "cannot read the routing tables", err_text(err));
-    err = resolve_new(&t->resolve, t->loop, tunnel_resolved, t, NULL);
+    enum err err = resolve_new(&t->resolve, t->loop, tunnel_resolved, t, NULL);
     if (err != ERR_OK)
         return fail(why, why_size, err, "cannot start the name resolver", err_text(err));
     err = loop_add_fd(t->loop, engine_event_fd(t->engine), LOOP_READ, tunnel_on_events, t);
@@ -286,7 +300,7 @@ static void summarise(struct tunnel *t)
              offloads & TUN_OFFLOAD_UDP ? "+uso" : "", tun_steered(t->tun) ? "+steering" : "",
              t->v4.gso || t->v6.gso ? "gso" : "plain", t->v4.gro || t->v6.gro ? "+gro" : "",
              t->v4.steered || t->v6.steered ? "+steering" : "",
-             t->options.source_resolve ? "source resolve" : "source mark");
+             t->egress.source ? "source resolve" : "source mark");
 }
 
 enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config *config,
@@ -301,6 +315,7 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
     if (!t)
         return fail(why, why_size, ERR_NO_MEMORY, "cannot start", err_text(ERR_NO_MEMORY));
     t->loop = loop;
+    t->link_fd = -1;
     t->options = *options;
     allowed_init(&t->allowed);
     index_init(&t->indices);
@@ -315,6 +330,10 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
         snprintf(why, why_size, "%s", routes_why(t->host));
         goto out;
     }
+    err = egress_open(&t->egress, t->mark, options->source_resolve, "tunnel", why, why_size);
+    if (err != ERR_OK)
+        goto out;
+    egress_set_tun(&t->egress, tun_ifindex(t->tun));
     t->mtu = mtu_choose(t, config);
     if ((err = engine_up(t, workers, why, why_size)) != ERR_OK ||
         (err = sockets_up(t, config, why, why_size)) != ERR_OK ||
@@ -324,6 +343,7 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
         snprintf(why, why_size, "%s", routes_why(t->host));
         goto out;
     }
+    host_watch(t);
     summarise(t);
     *out = t;
     return ERR_OK;
@@ -336,6 +356,8 @@ void tunnel_free(struct tunnel *t)
 {
     if (!t)
         return;
+    if (t->link_fd >= 0)
+        loop_del_fd(t->loop, t->link_fd);
     if (t->host)
         routes_free(t->host);
     if (t->engine)
@@ -355,8 +377,7 @@ void tunnel_free(struct tunnel *t)
         udp_group_close(&t->roam.next_v4);
     if (t->roam.have_next && t->roam.next_v6.n > 0)
         udp_group_close(&t->roam.next_v6);
-    if (t->source)
-        source_free(t->source);
+    egress_close(&t->egress);
     if (t->tun)
         tun_free(t->tun);
     index_fini(&t->indices);
@@ -368,6 +389,17 @@ void tunnel_free(struct tunnel *t)
 const char *tunnel_name(const struct tunnel *t)
 {
     return tun_name(t->tun);
+}
+
+uint32_t tunnel_ifindex(const struct tunnel *t)
+{
+    return tun_ifindex(t->tun);
+}
+
+void tunnel_ways_changed(struct tunnel *t)
+{
+    engine_sources_invalidate(t->engine);
+    memset(t->p2p.sources, 0, sizeof t->p2p.sources);
 }
 
 const char *tunnel_summary(const struct tunnel *t)
@@ -395,17 +427,27 @@ static enum err port_change(struct tunnel *t, uint16_t port)
     return ERR_OK;
 }
 
+/* Where sockets cannot be marked, their sources and interfaces keep them out of the tunnel. */
+static enum err mark_sockets(struct tunnel *t, uint32_t mark)
+{
+    struct udp_group *groups[] = {&t->v4, &t->v6, &t->roam.next_v4, &t->roam.next_v6};
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(groups) && err == ERR_OK; i++) {
+        if (groups[i]->n > 0 && (i < 2 || t->roam.have_next))
+            err = udp_group_set_mark(groups[i], mark);
+    }
+    return err;
+}
+
 static enum err mark_change(struct tunnel *t, uint32_t mark)
 {
-    enum err err = ERR_OK;
-    if (t->v4.n > 0)
-        err = udp_group_set_mark(&t->v4, mark);
-    if (err == ERR_OK && t->v6.n > 0)
-        err = udp_group_set_mark(&t->v6, mark);
-    if (err == ERR_OK && t->roam.have_next && t->roam.next_v4.n > 0)
-        err = udp_group_set_mark(&t->roam.next_v4, mark);
-    if (err == ERR_OK && t->roam.have_next && t->roam.next_v6.n > 0)
-        err = udp_group_set_mark(&t->roam.next_v6, mark);
+    enum err err = mark_sockets(t, mark);
+
+    if (err == ERR_OK)
+        t->egress.mark = mark;
+    else if (t->egress.source)
+        err = ERR_OK;
     if (err == ERR_OK)
         t->mark = mark;
     return err;

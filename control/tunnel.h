@@ -29,8 +29,12 @@ struct tunnel_options {
     bool steering;                           /* false: as if the kernel refused the BPF programs */
     bool offloads;                           /* false: no TUN and UDP segmentation offloads */
     uint32_t udp_send_bytes, udp_recv_bytes; /* of socket buffers; 0: the default */
+    /* Somebody has deleted the TUN device: nothing passes any more. May not free the tunnel. NULL: nobody wants to know. */
+    void (*gone)(void *arg);
+    void *gone_arg;
     /* Not NULL: the peers' paths are found by others (tunnel_p2p.h), and the tunnel is Firezone's: no padding, ports, routes. */
     const struct tunnel_p2p_events *p2p;
+    bool guarded; /* with p2p: routes_product_guard */
     void *p2p_arg;
 };
 
@@ -58,6 +62,9 @@ void tunnel_apply_give(struct tunnel *t, struct device_update *update, tunnel_ap
                        void *arg);
 /* Fills `out` (device_status_fini it). */
 void tunnel_status(struct tunnel *t, struct device_status *out);
+uint32_t tunnel_ifindex(const struct tunnel *t);
+/* Links, addresses, routes or rules of the host have changed: what is known about ways out is forgotten. */
+void tunnel_ways_changed(struct tunnel *t);
 /* Network change or SIGHUP: new sockets on the same port, source addresses asked anew. */
 enum err tunnel_roam(struct tunnel *t) MUST_USE;
 /* Another address of the device; where IPv6 is off, one of that family is left out. On failure `why` is one clear sentence. */

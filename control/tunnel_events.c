@@ -63,7 +63,8 @@ static void source_question(struct tunnel *t, const struct event_edge *e)
     uint64_t generation;
 
     if (engine_source_wanted(t->engine, &e->dst, clock_now(), &generation)) {
-        bool found = t->source && source_resolve(t->source, &e->dst, &answer) == ERR_OK;
+        bool found =
+            t->egress.source && source_resolve(t->egress.source, &e->dst, &answer) == ERR_OK;
         engine_source_answer(t->engine, generation, &e->dst, found ? &answer : NULL, clock_now());
     }
     tunnel_command(t, e->worker, &(struct command){.kind = COMMAND_SOURCE_ANSWER});
@@ -72,6 +73,11 @@ static void source_question(struct tunnel *t, const struct event_edge *e)
 static void edge_event(struct tunnel *t, const struct event_edge *e)
 {
     switch ((enum event_edge_kind)e->kind) {
+    case EVENT_EDGE_TUN_GONE:
+        if (!t->gone && t->options.gone)
+            t->options.gone(t->options.gone_arg);
+        t->gone = true;
+        break;
     case EVENT_EDGE_SOURCE:
         source_question(t, e);
         break;
@@ -217,7 +223,7 @@ static struct udp_config sockets_config(const struct tunnel *t, uint16_t port)
     return (struct udp_config){.port = port,
                                .sockets = engine_threads(t->engine),
                                .gate = true,
-                               .mark = t->mark,
+                               .mark = t->egress.mark,
                                .send_bytes = t->options.udp_send_bytes,
                                .recv_bytes = t->options.udp_recv_bytes,
                                .steering = t->options.steering,

@@ -11,13 +11,6 @@
 #include "platform/base/mem.h"
 #include "platform/clock.h"
 
-/* Source: spec/platform.md 0 and 2.2. */
-#define USER_TABLE 0x2021fd00u
-
-enum {
-    USER_PRIORITY = 100
-};
-
 /* While it waits it has a slot, with a record in the engine that keeps its packets. */
 struct tunnel_destination {
     struct tunnel *tunnel;
@@ -32,17 +25,6 @@ struct tunnel_destination {
 
 /* ---- sources ---- */
 
-static struct ip_source source_of(const struct tunnel *t, const struct sock_addr *from)
-{
-    struct ip_source source = {.ip = from->ip};
-
-    for (size_t i = 0; i < ARRAY_LEN(t->p2p.sources) && t->options.source_resolve; i++) {
-        if (ip_addr_equal(&t->p2p.sources[i].ip, &from->ip))
-            source.ifindex = t->p2p.sources[i].ifindex;
-    }
-    return source;
-}
-
 /* Which interface has an address of ours: what goes out from it has to leave there. */
 static void note_source(struct tunnel *t, const struct ip_source *to)
 {
@@ -55,6 +37,22 @@ static void note_source(struct tunnel *t, const struct ip_source *to)
     if (!at)
         at = &t->p2p.sources[t->p2p.sources_next++ % ARRAY_LEN(t->p2p.sources)];
     *at = *to;
+}
+
+static struct ip_source source_of(struct tunnel *t, const struct sock_addr *from)
+{
+    struct ip_source source = {.ip = from->ip};
+
+    if (!t->egress.source)
+        return source;
+    for (size_t i = 0; i < ARRAY_LEN(t->p2p.sources); i++) {
+        if (ip_addr_equal(&t->p2p.sources[i].ip, &from->ip))
+            return t->p2p.sources[i];
+    }
+    source.ifindex = source_interface(t->egress.source, &from->ip);
+    if (source.ifindex != 0)
+        note_source(t, &source);
+    return source;
 }
 
 void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e)
@@ -346,12 +344,20 @@ void tunnel_p2p_traffic(struct tunnel_peer *p)
 void tunnel_p2p_route(struct tunnel *t, const struct ip_prefix *prefix, bool add)
 {
     char text[IP_PREFIX_TEXT_MAX];
-    enum err err =
-        add ? routes_add(t->host, prefix, USER_TABLE) : routes_del(t->host, prefix, USER_TABLE);
+    enum err err;
 
-    if (err != ERR_OK && (add || err != ERR_NOT_FOUND))
-        log_warn("tunnel", "the route to %s: %s", ip_prefix_format(prefix, text, sizeof text),
-                 routes_why(t->host));
+    ip_prefix_format(prefix, text, sizeof text);
+    if (add && prefix->len == 0 && t->unsteered && !t->options.source_resolve) {
+        log_warn("tunnel",
+                 "no route to %s: our own datagrams would take it, too; use --source-ip resolve",
+                 text);
+        return;
+    }
+    err = add ? routes_product_add(t->host, prefix) : routes_product_del(t->host, prefix);
+    if (err == ERR_UNSUPPORTED)
+        log_debug("tunnel", "the route to %s: %s", text, routes_why(t->host));
+    else if (err != ERR_OK && (add || err != ERR_NOT_FOUND))
+        log_warn("tunnel", "the route to %s: %s", text, routes_why(t->host));
 }
 
 enum err tunnel_p2p_rules(struct tunnel *t)
@@ -360,11 +366,25 @@ enum err tunnel_p2p_rules(struct tunnel *t)
     enum err err = ERR_OK;
 
     for (size_t i = 0; i < ARRAY_LEN(families) && err == ERR_OK; i++) {
-        err = routes_unmarked_rule(t->host, families[i], t->mark, USER_TABLE, USER_PRIORITY);
-        if (err == ERR_UNSUPPORTED && families[i] == ADDR_V6 && t->v6.n == 0)
-            err = ERR_OK;
+        err = routes_product_rules(t->host, families[i], t->mark);
+        if (err == ERR_OK && t->options.guarded)
+            err = routes_product_guard(t->host, families[i]);
+        if (err != ERR_UNSUPPORTED)
+            continue;
+        err = ERR_OK;
+        if (families[i] == ADDR_V6 && t->v6.n == 0)
+            continue; /* there is no IPv6 at all */
+        t->unsteered = true;
+        log_warn("tunnel", "%s: marks do not keep our datagrams out of the tunnel",
+                 routes_why(t->host));
     }
     return err;
+}
+
+void tunnel_lan_sync(struct tunnel *t)
+{
+    if (routes_lan_sync(t->host) != ERR_OK)
+        log_warn("tunnel", "%s", routes_why(t->host));
 }
 
 void tunnel_p2p_fini(struct tunnel *t)

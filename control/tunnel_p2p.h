@@ -76,7 +76,10 @@ void tunnel_destination_restore(struct tunnel_destination *d);
 /* A datagram that is nobody's data; out->from of ADDR_NONE: as the system chooses. */
 void tunnel_p2p_send(struct tunnel *t, const struct node_transmit *datagram);
 
-/* A route of the host into the tunnel, in the table of the product. On failure, and then nothing has changed, a warning is logged. */
+/* A route of the host into the tunnel, in the tables of the product. On failure, and then nothing has changed, a warning is logged. */
 void tunnel_p2p_route(struct tunnel *t, const struct ip_prefix *prefix, bool add);
+
+/* Local networks stay reachable whatever leads into the tunnel: when it is up, and whenever the network has changed. Failures are logged. */
+void tunnel_lan_sync(struct tunnel *t);
 
 #endif

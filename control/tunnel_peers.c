@@ -128,7 +128,7 @@ static struct ip_source reply_source(const struct tunnel_peer *p, const struct s
     struct ip_source from = {0};
     if (sock_addr_equal(to, &p->heard_from)) {
         from = p->heard_at;
-        if (!p->tunnel->options.source_resolve && to->scope == 0)
+        if (!p->tunnel->egress.source && to->scope == 0)
             from.ifindex = 0;
     }
     return from;

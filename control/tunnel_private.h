@@ -17,8 +17,8 @@
 #include "control/wg/handshake.h"
 #include "engine/engine.h"
 #include "platform/clock.h"
+#include "platform/egress.h"
 #include "platform/routes.h"
-#include "platform/source.h"
 #include "platform/tun.h"
 #include "platform/udp.h"
 
@@ -83,10 +83,11 @@ struct tunnel {
     struct tun *tun;
     struct udp_group v4, v6; /* n == 0: not open */
     uint16_t port;
-    uint32_t mark;
+    uint32_t mark;        /* what the rules of the host look at */
+    struct egress egress; /* how the sockets keep out of the TUN */
     uint32_t mtu;
     struct routes *host;
-    struct source *source;
+    int link_fd; /* routes_watch_fd; -1: not watched */
     struct resolve *resolve;
     struct tunnel_roam roam;
 
@@ -127,6 +128,8 @@ struct tunnel {
 
     struct loop_timer overflow_timer;
     uint64_t packets_ignored, handshakes[WG_OUTCOME_COUNT], handshakes_unknown_peer;
+    bool gone;          /* the device is */
+    bool unsteered;     /* with options.p2p: the kernel has no policy routing */
     bool default_waits; /* default-route rules wait until the endpoints' names are resolved */
     uint32_t default_table;
     unsigned default_families; /* bit 0: v4, bit 1: v6 */

@@ -13,13 +13,17 @@
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/loop.h"
+#include "platform/netwatch.h"
 #include "platform/process.h"
+#include "platform/routes.h"
 #include "platform/service.h"
 
 struct app {
     struct loop *loop;
     struct tunnel *tunnel;
+    struct netwatch *netwatch;
     struct uapi_server *uapi;
+    char why[REPORT_WHY_MAX]; /* it ends; "": it was told to */
 };
 
 /* Signals */
@@ -30,16 +34,30 @@ static void on_stop(void *arg)
     loop_stop(app->loop);
 }
 
-static void on_roam(void *arg)
+static void on_gone(void *arg)
 {
     struct app *app = arg;
-    enum err err;
+    snprintf(app->why, sizeof app->why, "the TUN device %s has been taken away",
+             tunnel_name(app->tunnel));
+    loop_stop(app->loop);
+}
+
+static void roam(struct app *app, const char *why)
+{
+    enum err err = tunnel_roam(app->tunnel);
+
+    if (err != ERR_OK)
+        log_error("main", "no new sockets after %s: %s", why, err_text(err));
+}
+
+static void on_hangup(void *arg)
+{
+    struct app *app = arg;
 
     if (!app->tunnel)
         return;
-    err = tunnel_roam(app->tunnel);
-    if (err != ERR_OK)
-        log_error("main", "no new sockets after SIGHUP: %s", err_text(err));
+    netwatch_handled(app->netwatch);
+    roam(app, "SIGHUP");
 }
 
 static void on_counters(void *arg)
@@ -55,11 +73,41 @@ static enum err add_signals(struct app *app)
         int signo;
         loop_fn cb;
     } signals[] = {
-        {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_roam}, {SIGUSR1, on_counters}};
+        {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_hangup}, {SIGUSR1, on_counters}};
     enum err err = ERR_OK;
 
     for (size_t i = 0; i < ARRAY_LEN(signals) && err == ERR_OK; i++)
         err = loop_add_signal(app->loop, signals[i].signo, signals[i].cb, app);
+    return err;
+}
+
+/* The host's network */
+
+static void on_ways(void *arg)
+{
+    struct app *app = arg;
+    tunnel_ways_changed(app->tunnel);
+}
+
+static void on_settled(void *arg)
+{
+    (void)arg;
+}
+
+static void on_moved(void *arg, const char *why)
+{
+    log_info("main", "%s: new sockets", why);
+    roam(arg, "a change of network");
+}
+
+static enum err watch_network(struct app *app, char *why, unsigned why_size)
+{
+    static const struct netwatch_events events = {on_ways, on_settled, on_moved};
+    const struct netwatch_config config = {.network_manager = true};
+    enum err err = netwatch_new(&app->netwatch, app->loop, &config, &events, app, why, why_size);
+
+    if (err == ERR_OK)
+        netwatch_set_tun(app->netwatch, tunnel_ifindex(app->tunnel));
     return err;
 }
 
@@ -112,6 +160,8 @@ static enum err start(struct app *app, const struct options *o, struct config *c
     enum err err = loop_new(&app->loop);
 
     options_tunnel(&options, o);
+    options.gone = on_gone;
+    options.gone_arg = app;
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
         err = add_signals(app);
@@ -119,9 +169,12 @@ static enum err start(struct app *app, const struct options *o, struct config *c
         snprintf(why, why_size, "cannot set up the event loop: %s", err_text(err));
         return err;
     }
+    routes_recover();
     snprintf(why, why_size, "cannot start the tunnel");
     err = tunnel_new(&app->tunnel, app->loop, config, &options, why, why_size);
     config_fini(config); /* the private key is the tunnel's now */
+    if (err == ERR_OK)
+        err = watch_network(app, why, why_size);
     if (err == ERR_OK && !api_start(app, why, why_size))
         err = ERR_IN_USE;
     return err;
@@ -141,9 +194,12 @@ static int run(const struct options *o, struct config *config)
         enum err err = loop_run(app.loop);
         if (err != ERR_OK)
             code = report_failure("the event loop failed: %s", err_text(err));
+        else if (app.why[0])
+            code = report_failure("%s", app.why);
         service_stopping();
     }
     uapi_server_free(app.uapi);
+    netwatch_free(app.netwatch);
     if (app.tunnel)
         tunnel_free(app.tunnel);
     loop_free(app.loop);

@@ -27,10 +27,10 @@
     X(OUT_NO_ENDPOINT, "out_no_endpoint")     /* the peer's address is not known yet */            \
     X(OUT_STAGE_FULL, "out_stage_full")       /* staged too long: overwritten by later packets */  \
     X(OUT_STAGE_PURGED, "out_stage_purged")   /* staged, but no session came to be */              \
-    X(OUT_NO_SOURCE, "out_no_source")         /* no source address outside our own TUN */          \
+    X(OUT_NO_SOURCE, "out_no_source")         /* no way that avoids our own TUN */                 \
     X(OUT_SOURCE_FULL, "out_source_full")     /* too many datagrams wait for a source address */   \
     X(OUT_HANDOFF_FULL, "out_handoff_full")   /* the owner stands still, its share is used up */   \
-    X(OUT_PATH_LOST, "out_path_lost")         /* unreachable network or vanished source address */ \
+    X(OUT_PATH_LOST, "out_path_lost")         /* its source address or interface has vanished */   \
     X(OUT_SEND_TOO_BIG, "out_send_too_big")   /* EMSGSIZE */                                       \
     X(OUT_NO_BUFFER, "out_no_buffer")         /* ENOBUFS */                                        \
     X(OUT_DENIED, "out_denied")               /* EPERM: a local firewall */                        \
@@ -47,6 +47,7 @@
     X(IN_COOKIE_SENT, "in_cookie_sent")         /* under load: answered with a cookie reply */     \
     X(IN_COOKIE_DEFERRED, "in_cookie_deferred") /* under load: replied to when it comes again */   \
     X(IN_COOKIE_BUDGET, "in_cookie_budget")     /* under load: no buffer for a cookie reply */     \
+    X(IN_OWN_TUN, "in_own_tun")                 /* came out of our own tunnel */                   \
     X(IN_BAD_MAC1, "in_bad_mac1")               /* handshake message not meant for us */           \
     X(IN_MALFORMED, "in_malformed")             /* not a message we know */                        \
     X(IN_NO_SESSION, "in_no_session")           /* unknown receiver index */                       \

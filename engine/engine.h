@@ -68,6 +68,7 @@ struct engine_tun {
     int fds[ENGINE_WORKERS_MAX];
     unsigned queues;   /* 1: worker 0 reads for all, every worker writes to fds[0] */
     unsigned offloads; /* enum tun_offload */
+    uint32_t ifindex;  /* what comes in by it on a socket is not meant for us; 0: not known */
 };
 
 /* ERR_UNSUPPORTED if the I/O or crypto backend asked for is not there; `why`: one clear sentence. */

@@ -36,7 +36,8 @@ enum arm_bit {
 enum event_edge_kind {
     EVENT_EDGE_PEER,
     EVENT_EDGE_SOURCE,
-    EVENT_EDGE_ADDRESS_LOST
+    EVENT_EDGE_ADDRESS_LOST,
+    EVENT_EDGE_TUN_GONE /* the device was taken away; from each worker that reads a queue of it */
 };
 
 struct event_edge {

@@ -516,12 +516,22 @@ static void ingress_other(struct worker *w, const struct io_rx *rx, const uint8_
         gate_other(w, rx, msg, len, channel);
 }
 
+/* Somebody behind the tunnel speaks to our outer sockets. An answer would go back in, and so a handshake in circles. */
+static bool from_own_tun(const struct worker *w, const struct io_rx *rx) REQUIRES_ROLE(role_worker)
+{
+    return rx->to.ifindex != 0 && rx->to.ifindex == w->engine->tun.ifindex;
+}
+
 void ingress_datagrams(struct worker *w, const struct io_rx *rx, unsigned origin)
 {
     bool borrowed = origin != w->index;
 
     if (rx->len == 0)
         count(w, VERDICT_IN_MALFORMED, 1);
+    if (UNLIKELY(from_own_tun(w, rx))) {
+        count(w, VERDICT_IN_OWN_TUN, (rx->len + rx->segment_size - 1) / rx->segment_size);
+        return;
+    }
     for (uint32_t at = 0; at < rx->len;) {
         uint8_t *msg = rx->data + at;
         uint32_t len = (uint32_t)size_min(rx->segment_size, rx->len - at);

@@ -137,13 +137,19 @@ static void small_enqueue(struct worker *w, struct small_send *s, const struct i
 /*
  * True: `*source` may be used now. False: parked, or dropped (then *drop says why). While anything is parked, also
  * datagrams with a source of their own ask the cache, so that they cannot overtake what waits for the same destination.
+ * An address without its interface would be sent wherever the routes lead, into our own TUN perhaps.
  */
 static bool source_for(struct worker *w, const struct sock_addr *to, void *datagram,
                        struct ip_source *source, enum verdict *drop) REQUIRES_ROLE(role_worker)
 {
     *drop = VERDICT_N;
-    if (!w->engine->config.source_resolve ||
-        (source->ip.family != ADDR_NONE && source_parking_len(&w->parking) == 0))
+    if (!w->engine->config.source_resolve)
+        return true;
+    if (source->ip.family != ADDR_NONE && source->ifindex == 0) {
+        *drop = VERDICT_OUT_NO_SOURCE;
+        return false;
+    }
+    if (source->ip.family != ADDR_NONE && source_parking_len(&w->parking) == 0)
         return true;
     switch (
         source_cache_resolve(w->engine->sources, &w->parking, &to->ip, w->now, datagram, source)) {
@@ -452,13 +458,14 @@ uint8_t *train_append(struct worker *w, struct peer *p, struct session *s, uint3
     return message + WG_DATA_PACKET;
 }
 
-static enum verdict verdict_of(enum io_result result)
+/* A way that is lost without a source that could have vanished is none: the kernel has looked for one, and found nothing. */
+static enum verdict verdict_of(const struct io_send *s)
 {
-    switch (result) {
+    switch ((enum io_result)s->result) {
     case IO_SENT:
         return VERDICT_OUT_FORWARDED;
     case IO_PATH_LOST:
-        return VERDICT_OUT_PATH_LOST;
+        return s->from.ip.family == ADDR_NONE ? VERDICT_OUT_NO_SOURCE : VERDICT_OUT_PATH_LOST;
     case IO_TOO_BIG:
         return VERDICT_OUT_SEND_TOO_BIG;
     case IO_NO_BUFFER:
@@ -499,7 +506,7 @@ void train_collect(struct worker *w)
         uint8_t kind = *(uint8_t *)s->owner;
         if (kind == TX_TRAIN) {
             struct train *t = s->owner;
-            count_run(w, s, WG_DATA_LEN_MIN + t->head, verdict_of((enum io_result)s->result));
+            count_run(w, s, WG_DATA_LEN_MIN + t->head, verdict_of(s));
             if (s->result == IO_PATH_LOST)
                 note_path_lost(w, t->slot, &s->from.ip);
             if (--t->sends_out == 0)

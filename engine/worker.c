@@ -70,6 +70,15 @@ void worker_address_lost(struct worker *w, const struct ip_addr *ip)
         push_edge(w, &e);
 }
 
+/* At most one of each worker: it fits beside those that room is kept for. */
+static void tun_gone(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    struct event_edge e = {.kind = EVENT_EDGE_TUN_GONE, .worker = (uint8_t)w->index};
+    bool pushed = edge_ring_push_spsc(&w->edges, &e);
+    ASSERT(pushed);
+    w->wake_control = true;
+}
+
 void worker_ack(struct worker *w, const struct event_ack *ack)
 {
     struct event_ack a = *ack;
@@ -180,6 +189,8 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
     w->routes = snapshot_read(&w->engine->routes);
     tally(w, TALLY_LOOPS, 1);
 
+    if (UNLIKELY(io_tun_gone(w->io)))
+        tun_gone(w);
     train_collect(w);
     handoff_collect(w);
     help_begin(w, rx_n + w->frames.n);

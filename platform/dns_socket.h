@@ -8,18 +8,18 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
+#include "platform/egress.h"
 
 /*
  * A non-blocking, non-inheritable socket to `server`, from which alone it receives: UDP is connected, TCP begins to and is
- * writable when that has ended. mark: SO_MARK, set before anything is sent; 0: none. On failure no socket is open and `why` is a short phrase.
- * ERR_PERMISSION: the mark cannot be set. This will not get better.
+ * writable when that has ended. egress: applied before anything is sent; NULL: nothing is. On failure no socket is open and `why` is a short phrase.
+ * ERR_PERMISSION: it cannot be kept out of the tunnel. This will not get better.
  */
-enum err dns_socket_open(int *fd, const struct sock_addr *server, bool tcp, uint32_t mark,
-                         char *why, unsigned why_size) MUST_USE;
+enum err dns_socket_open(int *fd, const struct sock_addr *server, bool tcp,
+                         const struct egress *egress, char *why, unsigned why_size) MUST_USE;
 void dns_socket_close(int fd);
 
 /* ERR_OK, ERR_AGAIN, or the connection is broken. TCP may send a part. */

@@ -143,9 +143,15 @@ void io_detach_udp(struct io *io);
 void io_detach_tun(struct io *io);
 
 /*
+ * True once, after the device of the TUN queue was taken away (deleted): nothing is read from it any more. io_wait returns for it. A
+ * device that is merely down refuses writes, and goes on when it is up again.
+ */
+bool io_tun_gone(struct io *io);
+
+/*
  * Submits what is queued and collects up to `max` received records. deadline: absolute CLOCK_BOOTTIME time to wait
- * until if there is nothing yet (0: do not wait, TIME_NEVER: no limit). Also returns (0 records) when a send finished or
- * io_wake was called. Tun and UDP records each come in the order they were received; neither kind starves the other.
+ * until if there is nothing yet (0: do not wait, TIME_NEVER: no limit). Also returns (0 records) when a send finished,
+ * the TUN is gone or io_wake was called. Tun and UDP records each come in the order they were received; neither kind starves the other.
  */
 unsigned io_wait(struct io *io, struct io_rx *out, unsigned max, time_ns deadline);
 void io_rx_give_back(struct io *io, unsigned kind, uint16_t buffer);

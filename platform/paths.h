@@ -9,6 +9,7 @@
 const char *paths_token(void);   /* the file of the token */
 const char *paths_config(void);  /* the folder of what the client keeps */
 const char *paths_gateway(void); /* the folder of what the gateway keeps */
+const char *paths_run(void);     /* the folder of what lives as long as the system runs */
 const char *paths_tun(void);     /* what the TUN device of either is called */
 
 #endif

@@ -41,4 +41,7 @@ void source_set_tun(struct source *s, uint32_t ifindex);
 enum err source_resolve(struct source *s, const struct ip_addr *dst,
                         struct ip_source *out) MUST_USE;
 
+/* Control. The interface, up and not the TUN, that has the address; 0: none. */
+uint32_t source_interface(struct source *s, const struct ip_addr *address);
+
 #endif

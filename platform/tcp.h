@@ -6,18 +6,16 @@
 #ifndef FZ_PLATFORM_TCP_H
 #define FZ_PLATFORM_TCP_H
 
-#include <stdint.h>
-
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
+#include "platform/egress.h"
 
 /*
  * Begins to connect a non-blocking, non-inheritable socket without Nagle's delay to `to`; it is writable when that has
- * ended, and tcp_connected then says how. mark: SO_MARK, set before anything is sent; 0: none. On failure no socket is
- * open and `why` is a short phrase. ERR_PERMISSION: the mark cannot be set. This will not get better, and without it the
- * connection would run into the tunnel.
+ * ended, and tcp_connected then says how. egress: applied before anything is sent; NULL: nothing is. On failure no socket
+ * is open and `why` is a short phrase. ERR_PERMISSION: it cannot be kept out of the tunnel. This will not get better.
  */
-enum err tcp_connect(int *fd, const struct sock_addr *to, uint32_t mark, char *why,
+enum err tcp_connect(int *fd, const struct sock_addr *to, const struct egress *egress, char *why,
                      unsigned why_size) MUST_USE;
 
 /* ERR_OK: it is connected. ERR_AGAIN: not yet. Otherwise it failed, with a short phrase in `why`. */

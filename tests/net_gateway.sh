@@ -4,7 +4,7 @@
 # The gateway against the development portal: it signs in, brings its tunnel up and keeps it while the portal is away, is let in
 # once per identity, hears of clients, and ends as its exit codes say.
 #
-#     [g] ===== [p]     gateways and clients, portal.test
+#     [g] ===== [p] ===== [h]     gateways, portal.test, a gateway elsewhere
 #
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
@@ -14,8 +14,9 @@ rig_begin 90
 need socat unshare
 
 require_impl ours
-ns_add g p
+ns_add g h p
 link g p 1
+link h p 2
 printf '127.0.0.1 localhost\n192.0.1.2 portal.test\n' >"$TMP/hosts"
 
 portal_config <<'INI'
@@ -87,16 +88,23 @@ ctl state part=sessions | grep -q 'gateway/1.6.1' || fail "the portal does not k
 key=$(gateway_key)
 [[ -n $key ]] || fail "the portal tells no key: $(cat "$TMP/ctl")"
 
+say "one client or gateway per network"
+gateway_start third g "$api" FIREZONE_TOKEN=.gateway-brief
+client_end third 1
+client_says third 1 "another Firezone client or gateway (process ${CLIENT_PID[berlin]}) runs on this network; stop it first"
+[[ $(ip -n "$(ns g)" rule) == *'fwmark 0xfd002021'* ]] || fail "the rules went with an instance that was refused"
+check 0 "is valid" FIREZONE_ID=x FIREZONE_TOKEN=.gateway-x -- --check
+
 say "a second gateway of the same identity is refused, and takes over when the first has ended"
-gateway_start second g "$api" FIREZONE_TOKEN=.gateway-berlin FIREZONE_ID=id-of-berlin
+gateway_start second h FIREZONE_API_URL=ws://192.0.2.2:8081 FIREZONE_TOKEN=.gateway-berlin FIREZONE_ID=id-of-berlin
 client_says second 5 gateway_already_connected 2
-[[ -z $(addresses second 2>/dev/null) ]] || fail "the second gateway has a tunnel"
+! ip -n "$(ns h)" link show "$(tun second)" >/dev/null 2>&1 || fail "the second gateway has a tunnel"
 client_end berlin 0
 ! ip -n "$(ns g)" link show "$(tun berlin)" >/dev/null 2>&1 || fail "the device is left behind"
 client_says second 5 "init received"
 client_says second 3 "is up: "
 client_end second 0
-! ip -n "$(ns g)" link show "$(tun second)" >/dev/null 2>&1 || fail "the device is left behind"
+! ip -n "$(ns h)" link show "$(tun second)" >/dev/null 2>&1 || fail "the device is left behind"
 
 say "a client asks for access, and it is taken back"
 gateway_start berlin g "$api" FIREZONE_LOG=info,portal=debug,gateway=debug

@@ -4,7 +4,7 @@
 # The client against the development portal: it signs in over TLS with a private CA, lists its resources, brings the tunnel
 # up and keeps it while the portal is away, follows the portal to another address, and ends as its exit codes say.
 #
-#     [c] ===== [p]     clients, portal.test
+#     [c] ===== [p] ===== [d]     clients, portal.test, a client elsewhere
 #
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
@@ -14,8 +14,10 @@ rig_begin 90
 need openssl nft socat unshare
 
 require_impl ours
-ns_add c p
+ns_add c d p
 link c p 1
+link d p 2
+ip -n "$(ns d)" route add 192.0.1.0/24 via 192.0.2.2
 address p p-c 192.0.1.3/24
 # Written over, as the file is mounted where it is read.
 portal_at() { # ADDRESS...
@@ -169,8 +171,13 @@ client_says laptop 5 "our addresses are 100.64.9.9"
 [[ $(addresses) == "$(printf '%s\n' 100.64.9.9/32 "${before#*$'\n'}" | sort)" ]] || fail "the addresses are $(addresses), after $before"
 [[ $(grep -c ' is up: ' "$TMP/laptop.log") -eq 1 ]] || fail "the tunnel came up anew"
 
+say "one client per network"
+client_start third c "${api[@]}" FIREZONE_TOKEN=.client-brief
+client_end third 1
+client_says third 1 "another Firezone client or gateway (process ${CLIENT_PID[laptop]}) runs on this network; stop it first"
+
 say "a second client with the same token and id takes its place: 77"
-client_start second c "${api[@]}" FIREZONE_TOKEN=.client-laptop FIREZONE_ID=id-of-laptop
+client_start second d "${api[@]}" FIREZONE_TOKEN=.client-laptop FIREZONE_ID=id-of-laptop
 client_says second 5 "init received"
 client_end laptop 77
 grep -q 'token' <(tail -n 2 "$TMP/laptop.log") || fail "the last line does not say why: $(tail -n 2 "$TMP/laptop.log")"

@@ -4,7 +4,7 @@
 # What only time shows, with several clients side by side: a portal that answers no heartbeats, one whose connection is
 # half open, one that cannot be reached at first; and how little an idle client does and holds.
 #
-#     [c] ===== [p]     clients, portal
+#     [nowhere] [silent] [frozen] [idle] ===== [p]     clients, portal
 #
 # timeout: 150
 # shellcheck source=tests/support/netns.sh
@@ -16,25 +16,30 @@ rig_begin 140
 require_impl ours
 IDLE_S=62
 RESOURCES=1000
-ns_add c p
-link c p 1
-api=(FIREZONE_API_URL=ws://192.0.1.2:8081)
+names=(nowhere silent frozen idle) # each has a network of its own
+ns_add p "${names[@]}"
+declare -A portal=()
+for name in "${names[@]}"; do
+    net=$((${#portal[@]} + 1))
+    link "$name" p "$net"
+    portal[$name]=ws://192.0.$net.2
+done
 
 {
     printf '[portal]\nconnect_limit = no\n[account acme]\n[site Frankfurt]\n'
-    for name in silent frozen idle; do
+    for name in "${names[@]:1}"; do
         printf '[client-token %s]\ntoken = .client-%s\n' "$name" "$name"
     done
     for ((i = 0; i < RESOURCES; i++)); do
         printf '[resource R%s]\ntype = dns\naddress = *.r%s.corp.example\nfilters = tcp/443, icmp\nsite = Frankfurt\n' "$i" "$i"
     done
 } | portal_config
-portal_start p --listen 192.0.1.2:8081
+portal_start p --listen 0.0.0.0:8081
 
 begin=$SECONDS
-client_start nowhere c FIREZONE_API_URL=ws://192.0.1.2:8099
-for name in silent frozen idle; do
-    client_start "$name" c "${api[@]}" -- --log-level info,portal=debug
+client_start nowhere nowhere FIREZONE_API_URL="${portal[nowhere]}:8099"
+for name in "${names[@]:1}"; do
+    client_start "$name" "$name" FIREZONE_API_URL="${portal[$name]}:8081" -- --log-level info,portal=debug
     client_says "$name" 5 "is up: "
     client_says "$name" 1 "init received: $RESOURCES resources, 0 relays"
     client_says "$name" 1 "and $((RESOURCES - 50)) more"
@@ -68,7 +73,7 @@ client_says frozen 20 "hiccup: "
 client_says frozen 5 "signed in" 2
 [[ $(client_has silent 'hiccup: ' 2 && echo more) != more ]] || fail "more than one hiccup: $(cat "$TMP/silent.log")"
 for name in silent frozen; do
-    ip -n "$(ns c)" link show "$(tun "$name")" >/dev/null || fail "the tunnel of '$name' went with the portal"
+    ip -n "$(ns "$name")" link show "$(tun "$name")" >/dev/null || fail "the tunnel of '$name' went with the portal"
 done
 
 say "idle for $IDLE_S s"

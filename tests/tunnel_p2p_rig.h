@@ -69,11 +69,12 @@ static struct {
 
     int host_routes;
     enum err host_err;
-    uint32_t host_table;
+    enum err rules_err[2];
+    unsigned rules;
 
     /* what the tunnel says */
     void *wanted;
-    unsigned wanteds, ups, failures, traffics, packet_events;
+    unsigned gone, wanteds, ups, failures, traffics, packet_events, interfaces_asked;
     void *peer_arg;
     struct node_traffic traffic;
     struct sock_addr local, from;
@@ -304,19 +305,30 @@ struct session *engine_session_new(uint32_t local_index, uint32_t remote_index, 
 
 /* ---- the host ---- */
 
-enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t table)
+enum err routes_product_add(struct routes *r, const struct ip_prefix *dst)
 {
     (void)r, (void)dst;
     fake.host_routes++;
-    fake.host_table = table;
     return fake.host_err;
 }
 
-enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t table)
+enum err routes_product_del(struct routes *r, const struct ip_prefix *dst)
 {
     (void)r, (void)dst;
     fake.host_routes--;
-    fake.host_table = table;
+    return fake.host_err;
+}
+
+enum err routes_product_rules(struct routes *r, unsigned family, uint32_t mark)
+{
+    (void)r, (void)mark;
+    fake.rules++;
+    return fake.rules_err[family == ADDR_V6];
+}
+
+enum err routes_lan_sync(struct routes *r)
+{
+    (void)r;
     return fake.host_err;
 }
 
@@ -362,13 +374,20 @@ REFUSED(bool, engine_source_wanted, struct engine *e, const struct ip_addr *dst,
         uint64_t *generation)
 REFUSED(enum err, source_resolve, struct source *s, const struct ip_addr *dst,
         struct ip_source *out)
+
+/* One address of ours that nothing has come to yet. */
+uint32_t source_interface(struct source *s, const struct ip_addr *address)
+{
+    fake.interfaces_asked++;
+    return address->bytes[3] == 12 ? 6 : 0;
+}
+
+REFUSED(enum err, routes_product_guard, struct routes *r, unsigned family)
 REFUSED(enum err, tun_steer_set, struct tun *tun, const struct ip_prefix *prefix, unsigned queue)
 REFUSED(enum err, tun_steer_clear, struct tun *tun, const struct ip_prefix *prefix)
 REFUSED(enum err, tunnel_settings_apply, struct tunnel *tunnel, const struct device_update *update)
 REFUSED(enum err, udp_group_open, struct udp_group *g, const struct udp_config *config, char *why,
         unsigned why_size)
-REFUSED(enum err, routes_unmarked_rule, struct routes *r, unsigned family, uint32_t mark,
-        uint32_t table, uint32_t priority)
 
 /* ---- whoever finds the paths ---- */
 
@@ -383,6 +402,12 @@ static void on_packet(void *arg, const struct sock_addr *local, const struct soc
 static void on_sockets(void *arg)
 {
     fail();
+}
+
+static void on_gone(void *arg)
+{
+    assert_ptr_equal(arg, &fake);
+    fake.gone++;
 }
 
 static void on_address_lost(void *arg, const struct ip_addr *ip)
@@ -434,6 +459,8 @@ static int set_up(void **state)
     t = calloc(1, sizeof *t);
     t->options.p2p = &events;
     t->options.p2p_arg = &fake;
+    t->options.gone = on_gone;
+    t->options.gone_arg = &fake;
     t->v4.port = 52625;
     t->v6.port = 52626;
     allowed_init(&t->allowed);

@@ -71,10 +71,11 @@ static void run(struct rig *r)
     loop_timer_clear(r->loop, &r->guard);
 }
 
-static void dial(struct rig *r, const struct sock_addr *addrs, unsigned n, uint32_t mark)
+static void dial(struct rig *r, const struct sock_addr *addrs, unsigned n,
+                 const struct egress *egress)
 {
     struct dial *d;
-    assert_int_equal(dial_start(&d, r->loop, addrs, n, mark, on_done, r), ERR_OK);
+    assert_int_equal(dial_start(&d, r->loop, addrs, n, egress, on_done, r), ERR_OK);
     assert_int_equal(r->calls, 0);
     run(r);
     assert_int_equal(r->calls, 1);
@@ -114,7 +115,7 @@ static void test_connects(void **state)
     socklen_t len = sizeof nodelay;
     struct sock_addr to[] = {addr("127.0.0.1", closed_port()), addr("127.0.0.1", port)};
 
-    dial(&r, to, ARRAY_LEN(to), 0);
+    dial(&r, to, ARRAY_LEN(to), NULL);
     assert_int_equal(r.result.err, ERR_OK);
     assert_true(sock_addr_equal(&r.result.to, &to[1]));
     assert_int_equal(getsockopt(r.result.fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, &len), 0);
@@ -145,7 +146,7 @@ static void test_silent_address(void **state)
     for (size_t i = 0; i < ARRAY_LEN(fill); i++)
         assert_int_equal(tcp_connect(&fill[i], &to[0], 0, why, sizeof why), ERR_OK);
     assert_int_equal(tcp_connected(fill[ARRAY_LEN(fill) - 1], why, sizeof why), ERR_AGAIN);
-    dial(&r, to, ARRAY_LEN(to), 0);
+    dial(&r, to, ARRAY_LEN(to), NULL);
     assert_int_equal(r.result.err, ERR_OK);
     assert_true(sock_addr_equal(&r.result.to, &to[1]));
     tcp_close(r.result.fd);
@@ -165,7 +166,7 @@ static void test_refused(void **state)
     uint16_t port = closed_port();
     struct sock_addr to[] = {addr("127.0.0.1", port), addr("127.0.0.2", port)};
 
-    dial(&r, to, ARRAY_LEN(to), 0);
+    dial(&r, to, ARRAY_LEN(to), NULL);
     assert_int_not_equal(r.result.err, ERR_OK);
     assert_int_equal(r.result.fd, -1);
     assert_non_null(strstr(r.result.why, "127.0.0.2"));
@@ -178,7 +179,7 @@ static void test_no_address(void **state)
 {
     (void)state;
     struct rig r = rig_new();
-    dial(&r, NULL, 0, 0);
+    dial(&r, NULL, 0, NULL);
     assert_int_equal(r.result.err, ERR_NOT_FOUND);
     assert_string_not_equal(r.result.why, "");
     loop_free(r.loop);
@@ -213,10 +214,11 @@ static void test_mark(void **state)
     uint16_t port;
     int listener = listen_on("127.0.0.1", 8, &port);
     struct sock_addr to[] = {addr("127.0.0.1", port), addr("127.0.0.2", port)};
+    const struct egress marked = {.mark = 0xfd002021};
     uint32_t mark = 0;
     socklen_t len = sizeof mark;
 
-    dial(&r, to, ARRAY_LEN(to), 0xfd002021);
+    dial(&r, to, ARRAY_LEN(to), &marked);
     if (geteuid() == 0 && r.result.err == ERR_OK) {
         assert_int_equal(getsockopt(r.result.fd, SOL_SOCKET, SO_MARK, &mark, &len), 0);
         assert_int_equal(mark, 0xfd002021);

@@ -203,7 +203,7 @@ static void rig_begin_at(struct rig *r, const char *host)
     assert_int_equal(loop_new(&r->loop), ERR_OK);
     loop_timer_init(&r->guard, on_guard, r);
     start_portal(r);
-    assert_int_equal(names_new(&r->names, r->loop, NULL, 0, 0, "/etc/hosts"), ERR_OK);
+    assert_int_equal(names_new(&r->names, r->loop, NULL, 0, NULL, "/etc/hosts"), ERR_OK);
     start_link(r, host);
 }
 

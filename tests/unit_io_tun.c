@@ -352,6 +352,7 @@ static void test_down_and_up(void **state)
         time_ns until = rig_in_ms(100);
         while (io_wait(r.io, &rx, 1, until) == 1)
             io_rx_give_back(r.io, IO_RX_TUN, rx.buffer);
+        assert_false(io_tun_gone(r.io));
         assert_true(counter_read(&io_stats(r.io)->syscalls) < calls + 40);
         rig_set_up(DEVICE, true);
         write_numbers(&r, round * 10, 10, 0);
@@ -393,9 +394,13 @@ static void test_device_vanishes(void **state)
     remove_device();
     uint64_t calls = counter_read(&io_stats(r.io)->syscalls);
     time_ns until = rig_in_ms(300);
-    while (clock_now() < until)
-        if (io_wait(r.io, &rx, 1, until) == 1)
+    assert_false(io_tun_gone(r.io));
+    for (bool gone = false; !gone; gone = io_tun_gone(r.io))
+        if (io_wait(r.io, &rx, 1, TIME_NEVER) == 1)
             io_rx_give_back(r.io, IO_RX_TUN, rx.buffer);
+    while (clock_now() < until) /* told once, and then it is silent */
+        assert_int_equal(io_wait(r.io, &rx, 1, until), 0);
+    assert_false(io_tun_gone(r.io));
     assert_true(counter_read(&io_stats(r.io)->syscalls) < calls + 80);
     assert_true(counter_read(&io_stats(r.io)->rx_errors) >= 1);
     write_numbers(&r, 0, 1, EBADFD);

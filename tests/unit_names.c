@@ -284,9 +284,10 @@ static void on_guard(void *arg)
 }
 
 static const char hosts_none[] = "/nonexistent/hosts";
+static const struct egress marked = {.mark = 0xfd002021};
 
-static void rig_start(struct rig *r, struct server *first, struct server *second, uint32_t mark,
-                      const char *hosts)
+static void rig_start(struct rig *r, struct server *first, struct server *second,
+                      const struct egress *egress, const char *hosts)
 {
     struct sock_addr addrs[2];
     unsigned n = 0;
@@ -298,7 +299,7 @@ static void rig_start(struct rig *r, struct server *first, struct server *second
         addrs[n++] = second->addr;
     r->fds -= 3 * n; /* theirs */
     assert_int_equal(loop_new(&r->loop), ERR_OK);
-    assert_int_equal(names_new(&r->names, r->loop, addrs, n, mark, hosts), ERR_OK);
+    assert_int_equal(names_new(&r->names, r->loop, addrs, n, egress, hosts), ERR_OK);
 }
 
 static void rig_stop(struct rig *r)
@@ -381,7 +382,7 @@ static void test_one_server(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     expect(&r, "both.test", "[2001:db8::101]:443 192.0.1.1:443 ");
     expect(&r, "BOTH.test", "[2001:db8::101]:443 192.0.1.1:443 ");
     expect(&r, "both.test.", "[2001:db8::101]:443 192.0.1.1:443 ");
@@ -405,7 +406,7 @@ static void test_bounded(void **state)
     (void)state;
     server_start(&s, 1);
     server_start(&t, 2);
-    rig_start(&r, &s, &t, 0, hosts_none);
+    rig_start(&r, &s, &t, NULL, hosts_none);
     const struct names_result *result = lookup(&r, "many.test");
     assert_int_equal(result->err, ERR_OK);
     assert_int_equal(result->n, 2 * FAMILY_MAX);
@@ -421,7 +422,7 @@ static void test_errors(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     expect_error(&r, "nx.test", ERR_NOT_FOUND, "no such host");
     expect_error(&r, "empty.test", ERR_NOT_FOUND, "no address");
     assert_int_equal(s.tcp_n, 0);
@@ -441,7 +442,7 @@ static void test_merge(void **state)
     (void)state;
     server_start(&s, 1);
     server_start(&t, 2);
-    rig_start(&r, &s, &t, 0, hosts_none);
+    rig_start(&r, &s, &t, NULL, hosts_none);
     expect(&r, "both.test", "[2001:db8::101]:443 [2001:db8::102]:443 192.0.1.1:443 192.0.1.2:443 ");
     expect(&r, "same.test", "[2001:db8::5]:443 32.1.13.184:443 ");
     expect(&r, "second.test", "[2001:db8::102]:443 192.0.1.2:443 ");
@@ -458,7 +459,7 @@ static void test_silent_and_answering(void **state)
     (void)state;
     server_start(&dead, 0);
     server_start(&s, 2);
-    rig_start(&r, &dead, &s, 0, hosts_none);
+    rig_start(&r, &dead, &s, NULL, hosts_none);
     expect(&r, "both.test", "[2001:db8::102]:443 192.0.1.2:443 ");
     assert_true(clock_now() - r.began < 1800 * NS_PER_MS);
     assert_int_equal(dead.tcp_n, 0);
@@ -473,7 +474,7 @@ static void test_silence(void **state)
 
     (void)state;
     server_start(&s, 0);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     expect_error(&r, "both.test", ERR_AGAIN, "has answered, asked 127.0.0.1:");
     assert_int_equal(s.udp_n, 2 * DNS_ASK_UDP_TRIES);
     assert_int_equal(s.tcp_n, 2);
@@ -487,7 +488,7 @@ static void test_lost_and_truncated(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     expect(&r, "lost.test", "[2001:db8::101]:443 192.0.1.1:443 ");
     assert_true(s.udp_n >= 4);
     assert_int_equal(s.tcp_n, 0);
@@ -508,7 +509,7 @@ static void test_unreachable(void **state)
     (void)state;
     server_start(&gone, 1);
     server_stop(&gone);
-    rig_start(&r, NULL, NULL, 0, hosts_none);
+    rig_start(&r, NULL, NULL, NULL, hosts_none);
     servers[0] = gone.addr;
     servers[1] = address("255.255.255.255", 53); /* EACCES is no matter of the mark */
     servers[2] = address("fe80::1", 53);
@@ -523,7 +524,7 @@ static void test_no_servers(void **state)
     struct sock_addr servers[NAMES_SERVERS_MAX + 1];
 
     (void)state;
-    rig_start(&r, NULL, NULL, 0, hosts_none);
+    rig_start(&r, NULL, NULL, NULL, hosts_none);
     expect_error(&r, "both.test", ERR_AGAIN, "no DNS server is known");
     for (unsigned i = 0; i < ARRAY_LEN(servers); i++)
         servers[i] = address("192.0.2.1", 53);
@@ -550,7 +551,7 @@ static void test_ipv6_server(void **state)
     if (!usable)
         skip();
     server_start_at(&s, 3, "::1");
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     expect(&r, "both.test", "[2001:db8::103]:443 192.0.1.3:443 ");
     expect(&r, "big.test", "[2001:db8::103]:443 192.0.1.3:443 ");
     rig_stop(&r);
@@ -563,7 +564,7 @@ static void test_literals(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0xfd002021, hosts_none); /* no socket, no mark */
+    rig_start(&r, &s, NULL, &marked, hosts_none); /* no socket, no mark */
     expect(&r, "192.0.2.7", "192.0.2.7:443 ");
     expect(&r, "2001:db8::7", "[2001:db8::7]:443 ");
     expect(&r, "fe80::7%lo", "[fe80::7%1]:443 ");
@@ -590,7 +591,7 @@ static void test_hosts(void **state)
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/hosts", dir);
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, path);
+    rig_start(&r, &s, NULL, NULL, path);
     write_file(path, "10.0.0.1 both.test nx.test silent.test\n192.0.1.1 both.test\n");
     expect(&r, "both.test", "[2001:db8::101]:443 192.0.1.1:443 10.0.0.1:443 ");
     expect(&r, "nx.test", "10.0.0.1:443 ");
@@ -613,7 +614,7 @@ static void test_directory_as_hosts(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, "/");
+    rig_start(&r, &s, NULL, NULL, "/");
     expect(&r, "only4.test", "192.0.1.1:443 ");
     rig_stop(&r);
 }
@@ -625,7 +626,7 @@ static void test_two_at_once(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     r.stop_after = 2;
     ask_for(&r, "lost.test");
     ask_for(&r, "only4.test");
@@ -659,7 +660,7 @@ static void test_cancel(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     names_cancel(NULL);
     ask_for(&r, "both.test"); /* before it has begun */
     names_cancel(r.query);
@@ -682,7 +683,7 @@ static void test_free_under_way(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     ask_for(&r, "silent.test");
     ask_for(&r, "big.test");
     r.stop_after = 0;
@@ -691,7 +692,7 @@ static void test_free_under_way(void **state)
     rig_stop(&r);
 
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     r.free_in_done = true;
     ask_for(&r, "silent.test");
     lookup(&r, "both.test");
@@ -708,7 +709,7 @@ static void test_set_servers(void **state)
     (void)state;
     server_start(&s, 1);
     server_start(&t, 2);
-    rig_start(&r, &s, &t, 0, hosts_none);
+    rig_start(&r, &s, &t, NULL, hosts_none);
     assert_int_equal(names_set_servers(r.names, &s.addr, 1), ERR_OK);
     ask_for(&r, "lost.test");
     r.stop_after = 0;
@@ -729,7 +730,7 @@ static void test_roam(void **state)
     (void)state;
     server_start(&s, 1);
     server_start(&t, 0);
-    rig_start(&r, &t, NULL, 0, hosts_none);
+    rig_start(&r, &t, NULL, NULL, hosts_none);
     r.servers[1] = &s;
     r.fds -= 3;
     names_roam(r.names); /* nothing is under way */
@@ -767,7 +768,7 @@ static void test_environment(void **state)
     setenv("HOSTALIASES", aliases, 1);
     setenv("CARES_HOSTS", aliases, 1);
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0, hosts_none);
+    rig_start(&r, &s, NULL, NULL, hosts_none);
     expect(&r, "only4.test", "192.0.1.1:443 ");
     expect_error(&r, "nx.test", ERR_NOT_FOUND, "no such host");
     assert_true(s.udp_n >= 4);
@@ -816,7 +817,7 @@ static void test_mark(void **state)
 
     (void)state;
     server_start(&s, 1);
-    rig_start(&r, &s, NULL, 0xfd002021, hosts_none);
+    rig_start(&r, &s, NULL, &marked, hosts_none);
     ask_for(&r, "silent.test");
     loop_timer_init(&r.probe, on_probe, &r);
     loop_timer_set(r.loop, &r.probe, clock_now());
@@ -840,7 +841,7 @@ static void test_mark_forbidden(void **state)
         assert_int_equal(seteuid(65534), 0);
     server_start(&s, 1);
     server_start(&t, 2);
-    rig_start(&r, &s, &t, 0xfd002021, hosts_none);
+    rig_start(&r, &s, &t, &marked, hosts_none);
     expect_error(&r, "both.test", ERR_PERMISSION, "mark 0xfd002021 on a UDP socket");
     assert_int_equal(s.udp_n + s.tcp_n + t.udp_n + t.tcp_n, 0);
     rig_stop(&r);

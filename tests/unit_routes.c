@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -71,11 +72,11 @@ static void expect_no_line(const char *command, const char *part)
         fail_msg("%s: \"%s\" in:\n%s", command, part, text);
 }
 
-/* All that a tunnel may touch; `noop` and the like in the link's line are history, not state. */
+/* All that a tunnel may touch; `noop` and the like in the link's line are history, not state. A dump that is disturbed is printed twice. */
 static char *host_state(void)
 {
     return strdup(output("ip -o link | awk '{print $2, $3, $4, $5}'; ip -o addr;"
-                         "ip route show table all; ip -6 route show table all;"
+                         "ip route show table all | sort -u; ip -6 route show table all | sort -u;"
                          "ip rule; ip -6 rule; cat " MARKS));
 }
 
@@ -159,6 +160,15 @@ static void del(struct rig *rig, const char *text, uint32_t table)
     ok(rig->routes, routes_del(rig->routes, &p, table));
 }
 
+/* The state of a link follows its carrier a moment later. */
+static void wait_for_link(const char *name, const char *link_state)
+{
+    shell(
+        "for i in $(seq 100); do ip -o link show %s | grep -q 'state %s ' && exit 0; sleep 0.05; done;"
+        "exit 1",
+        name, link_state);
+}
+
 static int make_uplink(void **state)
 {
     (void)state;
@@ -166,7 +176,9 @@ static int make_uplink(void **state)
                   "ip link set up0 addrgenmode none && ip link set up1 addrgenmode none && "
                   "ip addr add 192.0.2.1/24 dev up0 && ip addr add 2001:db8::1/64 dev up0 nodad && "
                   "ip link set up0 up && ip route add default via 192.0.2.254 && "
-                  "ip -6 route add default via 2001:db8::fe");
+                  "ip -6 route add default via 2001:db8::fe; "
+                  "for i in $(seq 100); do ip -o link show up0 | grep -q 'state UP ' && "
+                  "ip -o link show up1 | grep -q 'state UP ' && exit 0; sleep 0.05; done; exit 1");
 }
 
 static int remove_uplink(void **state)
@@ -488,34 +500,313 @@ static const struct {
     {1, 0, 2, "on up0"}, {2, 1, 1, NULL},     {0, 0, 1, "on up1"},
 };
 
+/* What is logged when default traffic is taken, in either way; static storage. */
+static const char *warned(struct rig *rig, unsigned number, bool product)
+{
+    static char text[1024];
+    struct ip_prefix all = prefix("0.0.0.0/0");
+    FILE *log = tmpfile();
+    int real = dup(STDERR_FILENO);
+
+    dup2(fileno(log), STDERR_FILENO);
+    enum err e = product ? routes_product_add(rig->routes, &all)
+                         : routes_default_rules(rig->routes, ADDR_V4, number, number);
+    dup2(real, STDERR_FILENO);
+    close(real);
+    rewind(log);
+    text[fread(text, 1, sizeof text - 1, log)] = '\0';
+    fclose(log);
+    ok(rig->routes, e);
+    if (product)
+        ok(rig->routes, routes_product_del(rig->routes, &all));
+    return text;
+}
+
 static void strict_reverse_path_warns(void **state)
 {
     (void)state;
     struct rig rig;
-    char text[1024];
 
     rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
-    for (unsigned i = 0; i < ARRAY_LEN(reverse_path_cases); i++) {
+    for (unsigned i = 0; i < 2 * ARRAY_LEN(reverse_path_cases); i++) {
+        const char *named = reverse_path_cases[i / 2].named;
         shell("cd /proc/sys/net/ipv4/conf; echo %u > all/rp_filter; echo %u > up0/rp_filter;"
               "echo %u > up1/rp_filter; echo 1 > lo/rp_filter; echo 1 > rtun0/rp_filter",
-              reverse_path_cases[i].all, reverse_path_cases[i].up0, reverse_path_cases[i].others);
-        FILE *log = tmpfile();
-        int real = dup(STDERR_FILENO);
-        dup2(fileno(log), STDERR_FILENO);
-        enum err e = routes_default_rules(rig.routes, ADDR_V4, 100 + i, 100 + i);
-        dup2(real, STDERR_FILENO);
-        close(real);
-        rewind(log);
-        text[fread(text, 1, sizeof text - 1, log)] = '\0';
-        fclose(log);
-        ok(rig.routes, e);
-        const char *named = reverse_path_cases[i].named;
+              reverse_path_cases[i / 2].all, reverse_path_cases[i / 2].up0,
+              reverse_path_cases[i / 2].others);
+        const char *text = warned(&rig, 100 + i, i % 2 == 1);
         if (named ? !strstr(text, named) : text[0] != '\0')
             fail_msg("case %u: \"%s\"", i, text);
     }
     rig_close(&rig);
     shell("cd /proc/sys/net/ipv4/conf; echo 0 | tee all/rp_filter up0/rp_filter up1/rp_filter "
           "lo/rp_filter >/dev/null");
+}
+
+/* Down takes addresses of IPv6 and all routes along; up brings them back, also if nobody looked in between. */
+static void down_and_up(void **state)
+{
+    (void)state;
+    static const char *const between[] = {"sleep 0",
+                                          "ip link add other0 type veth; ip link del other0"};
+    char *before = host_state();
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/24", "fd08::2/64");
+    add(&rig, "10.9.0.0/16", 0);
+    add(&rig, "fd09::/16", 0);
+    add(&rig, "0.0.0.0/0", 1000);
+    add(&rig, "::/0", 1000);
+    assert_true(routes_watch_fd(rig.routes) >= 0);
+    assert_int_equal(routes_watch_fd(rig.routes), routes_watch_fd(rig.routes));
+    char *configured = strdup(output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
+                                     "ip -6 route show table all dev rtun0 | sort -u"));
+    for (unsigned i = 0; i < 4; i++) {
+        shell("ip link set rtun0 down");
+        if (i >= 2) {
+            routes_watch(rig.routes);
+            del(&rig, "10.9.0.0/16", 0);
+            add(&rig, "10.9.0.0/16", 0);
+            del(&rig, "fd09::/16", 0);
+            add(&rig, "fd09::/16", 0);
+        }
+        shell("%s", between[i % 2]);
+        shell("ip link set rtun0 up");
+        routes_watch(rig.routes);
+        assert_string_equal(configured,
+                            output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
+                                   "ip -6 route show table all dev rtun0 | sort -u"));
+        routes_watch(rig.routes);
+    }
+    free(configured);
+    rig_close(&rig);
+    expect_same_state(before);
+}
+
+#define MARK 0xfd002021u
+
+static void product_rules(struct rig *rig)
+{
+    ok(rig->routes, routes_product_rules(rig->routes, ADDR_V4, MARK));
+    ok(rig->routes, routes_product_rules(rig->routes, ADDR_V6, MARK));
+}
+
+static void product_add(struct rig *rig, const char *text)
+{
+    struct ip_prefix p = prefix(text);
+    ok(rig->routes, routes_product_add(rig->routes, &p));
+}
+
+static void product_del(struct rig *rig, const char *text)
+{
+    struct ip_prefix p = prefix(text);
+    ok(rig->routes, routes_product_del(rig->routes, &p));
+}
+
+static void product_tables(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"ip -d rule", "ip -d -6 rule"};
+    char *before = host_state();
+    struct rig rig;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/32", "fd08::2/128");
+    product_rules(&rig);
+    product_rules(&rig); /* a leftover is taken over */
+    for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+        expect_line(commands[i],
+                    "100:\tnot from all fwmark 0xfd002021 lookup 539098368 proto kernel");
+        expect_line(commands[i],
+                    "200:\tnot from all fwmark 0xfd002021 lookup 539098369 proto kernel");
+        expect_line(commands[i],
+                    "300:\tnot from all fwmark 0xfd002021 lookup 539098370 proto kernel");
+    }
+    product_add(&rig, "0.0.0.0/0");
+    product_add(&rig, "::/0");
+    product_add(&rig, "192.0.2.64/26");
+    product_add(&rig, "2001:db8:0:0:1::/80");
+    product_add(&rig, "192.0.2.64/26"); /* once more: fine */
+    expect_line("ip route show table 539098370", "default dev rtun0 proto static");
+    expect_line("ip -6 route show table 539098370", "default dev rtun0 proto static");
+    expect_line("ip route show table 539098368", "192.0.2.64/26 dev rtun0 proto static");
+    expect_line("ip -6 route show table 539098368", "2001:db8:0:0:1::/80 dev rtun0 proto static");
+    expect_no_line("ip route show table 539098368", "default");
+
+    expect_way("203.0.113.5", 0, "dev rtun0");
+    expect_way("203.0.113.5", MARK, "via 192.0.2.254 dev up0");
+    expect_way("192.0.2.77", 0,
+               "dev rtun0"); /* what the portal has defined counts more than the LAN */
+    expect_way("192.0.2.77", MARK, "dev up0");
+    expect_way("192.0.2.1", 0, "local");
+    expect_way("2001:db8:99::5", 0, "dev rtun0");
+    expect_way("2001:db8:99::5", MARK, "via 2001:db8::fe dev up0");
+
+    product_del(&rig, "0.0.0.0/0");
+    product_del(&rig, "192.0.2.64/26");
+    product_del(&rig, "192.0.2.64/26"); /* gone already: fine */
+    expect_way("203.0.113.5", 0, "dev up0");
+    expect_way("192.0.2.77", 0, "dev up0");
+    rig_close(&rig);
+    expect_same_state(before);
+}
+
+static const char lan4[] = "ip route show table 539098369",
+                  lan6[] = "ip -6 route show table 539098369";
+
+static void lan_copies(void **state)
+{
+    (void)state;
+    char *before = host_state();
+    struct rig rig, other;
+
+    rig_open(&rig, "rtun0", "10.8.0.2/24", "fd08::2/64");
+    rig_open(&other, "rtun1", "203.0.113.1/24", "fd99::1/64");
+    product_rules(&rig);
+    product_add(&rig, "0.0.0.0/0");
+    product_add(&rig, "::/0");
+    product_add(&rig, "192.0.2.128/25");
+    shell(
+        "ip route add 198.51.100.0/24 dev up0 metric 7 proto static; ip addr add fe80::5/64 dev up0 nodad;"
+        "ip route add 198.51.101.0/24 via 192.0.2.9; ip -6 route add 2001:db8:9::/64 via 2001:db8::9;");
+    expect_way("192.0.2.77", 0, "dev rtun0");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_line(lan4, "192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1");
+    expect_line(lan4, "198.51.100.0/24 dev up0 proto static scope link metric 7");
+    expect_line(lan6, "2001:db8::/64 dev up0 proto kernel metric 256");
+    expect_no_line(lan4, "default");
+    expect_no_line(lan4, "via");
+    expect_no_line(lan4, "rtun0");
+    expect_no_line(lan4, "rtun1"); /* another tunnel, of which nobody knows whether it is up */
+    expect_no_line(lan6, "fe80");
+    expect_no_line(lan6, "via");
+    expect_no_line(lan6, "rtun1");
+    expect_way("192.0.2.77", 0, "dev up0");
+    expect_way("192.0.2.177", 0, "dev rtun0"); /* the portal's network counts more */
+    expect_way("203.0.113.5", 0, "dev rtun0");
+    expect_way("2001:db8::77", 0, "dev up0");
+    expect_way("2001:db8:1::77", 0, "dev rtun0");
+
+    /* nothing to do: nothing is done */
+    FILE *monitor = popen("timeout 0.3 ip monitor route", "r");
+    assert_non_null(monitor);
+    usleep(100000);
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    if (fgetc(monitor) != EOF)
+        fail_msg("routes were changed");
+    pclose(monitor);
+
+    /* another address, a network less, and one that is down */
+    shell("ip route change 192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1 mtu 1400;"
+          "ip route del 198.51.100.0/24 dev up0; ip addr add 192.0.3.1/24 dev up1");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_no_line(lan4, "198.51.100.0/24");
+    expect_line(lan4, "192.0.3.0/24 dev up1");
+    shell("ip link set up1 down");
+    wait_for_link("up0", "LOWERLAYERDOWN");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_no_line(lan4, "192.0");
+    expect_no_line(lan6, "2001");
+    shell(
+        "ip link set up1 up; ip addr del 192.0.3.1/24 dev up1; ip route change 192.0.2.0/24 dev up0 proto kernel scope link src 192.0.2.1");
+    wait_for_link("up0", "UP");
+    ok(rig.routes, routes_lan_sync(rig.routes));
+    expect_line(lan4, "192.0.2.0/24 dev up0");
+    expect_line(lan6, "2001:db8::/64 dev up0");
+
+    shell("ip addr del fe80::5/64 dev up0; ip route del 198.51.101.0/24;"
+          "ip -6 route del 2001:db8:9::/64");
+    wait_for_link("up1", "UP");
+    rig_close(&other);
+    rig_close(&rig);
+    expect_same_state(before);
+}
+
+/* A process that steers default traffic, of both families, and is killed. The rules point into a table that is empty. */
+static void killed_run(const char *name, unsigned number)
+{
+    int status;
+
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct rig rig;
+        rig_open(&rig, name, "10.8.0.2/32", "fd08::2/128");
+        add(&rig, "0.0.0.0/0", number);
+        ok(rig.routes, routes_default_rules(rig.routes, ADDR_V4, number, number));
+        ok(rig.routes, routes_default_rules(rig.routes, ADDR_V6, number, number));
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+}
+
+static void killed_runs_are_undone(void **state)
+{
+    (void)state;
+    char *before = host_state();
+    struct rig rig;
+
+    killed_run("rtun0", 51820);
+    expect_line("cat " MARKS, "1");
+    expect_line("ip rule", "51820");
+    expect_line("ip -6 rule", "51820");
+    routes_recover();
+    expect_same_state(before);
+    routes_recover();
+
+    /* one lives, and keeps what is its own */
+    before = host_state();
+    rig_open(&rig, "rtun1", "10.9.0.2/32", "fd09::2/128");
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V4, 600, 600));
+    ok(rig.routes, routes_default_rules(rig.routes, ADDR_V6, 600, 600));
+    char *one = host_state();
+    killed_run("rtun0", 51820);
+    routes_recover();
+    expect_same_state(one);
+    rig_close(&rig);
+    expect_same_state(before);
+
+    /* what looks alike is not ours */
+    before = host_state();
+    killed_run("rtun0", 51820);
+    shell("ip rule del priority 32764; ip rule del priority 32000;"
+          "ip rule add not fwmark 51820 lookup 51820 priority 32764 protocol static;"
+          "ip rule add fwmark 51820 from 10.0.0.0/8 lookup main priority 32000 protocol 253");
+    routes_recover();
+    expect_line("ip rule", "32764:\tnot from all fwmark 0xca6c lookup 51820 proto static");
+    expect_line("ip rule", "32000:\tfrom 10.0.0.0/8 fwmark 0xca6c lookup main");
+    expect_no_line("ip rule", "32760:");
+    expect_no_line("ip rule", "32001:");
+    expect_no_line("ip -6 rule", "51820");
+    shell("ip rule del priority 32764; ip rule del priority 32000; echo 0 > " MARKS);
+    expect_same_state(before);
+}
+
+static void product_is_recovered(void **state)
+{
+    (void)state;
+    char *before = host_state();
+
+    shell(
+        "for f in -4 -6; do for t in 0 1 2; do"
+        " ip $f rule add not fwmark 0xfd002021 lookup $((0x2021fd00 + t))"
+        " priority $((100 + 100 * t)) protocol kernel; done; done;"
+        "ip route add default via 192.0.2.9 dev up0 table 0x2021fd02 metric 7;"
+        "ip route add 192.0.2.0/24 dev up0 src 192.0.2.1 table 0x2021fd01 proto kernel scope link;"
+        "ip route add blackhole 10.9.0.0/16 table 0x2021fd00;"
+        "ip -6 route add 2001:db8:5::/64 dev up0 table 0x2021fd01 proto kernel;"
+        "ip -6 route add unreachable 2001:db8:6::/64 table 0x2021fd00");
+    /* of somebody else */
+    shell("ip rule add not fwmark 0xfd002021 lookup 77 priority 100;"
+          "ip rule add not fwmark 0xfd002022 lookup 0x2021fd00 priority 100;"
+          "ip route add 10.9.0.0/16 via 192.0.2.9 table 0x2021fd03");
+    routes_product_recover(MARK);
+    expect_line("ip rule", "not from all fwmark 0xfd002021 lookup 77");
+    expect_line("ip rule", "not from all fwmark 0xfd002022 lookup 539098368");
+    expect_line("ip route show table 0x2021fd03", "10.9.0.0/16");
+    shell("ip rule del lookup 77; ip rule del fwmark 0xfd002022;"
+          "ip route del 10.9.0.0/16 table 0x2021fd03");
+    expect_same_state(before);
 }
 
 static void bad_rules(void **state)
@@ -663,7 +954,8 @@ static void no_right_no_device(void **state)
 int main(void)
 {
     netns_enter_or_skip();
-    if (access("/dev/net/tun", F_OK) != 0 || system("command -v ip >/dev/null") != 0) {
+    if (!netns_private_run() || access("/dev/net/tun", F_OK) != 0 ||
+        system("command -v ip >/dev/null") != 0) {
         fprintf(stderr, "skipped: no /dev/net/tun or no ip command\n");
         return TEST_SKIPPED;
     }
@@ -682,6 +974,11 @@ int main(void)
         cmocka_unit_test(two_tunnels_do_not_loop),
         cmocka_unit_test(marks_setting_is_left_if_set),
         cmocka_unit_test(strict_reverse_path_warns),
+        cmocka_unit_test(down_and_up),
+        cmocka_unit_test(product_tables),
+        cmocka_unit_test(lan_copies),
+        cmocka_unit_test(killed_runs_are_undone),
+        cmocka_unit_test(product_is_recovered),
         cmocka_unit_test(bad_rules),
         cmocka_unit_test(free_table_is_found),
         cmocka_unit_test(path_mtu_of_the_way_out),

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,27 +21,88 @@ static void priorities_are_free_ones(void **state)
 {
     (void)state;
     static struct rule existing[800];
-    struct rule out[RULE_STEERING];
+    struct steering s = {.family = ADDR_V4, .mark = 1, .table = 2};
     size_t n = 0;
 
-    assert_true(rule_steering(out, ADDR_V4, 1, 2, existing, 0));
-    assert_int_equal(out[0].priority, 32000);
-    assert_int_equal(out[3].priority, 32765);
+    assert_true(rule_steering_choose(&s, existing, 0));
+    assert_int_equal(s.bypass, 32000);
+    assert_int_equal(s.steer, 32760);
     existing[n++] = (struct rule){.priority = 32765};
-    existing[n++] = (struct rule){.priority = 32763};
+    existing[n++] = (struct rule){.priority = 32759};
     existing[n++] = (struct rule){.priority = 32001};
-    assert_true(rule_steering(out, ADDR_V4, 1, 2, existing, n));
-    assert_int_equal(out[0].priority, 32002);
-    assert_int_equal(out[1].priority, 32003);
-    assert_int_equal(out[2].priority, 32761);
-    assert_int_equal(out[3].priority, 32762);
+    assert_true(rule_steering_choose(&s, existing, n));
+    assert_int_equal(s.bypass, 32002);
+    assert_int_equal(s.steer, 32753);
+    assert_true(rule_steering_ok(&s));
     for (uint32_t p = 32100; p < 32766; p++)
         existing[n++] = (struct rule){.priority = p};
-    assert_false(rule_steering(out, ADDR_V4, 1, 2, existing, n));
+    assert_false(rule_steering_choose(&s, existing, n));
     n = 0;
     for (uint32_t p = 32000; p < 32100; p += 2)
         existing[n++] = (struct rule){.priority = p};
-    assert_false(rule_steering(out, ADDR_V4, 1, 2, existing, n));
+    assert_false(rule_steering_choose(&s, existing, n));
+}
+
+static void steering_in_range(void **state)
+{
+    (void)state;
+    static const struct {
+        struct steering s;
+        bool ok;
+    } cases[] = {
+        {{ADDR_V4, 1, 2, 32000, 32100}, true},    {{ADDR_V6, 1, 2, 32098, 32760}, true},
+        {{ADDR_NONE, 1, 2, 32000, 32100}, false}, {{ADDR_V4, 0, 2, 32000, 32100}, false},
+        {{ADDR_V4, 1, 0, 32000, 32100}, false},   {{ADDR_V4, 1, 2, 31999, 32100}, false},
+        {{ADDR_V4, 1, 2, 32099, 32100}, false},   {{ADDR_V4, 1, 2, 32000, 32099}, false},
+        {{ADDR_V4, 1, 2, 32000, 32761}, false},
+    };
+    struct rule rules[RULE_STEERING];
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(rule_steering_ok(&cases[i].s), cases[i].ok);
+    rule_steering_at(rules, &cases[0].s);
+    assert_int_equal(rules[0].priority, 32000);
+    assert_int_equal(rules[1].priority, 32001);
+    assert_int_equal(rules[2].priority, 32100);
+    assert_int_equal(rules[3].priority, 32104);
+}
+
+/* What comes back is what was sent, and a rule with one condition more is another one. */
+static void rules_there_and_back(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"from 10.0.0.0/8", "to 10.0.0.0/8", "iif lo",
+                                         "oif lo",          "tos 0x10",      "ipproto udp",
+                                         "sport 7",         "uidrange 0-9"};
+    const struct steering s = {ADDR_V4, 51, 52, 32000, 32100};
+    struct rule rules[RULE_STEERING], *list = NULL;
+    struct netlink n;
+    size_t list_n = 0;
+    char command[256];
+
+    assert_int_equal(netlink_open(&n), ERR_OK);
+    rule_steering_at(rules, &s);
+    for (unsigned i = 0; i < RULE_STEERING; i++)
+        assert_int_equal(rule_add(&n, &rules[i]), 0);
+    assert_int_equal(rule_list(&n, ADDR_V4, &list, &list_n), 0);
+    assert_int_equal(list_n, 3 + RULE_STEERING);
+    for (unsigned i = 0; i < RULE_STEERING; i++) {
+        assert_true(rule_equal(&rules[i], &list[1 + i]));
+        assert_false(rule_equal(&rules[i], &list[1 + (i + 1) % RULE_STEERING]));
+        assert_int_equal(rule_del(&n, &rules[i]), 0);
+    }
+    free(list);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        snprintf(command, sizeof command,
+                 "ip rule add not fwmark 51 %s lookup 52 priority 32104 protocol 253", others[i]);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(rule_list(&n, ADDR_V4, &list, &list_n), 0);
+        assert_int_equal(list_n, 4);
+        assert_false(rule_equal(&rules[3], &list[1]));
+        free(list);
+        assert_int_equal(system("ip rule del priority 32104"), 0);
+    }
+    netlink_close(&n);
 }
 
 /* The exchange itself: texts, answers that belong to nobody, dumps larger than one datagram. */
@@ -87,6 +149,8 @@ int main(void)
     netns_enter_or_skip();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(priorities_are_free_ones),
+        cmocka_unit_test(steering_in_range),
+        cmocka_unit_test(rules_there_and_back),
         cmocka_unit_test(netlink_exchanges),
     };
     return cmocka_run_group_tests_name("rule", tests, NULL, NULL);

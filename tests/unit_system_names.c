@@ -25,7 +25,8 @@ static const char *const *system_has;
 
 static struct sock_addr asked[RESOLVERS_MAX];
 static unsigned asked_n, asked_times;
-static uint32_t asked_mark;
+static const struct egress marked = {.mark = 0xfd002021};
+static const struct egress *asked_egress;
 static enum err names_answer;
 
 enum err read_test_resolvers(struct sock_addr *out, unsigned *n, const char *path, char *why,
@@ -48,11 +49,11 @@ enum err set_test_servers(struct names *s, const struct sock_addr *servers, unsi
 }
 
 enum err new_test_names(struct names **out, struct loop *l, const struct sock_addr *servers,
-                        unsigned n, uint32_t mark, const char *hosts_path)
+                        unsigned n, const struct egress *egress, const char *hosts_path)
 {
     (void)l;
     assert_string_equal(hosts_path, "/etc/hosts");
-    asked_mark = mark;
+    asked_egress = egress;
     *out = NULL;
     return set_test_servers(NULL, servers, n);
 }
@@ -71,7 +72,7 @@ static void start(void)
 {
     struct names *names;
     char why[160] = "";
-    assert_int_equal(system_names_new(&names, NULL, 0xfd002021, "client", why, sizeof why), ERR_OK);
+    assert_int_equal(system_names_new(&names, NULL, &marked, "client", why, sizeof why), ERR_OK);
     assert_string_equal(why, "");
 }
 
@@ -93,7 +94,7 @@ static void test_sentinels(void **state)
     system_has = has;
     start();
     expect_asked(want);
-    assert_int_equal(asked_mark, 0xfd002021);
+    assert_ptr_equal(asked_egress, &marked);
 }
 
 static void test_refresh(void **state)
@@ -133,7 +134,8 @@ static void test_failure(void **state)
     (void)state;
     system_has = none;
     names_answer = ERR_NO_MEMORY;
-    assert_int_equal(system_names_new(&names, NULL, 0, "client", why, sizeof why), ERR_NO_MEMORY);
+    assert_int_equal(system_names_new(&names, NULL, NULL, "client", why, sizeof why),
+                     ERR_NO_MEMORY);
     assert_non_null(strstr(why, "the name resolver does not start: "));
     names_answer = ERR_OK;
 }

@@ -206,6 +206,32 @@ static void test_no_source(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
+/* An address of ours does not say by which interface a datagram leaves: without one it might enter our own TUN. */
+static void test_source_without_interface(void **state) REQUIRES_ROLE(role_worker)
+{
+    struct engine_config resolving = one_worker;
+    struct command c = {.kind = COMMAND_ENDPOINT, .slot = 0};
+    (void)state;
+    resolving.source_resolve = true;
+    rig_start(&resolving, 1);
+    rig_session(0);
+    c.endpoint.to = rig.peers[0]->endpoint;
+    c.endpoint.from.ip = ip_addr_v4((const uint8_t[4]){192, 0, 2, 2});
+    rig_command(0, &c);
+    rig_feed(0, 0, 100, 0);
+    rig_loop(0);
+    assert_int_equal(rig.io[0].sends_n, 0);
+    assert_int_equal(rig_count(VERDICT_OUT_NO_SOURCE), 1);
+    c.endpoint.from.ifindex = 4;
+    rig_command(0, &c);
+    rig_feed(0, 0, 100, 0);
+    rig_loop(0);
+    assert_int_equal(rig.io[0].sends_n, 1);
+    assert_int_equal(rig.io[0].sends[0].from.ifindex, 4);
+    assert_int_equal(rig_count(VERDICT_OUT_NO_SOURCE), 1);
+    rig_stop();
+}
+
 static unsigned edges_taken(uint32_t bit)
 {
     struct event_edge e;
@@ -230,7 +256,7 @@ static void test_path_lost(void **state) REQUIRES_ROLE(role_worker)
         reported += edges_taken(EDGE_PATH_LOST);
     }
     assert_int_equal(reported, 3);
-    assert_int_equal(rig_count(VERDICT_OUT_PATH_LOST), 250);
+    assert_int_equal(rig_count(VERDICT_OUT_NO_SOURCE), 250);
     rig_stop();
 }
 
@@ -257,10 +283,15 @@ static void test_handshake_bytes(void **state) REQUIRES_ROLE(role_worker)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_runs),          cmocka_unit_test(test_most_packets),
-        cmocka_unit_test(test_most_bytes),    cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_own_datagrams), cmocka_unit_test(test_no_source),
-        cmocka_unit_test(test_path_lost),     cmocka_unit_test(test_handshake_bytes),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_most_packets),
+        cmocka_unit_test(test_most_bytes),
+        cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_own_datagrams),
+        cmocka_unit_test(test_no_source),
+        cmocka_unit_test(test_source_without_interface),
+        cmocka_unit_test(test_path_lost),
+        cmocka_unit_test(test_handshake_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

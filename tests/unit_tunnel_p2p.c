@@ -346,10 +346,14 @@ static void test_packets_and_where_they_came_in(void **state)
     packet_comes("[2001:db8::1]:1", 8, "[2001:db8::2]:3478");
     assert_int_equal(fake.local.port, 52626); /* the socket's, of its family */
     assert_int_equal(ifindex_of("192.0.2.10:52625"), 0);
-    t->options.source_resolve = true;
+    t->egress.source = (struct source *)t;
     assert_int_equal(ifindex_of("192.0.2.10:52625"), 7);
     assert_int_equal(ifindex_of("[2001:db8::1]:52626"), 8);
-    assert_int_equal(ifindex_of("192.0.2.11:52625"), 0); /* nothing came there */
+    assert_int_equal(ifindex_of("192.0.2.11:52625"), 0); /* it is nowhere */
+    assert_int_equal(fake.interfaces_asked, 1);
+    assert_int_equal(ifindex_of("192.0.2.12:52625"), 6); /* nothing came there yet */
+    assert_int_equal(ifindex_of("192.0.2.12:52625"), 6);
+    assert_int_equal(fake.interfaces_asked, 2);
     packet_comes("192.0.2.10:52625", 9, "203.0.113.1:3478");
     assert_int_equal(ifindex_of("192.0.2.10:52625"), 9); /* the address has moved */
     fake.packets[fake.packets_n++] =
@@ -389,7 +393,7 @@ static void test_source_of_paths(void **state)
                              .to = addr("198.51.100.1:52625"),
                              .from = addr("192.0.2.10:52625")};
 
-    t->options.source_resolve = true;
+    t->egress.source = (struct source *)t;
     packet_comes("192.0.2.10:52625", 7, "203.0.113.1:3478");
     forget_steps();
     tunnel_p2p_path(p, &path);
@@ -420,6 +424,17 @@ static void test_address_lost(void **state)
         (struct event_edge){.kind = EVENT_EDGE_ADDRESS_LOST, .lost = lost.ip};
     events_come();
     assert_true(ip_addr_equal(&fake.lost, &lost.ip));
+}
+
+/* All workers say it. */
+static void test_device_gone(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        fake.edges[fake.edges_n++] =
+            (struct event_edge){.kind = EVENT_EDGE_TUN_GONE, .worker = (uint8_t)i};
+    events_come();
+    assert_int_equal(fake.gone, 1);
 }
 
 /* ---- handshakes ---- */
@@ -562,12 +577,48 @@ static void test_routes_of_the_host(void **state)
 
     tunnel_p2p_route(t, &p, true);
     assert_int_equal(fake.host_routes, 1);
-    assert_int_equal(fake.host_table, 0x2021fd00);
     tunnel_p2p_route(t, &p, false);
     assert_int_equal(fake.host_routes, 0);
     fake.host_err = ERR_NOT_FOUND;
     tunnel_p2p_route(t, &p, false); /* it goes on */
     assert_int_equal(fake.host_routes, -1);
+}
+
+/* Without policy routing a default route would catch our own datagrams, unless they are bound to their way out. */
+static void test_rules_of_the_host(void **state)
+{
+    static const struct {
+        enum err v4, v6;
+        unsigned v6_sockets;
+        bool resolve;
+        enum err err;
+        bool default_route;
+    } cases[] = {
+        {ERR_OK, ERR_OK, 1, false, ERR_OK, true},
+        {ERR_OK, ERR_UNSUPPORTED, 0, false, ERR_OK, true},
+        {ERR_OK, ERR_UNSUPPORTED, 1, false, ERR_OK, false},
+        {ERR_UNSUPPORTED, ERR_UNSUPPORTED, 1, false, ERR_OK, false},
+        {ERR_UNSUPPORTED, ERR_UNSUPPORTED, 1, true, ERR_OK, true},
+        {ERR_PERMISSION, ERR_OK, 1, false, ERR_PERMISSION, true},
+        {ERR_OK, ERR_PERMISSION, 1, false, ERR_PERMISSION, true},
+    };
+    struct ip_prefix all = prefix("0.0.0.0/0"), lab = prefix(LAB);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        fake.host_routes = 0;
+        fake.rules_err[0] = cases[i].v4;
+        fake.rules_err[1] = cases[i].v6;
+        t->unsteered = false;
+        t->v6.n = cases[i].v6_sockets;
+        t->options.source_resolve = cases[i].resolve;
+        assert_int_equal(tunnel_p2p_rules(t), cases[i].err);
+        tunnel_p2p_route(t, &all, true);
+        assert_int_equal(fake.host_routes, cases[i].default_route);
+        tunnel_p2p_route(t, &lab, true);
+        assert_int_equal(fake.host_routes, cases[i].default_route + 1);
+    }
+    t->v6.n = 0;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -592,12 +643,14 @@ int main(void)
         TEST(test_source_of_paths),
         TEST(test_datagram_of_nobody),
         TEST(test_address_lost),
+        TEST(test_device_gone),
         TEST(test_up),
         TEST(test_new_connection_after_the_clock_was_set_back),
         TEST(test_want),
         TEST(test_failed),
         TEST(test_traffic),
         TEST(test_routes_of_the_host),
+        TEST(test_rules_of_the_host),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -269,6 +269,7 @@ REFUSED(bool, engine_source_wanted, struct engine *e, const struct ip_addr *dst,
         uint64_t *generation)
 REFUSED(enum err, source_resolve, struct source *s, const struct ip_addr *dst,
         struct ip_source *out)
+REFUSED(uint32_t, source_interface, struct source *s, const struct ip_addr *address)
 
 bool tun_steered(const struct tun *tun)
 {

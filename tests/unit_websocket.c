@@ -222,7 +222,7 @@ static struct rig run_until(struct server *s, unsigned to_send, unsigned texts_w
                                         .peer = server_start(s),
                                         .headers = headers,
                                         .headers_n = ARRAY_LEN(headers)};
-    assert_int_equal(tcp_connect(&request.fd, &request.peer, 0, why, sizeof why), ERR_OK);
+    assert_int_equal(tcp_connect(&request.fd, &request.peer, NULL, why, sizeof why), ERR_OK);
     assert_int_equal(websocket_open(&r.w, r.s, &request, 1024, &events, &r), ERR_OK);
     loop_timer_init(&r.guard, on_guard, &r);
     loop_timer_set(r.loop, &r.guard, clock_now() + 10 * NS_PER_SEC);
@@ -373,7 +373,7 @@ static void test_never_open(void **state)
     for (unsigned i = 0; i < 20; i++) {
         struct server s = {.upgrade = true};
         struct websocket_request request = {.url = &url, .target = "/", .peer = listen_at(&s)};
-        assert_int_equal(tcp_connect(&request.fd, &request.peer, 0, why, sizeof why), ERR_OK);
+        assert_int_equal(tcp_connect(&request.fd, &request.peer, NULL, why, sizeof why), ERR_OK);
         int fd = accept(s.listener, NULL, NULL);
         assert_true(fd >= 0);
         if (i % 2 == 0) { /* reset */

@@ -90,7 +90,7 @@ static void take_cookie(struct sender *s)
     assert_int_equal(channel_parse(datagram, sent->len), s->channel);
     /* To a relay from any address of ours: it knows us by the one that we reach it from. */
     assert_int_equal(sent->from.ip.family, s->channel != 0 ? ADDR_NONE : ADDR_V4);
-    assert_int_equal(sent->from.ifindex, 0);
+    assert_int_equal(sent->from.ifindex, s->channel != 0 ? 0 : RIG_IFINDEX);
     assert_true(cookie_consume_reply(&s->cookie, rig.now, datagram + head));
 }
 
@@ -340,9 +340,33 @@ static void test_cookie_waits_for_source(void **state) REQUIRES_ROLE(role_worker
     rig_stop();
 }
 
+/* Handshakes and STUN that somebody behind the tunnel sends to our outer address: control never hears of them. */
+static void test_from_own_tun(void **state) REQUIRES_ROLE(role_worker)
+{
+    struct event_handshake h;
+    struct event_packet e;
+    struct sender s;
+    (void)state;
+    start_fixed();
+    rig.engine->tun.ifindex = RIG_IFINDEX;
+    sender_init(&s, "192.0.2.77:9", 0);
+    send_message(&s, WG_KIND_INITIATION);
+    rig_receive_bytes(0, "192.0.2.77:9", (const uint8_t[40]){0}, 40, 20); /* two of a run */
+    rig_loop(0);
+    assert_int_equal(rig_count(VERDICT_IN_OWN_TUN), 3);
+    assert_false(engine_pop_handshake(rig.engine, &h));
+    assert_false(engine_pop_packet(rig.engine, &e));
+    rig.engine->tun.ifindex = RIG_IFINDEX + 1;
+    send_message(&s, WG_KIND_INITIATION);
+    assert_true(engine_pop_handshake(rig.engine, &h));
+    assert_int_equal(rig_count(VERDICT_IN_OWN_TUN), 3);
+    rig_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_from_own_tun),
         cmocka_unit_test(test_to_control),
         cmocka_unit_test(test_coalesced),
         cmocka_unit_test(test_roaming),

@@ -364,8 +364,9 @@ static void test_address_lost_by_data(void **state) REQUIRES_ROLE(role_worker)
     assert_int_equal(last_send()->from.ip.family, ADDR_NONE);
     rig.now += 2 * NS_PER_SEC;
     feed();
-    assert_int_equal(rig_count(VERDICT_OUT_PATH_LOST), 3);
-    assert_int_equal(lost_taken(OURS), 0); /* without a source none was lost */
+    assert_int_equal(rig_count(VERDICT_OUT_PATH_LOST), 1);
+    assert_int_equal(rig_count(VERDICT_OUT_NO_SOURCE), 2); /* the kernel found none */
+    assert_int_equal(lost_taken(OURS), 0);                 /* without a source none was lost */
 
     /* Other failures say nothing about the address. */
     rig_path(0, PEER_AT, OURS, 0);
@@ -438,6 +439,27 @@ static void test_source_set_meanwhile(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
+/* Each worker says once that the device is gone, also when nothing else is to be said. */
+static void test_tun_gone(void **state) REQUIRES_ROLE(role_worker)
+{
+    (void)state;
+    const struct engine_config two = {.workers = 2, .crypto = CRYPT_AUTO};
+    struct event_edge e;
+
+    rig_start(&two, 1);
+    (void)lost_taken(OURS);
+    for (unsigned i = 0; i < 2; i++) {
+        rig.io[i].tun_gone = true;
+        rig_loop(i);
+        assert_true(engine_pop_edge(rig.engine, &e));
+        assert_int_equal(e.kind, EVENT_EDGE_TUN_GONE);
+        assert_int_equal(e.worker, i);
+        rig_loop(i);
+        assert_false(engine_pop_edge(rig.engine, &e));
+    }
+    rig_stop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_address_lost_by_control),
         cmocka_unit_test(test_lost_once_a_second),
         cmocka_unit_test(test_source_set_meanwhile),
+        cmocka_unit_test(test_tun_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 enum {
     RIG_WORKERS_MAX = 4,
     RIG_MTU = 1420,
+    RIG_IFINDEX = 5, /* by which datagrams come in */
     RIG_BUFFER = 1 << 14,
     RIG_SENDS_MAX = 4096,
     RIG_SENT_MAX = 2048 /* bytes kept of each run */
@@ -29,6 +30,7 @@ struct io {
     bool used[2][WORKER_UDP_BUFFERS];
     time_ns deadline; /* of the last io_wait */
     unsigned wakes;
+    bool tun_gone;
 
     bool hold;             /* sends stay in flight */
     enum io_result result; /* of those that do not */
@@ -141,6 +143,13 @@ unsigned io_wait(struct io *io, struct io_rx *out, unsigned max, time_ns deadlin
     io->queue_n -= n;
     memmove(io->queue, io->queue + n, io->queue_n * sizeof *out);
     return n;
+}
+
+bool io_tun_gone(struct io *io)
+{
+    bool gone = io->tun_gone;
+    io->tun_gone = false;
+    return gone;
 }
 
 void io_rx_give_back(struct io *io, unsigned kind, uint16_t buffer)
@@ -357,7 +366,8 @@ static inline void rig_receive_bytes(unsigned worker, const char *from, const vo
     memcpy(rx->data, bytes, len);
     rx->len = len;
     rx->segment_size = segment;
-    rx->to.ip = ip_addr_v4((const uint8_t[4]){192, 0, 2, 2});
+    rx->to = (struct ip_source){.ip = ip_addr_v4((const uint8_t[4]){192, 0, 2, 2}),
+                                .ifindex = RIG_IFINDEX};
     assert_int_equal(sock_addr_parse(&rx->from, from), ERR_OK);
 }
 

@@ -37,12 +37,13 @@ trap 'echo "deps: error: tools/deps.sh line $LINENO failed" >&2' ERR
 # ---- packages of the distribution: "a|b" means the first of them that is installed or installable ----
 
 readonly PACKAGES_BUILD="gcc g++ libc6-dev make cmake pkg-config patch xz-utils ca-certificates file
-    libck-dev libinih-dev libjansson-dev libjemalloc-dev libmnl-dev"
+    libck-dev libinih-dev libjansson-dev libjemalloc-dev libmnl-dev libsystemd-dev"
 readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang-rt-dev clang-format-14|clang-format
     clang-tidy-14|clang-tidy cppcheck universal-ctags libcmocka-dev nasm valgrind
     gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64
     iproute2 iputils-ping netbase nftables ethtool procps util-linux psmisc libcap2-bin
-    wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd openssl python3 coturn libnice-dev libglib2.0-dev"
+    wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd openssl python3 coturn libnice-dev libglib2.0-dev
+    dbus-daemon|dbus dbus-system-bus-common|dbus systemd"
 readonly PACKAGES_DEMO="iproute2 iputils-ping netbase nftables procps util-linux wireguard-tools iperf3 python3"
 
 # Not a package by name: node often comes from elsewhere, with npm in it.
@@ -138,7 +139,8 @@ make_private_list() {
         printf '%s [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
             deb "$archive" "$suite" deb-src "$archive" "$suite"
     done >"$DEPS/apt/list"
-    say "reading the archive's index into $DEPS/apt (about 35 MB)"
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm main\n' "$archive" >>"$DEPS/apt/list"
+    say "reading the archive's index into $DEPS/apt (about 45 MB)"
     if ! private_apt apt-get -o APT::Update::Error-Mode=any update >"$log" 2>&1; then
         tail -n 5 "$log" >&2
         die "cannot reach the archive that the system's apt configuration names (no network?); whole log: $log"
@@ -339,6 +341,30 @@ build_tools_wireguard_go() {
     "$PREFIX/bin/wireguard-go" --version
 }
 
+# Unpacked only: its package would take over the system's resolv.conf. It runs with the libsystemd-shared of Debian 12.
+pin resolved systemd-resolved/bookworm systemd-resolved_252.39-1~deb12u2_amd64.deb \
+    40c94e9ce1a1f77806eeccfaf701392acb60df51412be9e8f124f5ebf4443335
+build_tools_resolved() {
+    rm -rf "$PREFIX/resolved"
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/resolved"
+    [ -x "$PREFIX/resolved/lib/systemd/systemd-resolved" ]
+}
+
+# Likewise, with the two libraries that it has for itself: it would take over the interfaces.
+pin networkmanager network-manager/bookworm network-manager_1.42.4-1+deb12u1_amd64.deb \
+    9b203dadd4751fc3fce1211eb3122fb55426e295d07808f7420a360ba186f1ba
+build_tools_networkmanager() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/networkmanager"
+}
+pin libnm libnm0/bookworm libnm0_1.42.4-1+deb12u1_amd64.deb 9dc096f1c4affaed8377d22850fca8edb4d0a3ba56025b641f75aeb1e83f9508
+build_tools_libnm() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/networkmanager"
+}
+pin libndp libndp0/bookworm libndp0_1.8-1+deb12u1_amd64.deb 0f7848dc7bcfa8f64e1053f4bea4ab753c92d6c5aff1ac9c3a34f217fa15bbc9
+build_tools_libndp() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/networkmanager"
+}
+
 # What the portal's channels are written for, as a peer of ours.
 pin phoenix npm/phoenix@1.8.16 phoenix-1.8.16.tgz 936f99cd3ddcc84afa426f658f9db64b121fcd4656fdbe1e6aac78b82b069c30
 build_tools_phoenix() {
@@ -382,6 +408,10 @@ group_check() {
     provide tools wireguard_go
     provide_if_fetched tools phoenix
     provide_if_fetched tools ws
+    provide_if_fetched tools resolved
+    provide_if_fetched tools networkmanager
+    provide_if_fetched tools libnm
+    provide_if_fetched tools libndp
 }
 
 group_demo() {

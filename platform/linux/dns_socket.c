@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "platform/linux/addr_os.h"
-#include "platform/linux/mark.h"
+#include "platform/linux/egress_socket.h"
 #include "platform/linux/why.h"
 #include "platform/tcp.h"
 
@@ -18,31 +18,32 @@ static enum err broken(int e)
     return e == EPERM || e == EACCES ? ERR_UNREACHABLE : err_from_errno(e);
 }
 
-static enum err udp_begin(int fd, const struct sock_addr *server, uint32_t mark, struct why why)
+static enum err udp_begin(int fd, const struct sock_addr *server, const struct egress *egress,
+                          struct why why)
 {
     union addr_os name;
     socklen_t len = addr_os_to(&name, server);
-    enum err err = mark_set(fd, mark, "UDP", why);
+    enum err err = egress_apply(fd, egress, server, "UDP", why);
 
     if (err != ERR_OK || connect(fd, &name.sa, len) == 0)
         return err;
     return why_fail(why, broken(errno), "%s", strerror(errno));
 }
 
-enum err dns_socket_open(int *fd, const struct sock_addr *server, bool tcp, uint32_t mark,
-                         char *why, unsigned why_size)
+enum err dns_socket_open(int *fd, const struct sock_addr *server, bool tcp,
+                         const struct egress *egress, char *why, unsigned why_size)
 {
     struct why w = {why, why_size};
 
     if (tcp)
-        return tcp_connect(fd, server, mark, why, why_size);
+        return tcp_connect(fd, server, egress, why, why_size);
     *fd = -1;
     if (server->ip.family == ADDR_NONE)
         return why_fail(w, ERR_INVALID, "no address");
     int s = socket(addr_os_family(server->ip.family), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s < 0)
         return why_fail(w, broken(errno), "%s", strerror(errno));
-    enum err err = udp_begin(s, server, mark, w);
+    enum err err = udp_begin(s, server, egress, w);
     if (err == ERR_OK)
         *fd = s;
     else

@@ -232,17 +232,17 @@ static unsigned wait_records(struct io *io, struct io_rx *out, unsigned max, tim
     do {
         time_ns until = deadline;
         update_interest(e, &until);
-        block = deadline != 0 && !io->done_head;
+        block = deadline != 0 && !io_has_news(io);
         int found = block ? block_for_events(e, events, (int)ARRAY_LEN(events), until)
                           : wait_events(e, events, (int)ARRAY_LEN(events), 0);
         unsigned ready = found > 0 ? sort_events(e, events, found, &woken) : 0;
         n = ready ? read_ready(e, ready, out, max) : 0;
         if (block) {
             io_count(&io->stats.wakeups);
-            if (n == 0 && !woken && !io->done_head)
+            if (n == 0 && !woken && !io_has_news(io))
                 io_count(&io->stats.wakeups_idle);
         }
-    } while (n == 0 && block && !woken && !io->done_head &&
+    } while (n == 0 && block && !woken && !io_has_news(io) &&
              (deadline == TIME_NEVER || clock_now() < deadline));
     io_spin_end(&io->spin, out, n);
     return n;

@@ -80,8 +80,10 @@ static enum err attach(struct io *io, enum io_source source, int fd)
 
 enum err io_attach_tun(struct io *io, int fd, bool read)
 {
-    if (io->fds[IO_SOURCE_TUN] < 0)
+    if (io->fds[IO_SOURCE_TUN] < 0) {
         io->tun_reads = read;
+        io->tun_gone = io->tun_gone_news = false;
+    }
     return attach(io, IO_SOURCE_TUN, fd);
 }
 
@@ -119,6 +121,13 @@ void io_detach_udp(struct io *io)
 void io_detach_tun(struct io *io)
 {
     detach(io, 1u << IO_SOURCE_TUN);
+}
+
+bool io_tun_gone(struct io *io)
+{
+    bool news = io->tun_gone_news;
+    io->tun_gone_news = false;
+    return news;
 }
 
 unsigned io_wait(struct io *io, struct io_rx *out, unsigned max, time_ns deadline)
@@ -256,6 +265,15 @@ enum err io_set_nonblock(int fd, bool on)
     return err_from_errno(errno);
 }
 
+void io_tun_read_failed(struct io *io, int error)
+{
+    io_count(&io->stats.rx_errors);
+    if (error == EBADFD)
+        io->tun_gone = io->tun_gone_news = true;
+    else
+        io_retry_failed(&io->retry[IO_SOURCE_TUN], clock_now());
+}
+
 unsigned io_tun_read(struct io *io, struct io_rx *out, unsigned max, bool *drained)
 {
     struct io_pool *p = &io->pools[IO_RX_TUN];
@@ -274,8 +292,7 @@ unsigned io_tun_read(struct io *io, struct io_rx *out, unsigned max, bool *drain
                 *drained = true;
                 break;
             }
-            io_count(&io->stats.rx_errors);
-            io_retry_failed(retry, clock_now());
+            io_tun_read_failed(io, len < 0 ? errno : EIO);
             break;
         }
         io_retry_clear(retry);

@@ -99,6 +99,8 @@ struct io {
     int wake_fd; /* the one field other threads use */
     int fds[IO_SOURCES];
     bool tun_reads;          /* false: another worker reads this TUN queue */
+    bool tun_gone;           /* its device is */
+    bool tun_gone_news;      /* which the worker does not know yet */
     struct io_pool pools[2]; /* by enum io_kind */
     struct io_retry retry[IO_SOURCES];
     struct io_spin spin;
@@ -141,7 +143,7 @@ static inline void io_count(struct counter *c)
 /* True if the source is attached and read by this worker. */
 static inline bool io_is_read(const struct io *io, enum io_source s)
 {
-    return io->fds[s] >= 0 && (s != IO_SOURCE_TUN || io->tun_reads);
+    return io->fds[s] >= 0 && (s != IO_SOURCE_TUN || (io->tun_reads && !io->tun_gone));
 }
 
 static inline void io_retry_clear(struct io_retry *r)
@@ -151,6 +153,14 @@ static inline void io_retry_clear(struct io_retry *r)
 
 /* Has a descriptor's back-off ended? If not, *until is lowered to its end. */
 bool io_retry_due(const struct io_retry *r, time_ns *until);
+/* What the worker hears of besides records. */
+static inline bool io_has_news(const struct io *io)
+{
+    return io->done_head || io->tun_gone_news;
+}
+
+/* Notes a failed read of the TUN queue: whether it is worth trying again. */
+void io_tun_read_failed(struct io *io, int error);
 /* Notes a failed read; r->at then says when to try again. */
 void io_retry_failed(struct io_retry *r, time_ns now);
 

@@ -16,6 +16,11 @@ const char *paths_gateway(void)
     return "/var/lib/firezone";
 }
 
+const char *paths_run(void)
+{
+    return "/run/dev.firezone.client";
+}
+
 const char *paths_tun(void)
 {
     return "tun-firezone";

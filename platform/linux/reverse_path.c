@@ -33,18 +33,33 @@ static bool write_marks(char value)
     return ok;
 }
 
-bool reverse_path_use_marks(void)
+/* '?': not known */
+static char read_marks(void)
 {
     char value = '?';
     int fd = open(SYSCTL_MARKS, O_RDONLY | O_CLOEXEC);
-    bool known = fd >= 0 && read(fd, &value, 1) == 1;
 
-    if (fd >= 0)
+    if (fd >= 0) {
+        if (read(fd, &value, 1) != 1)
+            value = '?';
         close(fd);
-    if (known && value != '0')
+    }
+    return value;
+}
+
+bool reverse_path_without_marks(void)
+{
+    return read_marks() == '0';
+}
+
+bool reverse_path_use_marks(void)
+{
+    char value = read_marks();
+
+    if (value != '0' && value != '?')
         return false;
     if (write_marks('1'))
-        return known;
+        return value == '0';
     log_info(MODULE, "cannot set net.ipv4.conf.all.src_valid_mark: %s", strerror(errno));
     return false;
 }

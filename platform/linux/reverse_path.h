@@ -11,6 +11,8 @@
 
 #include "platform/linux/netlink.h"
 
+/* Whether the check is blind to firewall marks now. False where that is not known. */
+bool reverse_path_without_marks(void);
 /* Lets the check see firewall marks (src_valid_mark). True if it was off before, that is, if there is something to undo. */
 bool reverse_path_use_marks(void);
 /* Undoes it, unless another tunnel's inverted mark rule is still there: then it stays on for good. */

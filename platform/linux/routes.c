@@ -4,8 +4,6 @@
  * list, and routes_free works the list backwards. What is gone by then (the device takes its addresses and routes
  * along) counts as undone.
  */
-#include "platform/routes.h"
-
 #include <errno.h>
 #include <linux/fib_rules.h>
 #include <linux/if_addr.h>
@@ -16,47 +14,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/linux/addr_os.h"
-#include "platform/linux/netlink.h"
 #include "platform/linux/reverse_path.h"
 #include "platform/linux/route_read.h"
-#include "platform/linux/rule.h"
+#include "platform/linux/routes_private.h"
 
 #define MODULE "routes"
-
-enum change_kind {
-    CHANGE_MTU,
-    CHANGE_UP,
-    CHANGE_ADDR,
-    CHANGE_ROUTE,
-    CHANGE_RULE,
-    CHANGE_MARKS
-};
-
-struct change {
-    enum change_kind kind;
-    union {
-        uint32_t mtu; /* the former one */
-        struct ip_prefix addr;
-        struct {
-            struct ip_prefix dst;
-            uint32_t table;
-        } route;
-        struct rule rule;
-    } u;
-};
-
-struct routes {
-    struct netlink netlink;
-    uint32_t ifindex;
-    char name[IF_NAMESIZE];
-    char why[256];
-    struct change *changes;
-    size_t changes_n, changes_max;
-};
 
 /* ---- failures ---- */
 
@@ -66,11 +33,7 @@ static bool family_off(unsigned family, int e)
     return family == ADDR_V6 && (e == EACCES || e == EOPNOTSUPP || e == EAFNOSUPPORT);
 }
 
-static enum err fail(struct routes *r, unsigned family, int e, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-/* Keeps "what was tried: what the kernel says" and converts the errno. */
-static enum err fail(struct routes *r, unsigned family, int e, const char *fmt, ...)
+enum err routes_fail(struct routes *r, unsigned family, int e, const char *fmt, ...)
 {
     va_list ap;
 
@@ -90,7 +53,7 @@ static enum err fail(struct routes *r, unsigned family, int e, const char *fmt, 
 /* ---- the list of changes ---- */
 
 /* Out of memory is fatal in control: forgetting a change would leave it on the host. */
-static void remember(struct routes *r, const struct change *c)
+void routes_remember(struct routes *r, const struct change *c)
 {
     if (r->changes_n == r->changes_max) {
         r->changes_max = r->changes_max ? 2 * r->changes_max : 16;
@@ -197,6 +160,8 @@ static int undo(struct routes *r, const struct change *c)
     case CHANGE_MARKS:
         reverse_path_restore(&r->netlink);
         return 0;
+    case CHANGE_LAN:
+        return routes_lan_remove(&r->netlink);
     }
     return 0;
 }
@@ -206,14 +171,39 @@ static bool already_gone(int e)
     return e == ENODEV || e == ESRCH || e == ENOENT || e == EADDRNOTAVAIL;
 }
 
-static void undo_back_to(struct routes *r, size_t n)
+/* False: something is left. */
+static bool undo_back_to(struct routes *r, size_t n)
 {
+    bool done = true;
+
     while (r->changes_n > n) {
         int e = undo(r, &r->changes[--r->changes_n]);
-        if (e != 0 && !already_gone(e))
-            log_warn(MODULE, "%s: a change to the host's network could not be undone: %s", r->name,
-                     netlink_text(&r->netlink, e));
+        if (e == 0 || already_gone(e))
+            continue;
+        log_warn(MODULE, "%s: a change to the host's network could not be undone: %s", r->name,
+                 netlink_text(&r->netlink, e));
+        done = false;
     }
+    return done;
+}
+
+static void repair(struct routes *r, const struct change *c)
+{
+    int e = 0;
+
+    if (c->kind == CHANGE_ADDR)
+        e = change_addr(r, RTM_NEWADDR, &c->u.addr);
+    if (c->kind == CHANGE_ROUTE)
+        e = change_route(r, RTM_NEWROUTE, &c->u.route.dst, c->u.route.table);
+    if (e != 0 && e != EEXIST && e != ENETDOWN && !already_gone(e))
+        log_warn(MODULE, "%s: an address or a route is not set any more: %s", r->name,
+                 netlink_text(&r->netlink, e));
+}
+
+void routes_repair(struct routes *r)
+{
+    for (size_t i = 0; i < r->changes_n; i++)
+        repair(r, &r->changes[i]);
 }
 
 /* ---- the device ---- */
@@ -225,6 +215,8 @@ enum err routes_new(struct routes **out, uint32_t ifindex)
     *out = NULL;
     if (!r)
         return ERR_NO_MEMORY;
+    journal_init(&r->journal);
+    r->watch = -1;
     enum err err = netlink_open(&r->netlink);
     if (err != ERR_OK) {
         free(r);
@@ -245,7 +237,9 @@ void routes_free(struct routes *r)
 {
     if (!r)
         return;
-    undo_back_to(r, 0);
+    journal_close(&r->journal, undo_back_to(r, 0));
+    if (r->watch >= 0)
+        close(r->watch);
     netlink_close(&r->netlink);
     free(r->changes);
     free(r);
@@ -267,8 +261,8 @@ enum err routes_link_mtu(struct routes *r, uint32_t mtu)
     if (e == 0)
         e = mtu ? set_link(r, 0, 0, mtu) : EINVAL;
     if (e != 0)
-        return fail(r, ADDR_NONE, e, "cannot set the MTU of %s to %u", r->name, mtu);
-    remember(r, &(struct change){.kind = CHANGE_MTU, .u.mtu = now.mtu});
+        return routes_fail(r, ADDR_NONE, e, "cannot set the MTU of %s to %u", r->name, mtu);
+    routes_remember(r, &(struct change){.kind = CHANGE_MTU, .u.mtu = now.mtu});
     return ERR_OK;
 }
 
@@ -282,8 +276,8 @@ enum err routes_link_up(struct routes *r)
     if (e == 0)
         e = set_link(r, IFF_UP, IFF_UP, 0);
     if (e != 0)
-        return fail(r, ADDR_NONE, e, "cannot set %s up", r->name);
-    remember(r, &(struct change){.kind = CHANGE_UP});
+        return routes_fail(r, ADDR_NONE, e, "cannot set %s up", r->name);
+    routes_remember(r, &(struct change){.kind = CHANGE_UP});
     return ERR_OK;
 }
 
@@ -300,10 +294,10 @@ enum err routes_addr_add(struct routes *r, const struct ip_prefix *addr)
     if (e == EEXIST)
         return ERR_OK;
     if (e != 0)
-        return fail(r, addr->ip.family, e, "cannot give %s the address %s", r->name,
-                    ip_prefix_format(addr, text, sizeof text));
-    remember(r, &(struct change){.kind = CHANGE_ADDR, .u.addr = *addr});
-    return ERR_OK;
+        return routes_fail(r, addr->ip.family, e, "cannot give %s the address %s", r->name,
+                           ip_prefix_format(addr, text, sizeof text));
+    routes_remember(r, &(struct change){.kind = CHANGE_ADDR, .u.addr = *addr});
+    return routes_guard_address(r, &addr->ip);
 }
 
 static bool same_prefix(const struct ip_prefix *a, const struct ip_prefix *b)
@@ -311,8 +305,7 @@ static bool same_prefix(const struct ip_prefix *a, const struct ip_prefix *b)
     return a->len == b->len && ip_addr_equal(&a->ip, &b->ip);
 }
 
-/* Nothing is to be undone for change `i` any more. */
-static void forget(struct routes *r, size_t i)
+void routes_forget(struct routes *r, size_t i)
 {
     r->changes_n--;
     memmove(&r->changes[i], &r->changes[i + 1], (r->changes_n - i) * sizeof *r->changes);
@@ -324,11 +317,12 @@ enum err routes_addr_del(struct routes *r, const struct ip_prefix *addr)
     int e = prefix_ok(addr) ? change_addr(r, RTM_DELADDR, addr) : EINVAL;
 
     if (e != 0 && !already_gone(e))
-        return fail(r, addr->ip.family, e, "cannot take the address %s from %s",
-                    ip_prefix_format(addr, text, sizeof text), r->name);
+        return routes_fail(r, addr->ip.family, e, "cannot take the address %s from %s",
+                           ip_prefix_format(addr, text, sizeof text), r->name);
+    routes_unguard_address(r, &addr->ip);
     for (size_t i = r->changes_n; i-- > 0;) {
         if (r->changes[i].kind == CHANGE_ADDR && same_prefix(&r->changes[i].u.addr, addr)) {
-            forget(r, i);
+            routes_forget(r, i);
             break;
         }
     }
@@ -356,10 +350,13 @@ enum err routes_add(struct routes *r, const struct ip_prefix *dst, uint32_t tabl
                  ip_prefix_format(&masked, text, sizeof text), r->name, table);
         return ERR_EXISTS;
     }
+    if (e == ENETDOWN && r->down)
+        e = 0; /* it is set when the device is up again */
     if (e != 0)
-        return fail(r, dst->ip.family, e, "cannot route %s through %s",
-                    ip_prefix_format(dst, text, sizeof text), r->name);
-    remember(r, &(struct change){.kind = CHANGE_ROUTE, .u.route = {.dst = masked, .table = table}});
+        return routes_fail(r, dst->ip.family, e, "cannot route %s through %s",
+                           ip_prefix_format(dst, text, sizeof text), r->name);
+    routes_remember(
+        r, &(struct change){.kind = CHANGE_ROUTE, .u.route = {.dst = masked, .table = table}});
     return ERR_OK;
 }
 
@@ -370,7 +367,7 @@ static void forget_route(struct routes *r, const struct ip_prefix *dst, uint32_t
         const struct change *c = &r->changes[i];
         if (c->kind == CHANGE_ROUTE && c->u.route.table == table &&
             same_prefix(&c->u.route.dst, dst)) {
-            forget(r, i);
+            routes_forget(r, i);
             return;
         }
     }
@@ -385,60 +382,50 @@ enum err routes_del(struct routes *r, const struct ip_prefix *dst, uint32_t tabl
     ip_prefix_mask(&masked);
     int e = prefix_ok(dst) ? change_route(r, RTM_DELROUTE, &masked, table) : EINVAL;
     if (e != 0 && !already_gone(e))
-        return fail(r, dst->ip.family, e, "cannot remove the route to %s through %s",
-                    ip_prefix_format(dst, text, sizeof text), r->name);
+        return routes_fail(r, dst->ip.family, e, "cannot remove the route to %s through %s",
+                           ip_prefix_format(dst, text, sizeof text), r->name);
     forget_route(r, &masked, table);
     return ERR_OK;
 }
 
 enum err routes_default_rules(struct routes *r, unsigned family, uint32_t mark, uint32_t table)
 {
-    struct rule steering[RULE_STEERING], *existing = NULL;
+    struct steering s = {.family = (uint8_t)family, .mark = mark, .table = table};
+    struct rule rules[RULE_STEERING], *existing = NULL;
     size_t existing_n = 0, before = r->changes_n;
 
     if (mark == 0 || table == 0 || (family != ADDR_V4 && family != ADDR_V6))
-        return fail(r, ADDR_NONE, EINVAL, "cannot steer default traffic (mark %u, table %u)", mark,
-                    table);
+        return routes_fail(r, ADDR_NONE, EINVAL, "cannot steer default traffic (mark %u, table %u)",
+                           mark, table);
     int e = rule_list(&r->netlink, (uint8_t)family, &existing, &existing_n);
     if (e != 0)
-        return fail(r, family, e, "cannot read the policy rules");
-    bool room = rule_steering(steering, (uint8_t)family, mark, table, existing, existing_n);
+        return routes_fail(r, family, e, "cannot read the policy rules");
+    bool room = rule_steering_choose(&s, existing, existing_n);
     free(existing);
     if (!room)
-        return fail(r, ADDR_NONE, ENOSPC, "no free priorities for policy rules");
+        return routes_fail(r, ADDR_NONE, ENOSPC, "no free priorities for policy rules");
+    rule_steering_at(rules, &s);
     /* before the rules, so that it is undone after them: it stays if somebody else's rule needs it */
+    if (family == ADDR_V4 && reverse_path_without_marks())
+        journal_note(&r->journal, &(struct journal_entry){.kind = JOURNAL_MARKS});
     if (family == ADDR_V4 && reverse_path_use_marks())
-        remember(r, &(struct change){.kind = CHANGE_MARKS});
+        routes_remember(r, &(struct change){.kind = CHANGE_MARKS});
+    journal_note(&r->journal, &(struct journal_entry){.kind = JOURNAL_STEERING, .steering = s});
     for (unsigned i = 0; i < RULE_STEERING && e == 0; i++) {
-        e = rule_add(&r->netlink, &steering[i]);
+        e = rule_add(&r->netlink, &rules[i]);
         if (e == 0)
-            remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = steering[i]});
+            routes_remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = rules[i]});
     }
-    if (e != 0) {
-        enum err err = fail(r, family, e, "cannot add policy rules for table %u", table);
-        undo_back_to(r, before);
+    struct guard guard = guard_of_steering(&s);
+    enum err err = e == 0
+                       ? routes_guard(r, &guard)
+                       : routes_fail(r, family, e, "cannot add policy rules for table %u", table);
+    if (err != ERR_OK) {
+        (void)undo_back_to(r, before);
         return err;
     }
     if (family == ADDR_V4)
         reverse_path_warn(&r->netlink, r->ifindex);
-    return ERR_OK;
-}
-
-enum err routes_unmarked_rule(struct routes *r, unsigned family, uint32_t mark, uint32_t table,
-                              uint32_t priority)
-{
-    struct rule rule = {.family = (uint8_t)family,
-                        .action = FR_ACT_TO_TBL,
-                        .invert = true,
-                        .has_mark = true,
-                        .mark = mark,
-                        .table = table,
-                        .priority = priority};
-    int e = rule_add(&r->netlink, &rule);
-
-    if (e != 0 && e != EEXIST)
-        return fail(r, family, e, "cannot add a policy rule for table %u", table);
-    remember(r, &(struct change){.kind = CHANGE_RULE, .u.rule = rule});
     return ERR_OK;
 }
 
@@ -463,7 +450,7 @@ enum err routes_free_table(struct routes *r, uint32_t from, uint32_t *table)
     for (unsigned f = 0; f < ARRAY_LEN(families) && err == ERR_OK; f++) {
         int e = rule_list(&r->netlink, families[f], &rules[f], &rules_n[f]);
         if (e != 0 && !family_off(families[f], e))
-            err = fail(r, families[f], e, "cannot read the policy rules");
+            err = routes_fail(r, families[f], e, "cannot read the policy rules");
     }
     for (; err == ERR_OK && used; candidate++) {
         used = candidate == 0 || (candidate >= RT_TABLE_DEFAULT && candidate <= RT_TABLE_LOCAL);
@@ -472,7 +459,7 @@ enum err routes_free_table(struct routes *r, uint32_t from, uint32_t *table)
                 used = used || rules[f][i].table == candidate;
             int e = used ? 0 : table_used(r, families[f], candidate, &used);
             if (e != 0)
-                err = fail(r, families[f], e, "cannot read routing table %u", candidate);
+                err = routes_fail(r, families[f], e, "cannot read routing table %u", candidate);
         }
         *table = candidate;
     }
@@ -490,12 +477,12 @@ enum err routes_path_mtu(struct routes *r, const struct ip_addr *dst, uint32_t m
     ip_addr_format(dst, text, sizeof text);
     int e = dst->family == ADDR_NONE ? EINVAL : route_read(&r->netlink, dst, mark, &route);
     if (e != 0)
-        return fail(r, dst->family, e, "no route to %s", text);
+        return routes_fail(r, dst->family, e, "no route to %s", text);
     if (route.oif == r->ifindex)
-        return fail(r, ADDR_NONE, ENETUNREACH, "the route to %s leads through %s itself", text,
-                    r->name);
+        return routes_fail(r, ADDR_NONE, ENETUNREACH, "the route to %s leads through %s itself",
+                           text, r->name);
     if ((e = link_read(&r->netlink, route.oif, &link)) != 0)
-        return fail(r, ADDR_NONE, e, "cannot read the MTU towards %s", text);
+        return routes_fail(r, ADDR_NONE, e, "cannot read the MTU towards %s", text);
     *mtu = link.mtu;
     if (dst->family == ADDR_V6 && link.mtu_v6 != 0 && link.mtu_v6 < *mtu)
         *mtu = link.mtu_v6;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "platform/base/addr.h"
 #include "platform/linux/netlink.h"
 
 struct rule {
@@ -17,12 +18,21 @@ struct rule {
     uint8_t action;    /* FR_ACT_*, from linux/fib_rules.h */
     bool invert;       /* "not" */
     bool has_mark;     /* matches `mark`, all bits */
+    bool host;         /* "iif lo": what the host itself sends */
+    uint8_t ip_proto;  /* of this protocol; 0: any */
     bool suppress_all; /* suppress_prefixlength 0: results that are default routes do not count */
+    bool more;         /* of a listed one: it has conditions that are not among these */
+    uint8_t protocol;  /* who has made it; 0: nobody in particular */
     uint32_t mark, table, priority;
+    uint32_t target;       /* of FR_ACT_GOTO: the priority to go on with */
+    struct ip_prefix from; /* whose source is in it; ADDR_NONE: any, or none yet */
 };
 
 enum {
-    RULE_STEERING = 4
+    RULE_STEERING = 4,
+    STEER_MAIN = 4,              /* behind the first of them */
+    RULE_PROTOCOL_KERNEL = 2,    /* of the product's rules */
+    RULE_PROTOCOL_STEERING = 253 /* of those below; nobody else's, see /etc/iproute2/rt_protos */
 };
 
 /* Both return 0 or a positive errno. add: EEXIST if the very same rule is there. */
@@ -32,19 +42,33 @@ int rule_del(struct netlink *n, const struct rule *rule);
 /* All rules of a family, in order; the caller frees *out. Returns 0 or a positive errno. */
 int rule_list(struct netlink *n, uint8_t family, struct rule **out, size_t *out_n);
 
+/* The same in every respect. */
+bool rule_equal(const struct rule *a, const struct rule *b);
+
 /*
- * Fills in the rules for one tunnel, with priorities that are free in `existing`. False: no room.
+ * The rules of one tunnel and family:
  *
- *   P1      fwmark MARK lookup main              the tunnel's own datagrams take the host's ordinary way,
- *   P1+1    fwmark MARK unreachable              or none: never another tunnel's table
- *   P2-1    lookup main suppress_prefixlength 0  more specific routes of the host stay in force
- *   P2      not fwmark MARK lookup TABLE         all else goes through the tunnel
+ *   bypass     fwmark MARK lookup main              the tunnel's own datagrams take the host's ordinary way,
+ *   bypass+1   fwmark MARK unreachable              or none: never another tunnel's table
+ *   steer      lookup main suppress_prefixlength 0  more specific routes of the host stay in force
+ *   steer+1..3                                      the kernel's ICMP errors in the name of our sockets pass by (guard.h)
+ *   steer+4    not fwmark MARK lookup TABLE         all else goes through the tunnel
+ *   steer+5                                         where the errors go on
  *
- * The first pair stands before the second pairs of all tunnels. So when several default-route tunnels run, each one's
- * datagrams leave directly; with the second pairs alone they would go round in circles between the tunnels. Rules
+ * The first pair stands before the others of all tunnels. So when several default-route tunnels run, each one's
+ * datagrams leave directly; with the others alone they would go round in circles between the tunnels. Rules
  * that the administrator has placed before ours keep their precedence.
  */
-bool rule_steering(struct rule out[RULE_STEERING], uint8_t family, uint32_t mark, uint32_t table,
-                   const struct rule *existing, size_t existing_n);
+struct steering {
+    uint8_t family;
+    uint32_t mark, table;
+    uint32_t bypass, steer; /* priorities */
+};
+
+/* Fills in priorities that are free in `existing`. False: no room. */
+bool rule_steering_choose(struct steering *s, const struct rule *existing, size_t existing_n);
+/* Whether it is one that could have been chosen. */
+bool rule_steering_ok(const struct steering *s);
+void rule_steering_at(struct rule out[RULE_STEERING], const struct steering *s);
 
 #endif

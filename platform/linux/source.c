@@ -349,6 +349,25 @@ static int dump_addresses(struct netlink *n, struct rows *rows)
     return netlink_dump(n, h, take_address, rows);
 }
 
+static bool link_usable(const struct source *s, const struct rows *rows, uint32_t ifindex)
+{
+    for (size_t i = 0; i < rows->links_len; i++) {
+        if (rows->links[i].ifindex == ifindex)
+            return rows->links[i].up && ifindex != s->tun_ifindex;
+    }
+    return false;
+}
+
+static uint32_t interface_of(const struct source *s, const struct rows *rows)
+{
+    for (size_t i = 0; i < rows->addresses_len; i++) {
+        const struct source_address *a = &rows->addresses[i];
+        if (ip_addr_equal(&a->ip, rows->dst) && link_usable(s, rows, a->ifindex))
+            return a->ifindex;
+    }
+    return 0;
+}
+
 static int dump_routes(struct netlink *n, struct rows *rows)
 {
     struct netlink_buf b;
@@ -358,6 +377,18 @@ static int dump_routes(struct netlink *n, struct rows *rows)
     mnl_attr_put_u32(h, RTA_TABLE, rows->table);
     int e = netlink_dump(n, h, take_route, rows);
     return e == ENOENT ? 0 : e; /* a table that nobody ever filled does not exist */
+}
+
+uint32_t source_interface(struct source *s, const struct ip_addr *address)
+{
+    struct rows rows = {.dst = address};
+    uint32_t found = 0;
+
+    if (dump_links(&s->netlink, &rows) == 0 && dump_addresses(&s->netlink, &rows) == 0)
+        found = interface_of(s, &rows);
+    free(rows.links);
+    free(rows.addresses);
+    return found;
 }
 
 static bool is_own_table(const struct source *s, uint32_t table)

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "platform/linux/addr_os.h"
-#include "platform/linux/mark.h"
+#include "platform/linux/egress_socket.h"
 #include "platform/linux/why.h"
 
 static int set_int(int fd, int level, int option, int value)
@@ -23,11 +23,12 @@ static enum err connect_failed(struct why why, int e)
                     strerror(e));
 }
 
-static enum err begin(int fd, const struct sock_addr *to, uint32_t mark, struct why why)
+static enum err begin(int fd, const struct sock_addr *to, const struct egress *egress,
+                      struct why why)
 {
     union addr_os name;
     socklen_t len = addr_os_to(&name, to);
-    enum err err = mark_set(fd, mark, "TCP", why);
+    enum err err = egress_apply(fd, egress, to, "TCP", why);
     int e;
 
     if (err != ERR_OK)
@@ -39,7 +40,7 @@ static enum err begin(int fd, const struct sock_addr *to, uint32_t mark, struct 
     return connect_failed(why, errno);
 }
 
-enum err tcp_connect(int *fd, const struct sock_addr *to, uint32_t mark, char *why,
+enum err tcp_connect(int *fd, const struct sock_addr *to, const struct egress *egress, char *why,
                      unsigned why_size)
 {
     struct why w = {why, why_size};
@@ -50,7 +51,7 @@ enum err tcp_connect(int *fd, const struct sock_addr *to, uint32_t mark, char *w
     int s = socket(addr_os_family(to->ip.family), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s < 0)
         return connect_failed(w, errno);
-    enum err err = begin(s, to, mark, w);
+    enum err err = begin(s, to, egress, w);
     if (err == ERR_OK)
         *fd = s;
     else

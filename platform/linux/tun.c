@@ -13,13 +13,16 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
+#include "platform/base/time.h"
 #include "platform/linux/netlink.h"
 #include "platform/linux/tun_steer.h"
 #include "platform/linux/why.h"
+#include "platform/process.h"
 
 #define MODULE   "tun"
 #define TUN_PATH "/dev/net/tun"
@@ -32,6 +35,8 @@
 
 enum {
     QUEUES_MAX = 256, /* the kernel's limit */
+    BUSY_TRIES = 40,  /* that is, a second */
+    BUSY_WAIT_MS = 25,
     TUN_MAJOR = 10,
     TUN_MINOR = 200
 };
@@ -84,6 +89,10 @@ static enum err open_failed(struct why why, int e)
                         "the kernel has no TUN driver; load it with: modprobe tun");
     case EPERM:
     case EACCES:
+        if (process_may_configure_network())
+            return why_fail(why, ERR_PERMISSION,
+                            "this user may not open " TUN_PATH "; run: chmod 666 " TUN_PATH
+                            " (who may create devices is up to the kernel)");
         return why_fail(why, ERR_PERMISSION,
                         "no permission to open " TUN_PATH "; run as root or with CAP_NET_ADMIN");
     default:
@@ -110,6 +119,17 @@ static enum err create_failed(struct why why, const char *name, int e)
     }
 }
 
+/* What a killed process had in its io_uring the kernel closes a moment after its end. */
+static int create_device(int fd, struct ifreq *ifr)
+{
+    for (unsigned i = 0; ioctl(fd, TUNSETIFF, ifr) != 0; i++) {
+        if (errno != EBUSY || i == BUSY_TRIES)
+            return errno;
+        nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_MS * (long)NS_PER_MS}, NULL);
+    }
+    return 0;
+}
+
 /*
  * Opens one more queue. The first one creates the device, exclusively. The structure is the full one: the kernel
  * copies all of it back.
@@ -126,8 +146,8 @@ static enum err open_queue(struct tun *t, short flags, struct why why)
     ifr.ifr_flags = (short)(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | flags);
     if (t->queues == 0)
         ifr.ifr_flags |= (short)IFF_TUN_EXCL;
-    if (ioctl(fd, TUNSETIFF, &ifr) != 0) {
-        int e = errno;
+    int e = create_device(fd, &ifr);
+    if (e != 0) {
         close(fd);
         return create_failed(why, t->name[0] ? t->name : "tun", e);
     }

@@ -101,6 +101,10 @@ static void read_failed(struct uring *u, enum io_source s, int error)
 
     if (error == ECANCELED)
         return;
+    if (error != ENOBUFS && s == IO_SOURCE_TUN) {
+        io_tun_read_failed(&u->io, error);
+        return;
+    }
     if (error != ENOBUFS) {
         io_count(&u->io.stats.rx_errors);
         io_retry_failed(retry, clock_now());
@@ -309,7 +313,7 @@ static unsigned read_direct(struct uring *u, struct io_rx *out, unsigned max)
     unsigned n = io_tun_read(&u->io, out, max, &drained);
     if (n > 0 && u->io.pools[IO_RX_TUN].n_free == 0)
         io_count(&u->io.stats.rx_no_buffer);
-    if (drained || u->io.retry[IO_SOURCE_TUN].failures > 0)
+    if (drained || u->io.tun_gone || u->io.retry[IO_SOURCE_TUN].failures > 0)
         u->tun_ready = false;
     return n;
 }
@@ -338,7 +342,7 @@ unsigned uring_wait(struct io *io, struct io_rx *out, unsigned max, time_ns dead
         until = deadline;
         io_flush(io); /* of a socket found writable */
         arm(u, &until);
-        bool block = deadline != 0 && !u->woken && !io->done_head &&
+        bool block = deadline != 0 && !u->woken && !io_has_news(io) &&
                      !(u->tun_ready && io->pools[IO_RX_TUN].n_free > 0);
         if (block)
             enter_and_block(u, until);
@@ -348,10 +352,10 @@ unsigned uring_wait(struct io *io, struct io_rx *out, unsigned max, time_ns dead
         io_flush(io);
         if (block) {
             io_count(&io->stats.wakeups);
-            if (n == 0 && !u->woken && !io->done_head)
+            if (n == 0 && !u->woken && !io_has_news(io))
                 io_count(&io->stats.wakeups_idle);
         }
-        if (deadline == 0 || u->woken || io->done_head ||
+        if (deadline == 0 || u->woken || io_has_news(io) ||
             (deadline != TIME_NEVER && clock_now() >= deadline))
             break;
     }

@@ -29,6 +29,7 @@ KEYLOG_CLIENT=${FZ_KEYLOG_CLIENT:-$BUILD/keylog/firezone-headless-client}
 WIREGUARD_GO=$DEPS/tools/bin/wireguard-go
 [[ -x $WIREGUARD_GO ]] || WIREGUARD_GO=$(command -v wireguard-go || true)
 RUN_DIR=/var/run/wireguard
+NOTES_DIR=/run/dev.firezone.client # what a killed tunnel leaves there is of no use in a namespace that is gone
 [[ -z ${FZ_TRACE:-} ]] || set -x
 
 RIG_TEST=$(basename "$0" .sh)
@@ -143,6 +144,7 @@ rig_cleanup() {
             sleep 0.1
         done
         kill -KILL "$pid" 2>/dev/null
+        rm -f "$NOTES_DIR/network-$pid-"*
     done
     for name in "${RIG_NS[@]}"; do
         for pid in $(ip netns pids "$name" 2>/dev/null); do
@@ -459,6 +461,7 @@ tunnel_gone() {
 tunnel_kill() {
     kill -KILL "${T_PID[$1]}"
     wait "${T_PID[$1]}" 2>/dev/null || true
+    rm -f "$NOTES_DIR/network-${T_PID[$1]}-"*
     unset "T_PID[$1]"
     rm -f "$RUN_DIR/${T_TUN[$1]}.sock"
 }

@@ -10,7 +10,8 @@
 #   gateway_start NAME NS ...    the same for a gateway; what follows is for both
 #   client_end NAME CODE         ends it with SIGTERM unless CODE is another than 0, and checks its exit code
 #
-# CLIENT_MOUNTS, if not empty, is a command that is run before a client in its own mount namespace.
+# CLIENT_MOUNTS, if not empty, is a command that is run before a client in its own mount namespace; CLIENT_UNDER, one that gets the
+# client's command line and runs it.
 # Each has the hosts file $TMP/hosts and the resolvers of $TMP/resolv.conf, and its token (.client-NAME, .gateway-NAME), name and
 # id by its NAME.
 
@@ -44,6 +45,19 @@ gateway_start() {
     member_start gateway "$GATEWAY" "$@"
 }
 
+# Once: what another client is just being started with cannot be written.
+isolated_make() {
+    [[ -e $TMP/hosts ]] || printf '127.0.0.1 localhost\n' >"$TMP/hosts"
+    [[ -e $TMP/resolv.conf ]] || : >"$TMP/resolv.conf"
+    [[ ! -x $TMP/isolated ]] || return 0
+    cat >"$TMP/isolated" <<WRAPPER
+#!/bin/sh
+exec unshare -m sh -c 'mount --make-rprivate / && mount --bind $TMP/hosts /etc/hosts && mount --bind $TMP/resolv.conf /etc/resolv.conf &&
+    eval "\${CLIENT_MOUNTS:-true}" && exec "\$@"' sh "\$@"
+WRAPPER
+    chmod 755 "$TMP/isolated"
+}
+
 member_start() { # ROLE PROGRAM NAME NS ...
     local role=$1 program=$2 name=$3 where=$4 variables=()
     shift 4
@@ -52,20 +66,10 @@ member_start() { # ROLE PROGRAM NAME NS ...
         shift
     done
     shift $(($# > 0 ? 1 : 0))
-    [[ -e $TMP/hosts ]] || printf '127.0.0.1 localhost\n' >"$TMP/hosts"
-    [[ -e $TMP/resolv.conf ]] || : >"$TMP/resolv.conf"
-    # Once: what another client is just being started with cannot be written.
-    [[ -x $TMP/isolated ]] || {
-        cat >"$TMP/isolated" <<WRAPPER
-#!/bin/sh
-exec unshare -m sh -c 'mount --make-rprivate / && mount --bind $TMP/hosts /etc/hosts && mount --bind $TMP/resolv.conf /etc/resolv.conf &&
-    eval "\${CLIENT_MOUNTS:-true}" && exec "\$@"' sh "\$@"
-WRAPPER
-        chmod 755 "$TMP/isolated"
-    }
+    isolated_make
     CLIENT_MOUNTS=${CLIENT_MOUNTS:-} spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
         FIREZONE_TOKEN=".$role-$name" FIREZONE_ID="id-of-$name" FIREZONE_NAME="device $name" \
-        "${variables[@]}" "$program" --tun "$(tun "$name")" "$@"
+        "${variables[@]}" ${CLIENT_UNDER:+"$CLIENT_UNDER"} "$program" --tun "$(tun "$name")" "$@"
     CLIENT_PID[$name]=$SPAWNED
 }
 

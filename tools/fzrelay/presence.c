@@ -98,7 +98,7 @@ static enum err make_names(struct presence *p, char *why, unsigned why_size)
     enum err err = resolvers_read(servers, &n, NULL, why, why_size);
 
     if (err == ERR_OK) {
-        err = names_new(&p->names, p->loop, servers, n, 0, "/etc/hosts");
+        err = names_new(&p->names, p->loop, servers, n, NULL, "/etc/hosts");
         if (err != ERR_OK)
             snprintf(why, why_size, "names cannot be resolved: %s", err_text(err));
     }

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A DNS server for the net tests: dns_server.py ADDRESS[,ADDRESS]... FLAGS_FILE NAME=ADDRESS...
+
+Answers A and AAAA of the given names by UDP and TCP at port 53 of each address; all else has no such name. While FLAGS_FILE holds the word
+`truncate`, answers by UDP are cut. Each query is one line on standard output: udp or tcp, A or other, the name."""
+import ipaddress
+import socket
+import struct
+import sys
+import threading
+
+
+def answer(query, names, truncate):
+    at, labels = 12, []
+    while query[at]:
+        labels.append(query[at + 1:at + 1 + query[at]].decode("ascii", "replace").lower())
+        at += 1 + query[at]
+    name, question = ".".join(labels), query[12:at + 5]
+    kind = struct.unpack("!H", query[at + 1:at + 3])[0]
+    found = [a for a in names.get(name, []) if {4: 1, 6: 28}[a.version] == kind]
+    flags, code = 0x8180, 0 if name in names else 3
+    if truncate:
+        flags, found, code = flags | 0x0200, [], 0
+    head = query[:2] + struct.pack("!HHHHH", flags | code, 1, len(found), 0, 0)
+    body = b"".join(struct.pack("!HHHIH", 0xC00C, kind, 1, 60, len(a.packed)) + a.packed for a in found)
+    return {1: "A", 28: "AAAA"}.get(kind, str(kind)) + " " + name, head + question + body
+
+
+def wants_cut(flags):
+    try:
+        with open(flags, encoding="ascii") as f:
+            return "truncate" in f.read()
+    except FileNotFoundError:
+        return False
+
+
+def serve_udp(sock, names, flags):
+    while True:
+        query, peer = sock.recvfrom(4096)
+        try:
+            text, reply = answer(query, names, wants_cut(flags))
+        except (IndexError, struct.error):
+            continue
+        print("udp", text, flush=True)
+        sock.sendto(reply, peer)
+
+
+def serve_tcp(listener, names):
+    while True:
+        peer, _ = listener.accept()
+        threading.Thread(target=serve_connection, args=(peer, names), daemon=True).start()
+
+
+def serve_connection(peer, names):
+    with peer, peer.makefile("rwb") as stream:
+        while len(head := stream.read(2)) == 2:
+            text, reply = answer(stream.read(struct.unpack("!H", head)[0]), names, False)
+            print("tcp", text, flush=True)
+            stream.write(struct.pack("!H", len(reply)) + reply)
+            stream.flush()
+
+
+def main():
+    names = {}
+    for it in sys.argv[3:]:
+        name, address = it.split("=")
+        names.setdefault(name, []).append(ipaddress.ip_address(address))
+    threads = []
+    for address in sys.argv[1].split(","):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        udp, tcp = socket.socket(family, socket.SOCK_DGRAM), socket.socket(family, socket.SOCK_STREAM)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        udp.bind((address, 53))
+        tcp.bind((address, 53))
+        tcp.listen(16)
+        threads.append(threading.Thread(target=serve_udp, args=(udp, names, sys.argv[2]), daemon=True))
+        threads.append(threading.Thread(target=serve_tcp, args=(tcp, names), daemon=True))
+    for t in threads:
+        t.start()
+    print("ready", flush=True)
+    for t in threads:
+        t.join()
+
+
+main()
