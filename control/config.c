@@ -19,7 +19,8 @@ enum {
     ADDRESSES_MAX = 256,
     KEY_NAME_MAX = 19, /* of our keys; longer words are not echoed: they could be secret */
     TABLE_MAIN = 254,
-    TABLE_DEFAULT = 253
+    TABLE_DEFAULT = 253,
+    DOMAIN_MAX = 253
 };
 
 enum section {
@@ -415,6 +416,52 @@ static enum err parse_endpoint(struct parser *p, struct slice value)
     return parse_endpoint_v6(p, (struct slice){host.p + 1, host.n - 2}, port);
 }
 
+/* Resolvers */
+
+static enum err add_dns_server(struct parser *p, const struct ip_addr *ip)
+{
+    struct config *c = p->out;
+
+    if (c->dns_servers_n == DNS_SERVERS_MAX)
+        return fail(p, "more than 8 servers");
+    c->dns_servers[c->dns_servers_n++] = *ip;
+    return ERR_OK;
+}
+_Static_assert(DNS_SERVERS_MAX == 8, "the message says how many");
+
+static enum err add_dns_search(struct parser *p, struct slice domain)
+{
+    struct config *c = p->out;
+
+    if (domain.n == 0 || domain.n > DOMAIN_MAX || domain.p[0] == '.')
+        return fail(p, "expected addresses of servers and names of domains");
+    for (size_t i = 0; i < domain.n; i++) {
+        char ch = domain.p[i];
+        if (!is_alpha(ch) && !is_digit(ch) && !strchr("-._", ch))
+            return fail(p, "expected addresses of servers and names of domains");
+    }
+    if (c->dns_search_n == DNS_SEARCH_MAX)
+        return fail(p, "more than 6 domains");
+    c->dns_search[c->dns_search_n++] = mem_dup_text(domain.p, domain.n);
+    return ERR_OK;
+}
+_Static_assert(DNS_SEARCH_MAX == 6, "the message says how many");
+
+/* As wg-quick: whatever is no address is a domain to search names in. */
+static enum err parse_dns(struct parser *p, struct slice value)
+{
+    char text[IP_TEXT_MAX];
+    struct ip_addr ip;
+    enum err err = ERR_OK;
+
+    do {
+        struct slice word = slice_trim(slice_cut(&value, ','));
+        bool address = slice_copy(word, text, sizeof text) && ip_addr_parse(&ip, text) == ERR_OK;
+        err = address ? add_dns_server(p, &ip) : add_dns_search(p, word);
+    } while (err == ERR_OK && (value.n > 0 || value.p[-1] == ','));
+    return err;
+}
+
 /* Keys for wg-quick's shell */
 
 static enum err note(struct parser *p, struct slice value)
@@ -445,9 +492,7 @@ static const struct rule rules[] = {
     {"Address", SECTION_INTERFACE, true, parse_address, NULL},
     {"MTU", SECTION_INTERFACE, false, parse_mtu, NULL},
     {"Table", SECTION_INTERFACE, false, parse_table, NULL},
-    {"DNS", SECTION_INTERFACE, true, note,
-     "is not applied in wireguard mode; set it with 'resolvectl dns <tun> <server>' or in your "
-     "resolver's configuration"},
+    {"DNS", SECTION_INTERFACE, true, parse_dns, NULL},
     {"PreUp", SECTION_INTERFACE, true, note,
      "is not run; run the command before this program starts (systemd: ExecStartPre=)"},
     {"PostUp", SECTION_INTERFACE, true, note,
@@ -636,6 +681,8 @@ void config_fini(struct config *c)
     for (size_t i = 0; i < c->notices_n; i++)
         free(c->notices[i]);
     free(c->notices);
+    for (unsigned i = 0; i < c->dns_search_n; i++)
+        free(c->dns_search[i]);
     free(c->addresses);
     device_update_fini(&c->device);
     memset(c, 0, sizeof *c);

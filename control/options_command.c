@@ -44,6 +44,7 @@ const struct setting options_wireguard[] = {
     {SETTING_PARSED, 'c', "--config", .set = set_config},
     {SETTING_ON, .name = "--check", .offset = offsetof(struct options, check)},
     {SETTING_PARSED, .name = "--log-level", .set = set_log_level},
+    {SETTING_PARSED, .name = "--dns-control", .set = options_set_dns},
     {.kind = SETTING_END},
 };
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/config.h"
 #include "control/options.h"
@@ -12,6 +13,7 @@
 #include "control/uapi_server.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
+#include "platform/dns_control.h"
 #include "platform/loop.h"
 #include "platform/netwatch.h"
 #include "platform/process.h"
@@ -22,6 +24,7 @@ struct app {
     struct loop *loop;
     struct tunnel *tunnel;
     struct netwatch *netwatch;
+    struct dns_control *dns;
     struct uapi_server *uapi;
     char why[REPORT_WHY_MAX]; /* it ends; "": it was told to */
 };
@@ -111,6 +114,33 @@ static enum err watch_network(struct app *app, char *why, unsigned why_size)
     return err;
 }
 
+/* Names */
+
+/* Names of peers are looked up once, at the start; whom the system asks later is its business. */
+static void on_resolvers(void *arg)
+{
+    (void)arg;
+}
+
+/* The system asks the servers of the file. */
+static enum err take_dns(struct app *app, const struct options *o, const struct config *config,
+                         char *why, unsigned why_size)
+{
+    enum dns_method method = o->dns_asked ? o->dns : dns_control_guess();
+    struct dns_settings settings = {.tun_ifindex = tunnel_ifindex(app->tunnel),
+                                    .tun_name = tunnel_name(app->tunnel),
+                                    .servers_n = config->dns_servers_n,
+                                    .search_n = config->dns_search_n};
+
+    if (config->dns_servers_n == 0)
+        return ERR_OK;
+    memcpy(settings.servers, config->dns_servers, sizeof config->dns_servers);
+    for (unsigned i = 0; i < config->dns_search_n; i++)
+        settings.search[i] = config->dns_search[i];
+    enum err err = dns_control_new(&app->dns, method, app->loop, on_resolvers, app, why, why_size);
+    return err == ERR_OK ? dns_control_set(app->dns, &settings, why, why_size) : err;
+}
+
 /* The userspace API */
 
 static void api_applied(void *arg, enum err err)
@@ -169,9 +199,12 @@ static enum err start(struct app *app, const struct options *o, struct config *c
         snprintf(why, why_size, "cannot set up the event loop: %s", err_text(err));
         return err;
     }
+    dns_control_recover();
     routes_recover();
     snprintf(why, why_size, "cannot start the tunnel");
     err = tunnel_new(&app->tunnel, app->loop, config, &options, why, why_size);
+    if (err == ERR_OK)
+        err = take_dns(app, o, config, why, why_size);
     config_fini(config); /* the private key is the tunnel's now */
     if (err == ERR_OK)
         err = watch_network(app, why, why_size);
@@ -199,6 +232,7 @@ static int run(const struct options *o, struct config *config)
         service_stopping();
     }
     uapi_server_free(app.uapi);
+    dns_control_free(app.dns);
     netwatch_free(app.netwatch);
     if (app.tunnel)
         tunnel_free(app.tunnel);

@@ -186,18 +186,57 @@ static void test_endpoints(void **state)
     }
 }
 
+/* "servers; domains" */
+static const char *dns_text(const struct config *c)
+{
+    static char text[512];
+    char address[IP_TEXT_MAX];
+    size_t n = 0;
+
+    text[0] = '\0';
+    for (unsigned i = 0; i < c->dns_servers_n; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s ",
+                              ip_addr_format(&c->dns_servers[i], address, sizeof address));
+    n += (size_t)snprintf(text + n, sizeof text - n, ";");
+    for (unsigned i = 0; i < c->dns_search_n; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, " %s", c->dns_search[i]);
+    return text;
+}
+
+static void test_dns(void **state)
+{
+    static const struct {
+        const char *lines, *expected;
+    } cases[] = {
+        {"", ";"},
+        {"DNS = 1.1.1.1\n", "1.1.1.1 ;"},
+        {"DNS=10.0.0.1 ,  fd00::1, example.com\nDNS = corp.test.\ndns = 9.9.9.9 # two\n",
+         "10.0.0.1 fd00::1 9.9.9.9 ; example.com corp.test."},
+        {"DNS = example.com\n", "; example.com"},
+        {"DNS = 1,2,3,4,5,6\n", "; 1 2 3 4 5 6"}, /* as wg-quick: they are no addresses */
+    };
+    struct config c;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof text, "%s%s", IFACE, cases[i].lines);
+        parse_ok(&c, text);
+        assert_string_equal(dns_text(&c), cases[i].expected);
+        config_fini(&c);
+    }
+}
+
 static void test_notices(void **state)
 {
-    static const char text[] = IFACE "DNS = 1.1.1.1\n"
-                                     "PreUp = touch /x # y\n"
+    static const char text[] = IFACE "PreUp = touch /x # y\n"
                                      "PostUp = a\nPostUp = b = c\n"
                                      "PreDown = a\nPostDown = b\n"
                                      "SaveConfig = true\n";
     static const char *const expected[] = {
-        "DNS (line 3) is not applied",    "PreUp (line 4) is not run",
-        "PostUp (line 5) is not run",     "PostUp (line 6) is not run",
-        "PreDown (line 7) is not run",    "PostDown (line 8) is not run",
-        "SaveConfig (line 9) is not done"};
+        "PreUp (line 3) is not run",    "PostUp (line 4) is not run",
+        "PostUp (line 5) is not run",   "PreDown (line 6) is not run",
+        "PostDown (line 7) is not run", "SaveConfig (line 8) is not done"};
     struct config c;
 
     (void)state;
@@ -405,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_interface_values),
         cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_dns),
         cmocka_unit_test(test_notices),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_no_key_in_messages),
