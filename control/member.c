@@ -404,8 +404,8 @@ static enum err start(struct member *m, char *why, unsigned why_size)
 
     if (err != ERR_OK)
         return err;
-    routes_recover();
     routes_product_recover(MEMBER_MARK);
+    routes_recover(); /* a setting of others is taken back only if no such rules are left */
     err = loop_new(&m->loop);
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
