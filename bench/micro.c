@@ -44,7 +44,7 @@ static const char help[] =
     "'ratio' is how many times as fast as BoringSSL a backend is, and elsewhere as the\n"
     "same before a million destinations or 10,000 routes were added. A ring's latency\n"
     "is half of a round trip between two threads that spin. What needs several threads\n"
-    "is measured only where each has a CPU.\n"
+    "is measured only where each has a CPU; what needs root is passed over without it.\n"
     "\n"
     "Cycles are the CPU's own count or, where it cannot be had, the time at the clock\n"
     "rate that a loop of known length runs at ('machine/cycles_counted' tells).\n"

@@ -152,8 +152,8 @@ static bool measure_million(const struct micro_case *c, unsigned ms, struct resu
     source_cache_free(cache);
     free(parking);
     if (!right || grown > 0) {
-        snprintf(why, why_size, right ? "it grew by %llu bytes" : "a result is wrong",
-                 (unsigned long long)grown);
+        snprintf(why, why_size, "%s, and it grew by %llu bytes",
+                 right ? "all results are right" : "a result is wrong", (unsigned long long)grown);
         return false;
     }
     add_row(c, r, "ns", "ns/destination", GATE_NONE,
