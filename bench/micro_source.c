@@ -18,8 +18,8 @@ enum {
 };
 
 struct hits {
+    struct source_parking parking; /* first, for it is aligned */
     struct source_cache *cache;
-    struct source_parking parking;
     time_ns now;
     unsigned used;                               /* destinations */
     struct ip_source source[MICRO_DESTINATIONS]; /* found last */

@@ -18,8 +18,8 @@ enum {
 };
 
 struct misses {
+    struct source_parking parking; /* first, for it is aligned */
     struct source_cache *cache;
-    struct source_parking parking;
     time_ns now;
     unsigned next;          /* destination that nobody has asked about */
     uint64_t generation;    /* before the stretch */
