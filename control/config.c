@@ -292,6 +292,15 @@ static enum err parse_address(struct parser *p, struct slice value)
     return ERR_OK;
 }
 
+static enum err parse_dns(struct parser *p, struct slice value)
+{
+    char why[96];
+
+    if (config_dns_add(&p->out->dns, value.p, value.n, why, sizeof why) != ERR_OK)
+        return fail(p, "%s", why);
+    return ERR_OK;
+}
+
 static struct device_peer_update *peer(struct parser *p)
 {
     return &p->out->device.peers[p->out->device.peers_n - 1];
@@ -445,9 +454,7 @@ static const struct rule rules[] = {
     {"Address", SECTION_INTERFACE, true, parse_address, NULL},
     {"MTU", SECTION_INTERFACE, false, parse_mtu, NULL},
     {"Table", SECTION_INTERFACE, false, parse_table, NULL},
-    {"DNS", SECTION_INTERFACE, true, note,
-     "is not applied in wireguard mode; set it with 'resolvectl dns <tun> <server>' or in your "
-     "resolver's configuration"},
+    {"DNS", SECTION_INTERFACE, true, parse_dns, NULL},
     {"PreUp", SECTION_INTERFACE, true, note,
      "is not run; run the command before this program starts (systemd: ExecStartPre=)"},
     {"PostUp", SECTION_INTERFACE, true, note,

@@ -3,9 +3,8 @@
  * The wg-quick style configuration file of `firezone-headless-client wireguard`: text to plain values.
  *
  * The grammar is that of wg-quick and `wg setconf`: sections [Interface] and [Peer], `Key = Value` lines, names in any
- * case, `#` comments, several Address and AllowedIPs lines and comma lists. Stricter than they are: unknown keys,
- * unknown sections and repeated single-valued keys are errors. Keys that only wg-quick's shell can honour (DNS, PreUp,
- * ...) are not errors: each becomes a notice. No message ever contains key material.
+ * case, `#` comments, several Address, DNS and AllowedIPs lines and comma lists. Stricter than they are: unknown keys,
+ * unknown sections and repeated single-valued keys are errors. Keys that only wg-quick's shell can honour (PreUp, ...) are not errors: each becomes a notice. No message ever contains key material.
  *
  * Control role. config_parse is pure apart from allocating its result; config_load reads a file.
  */
@@ -15,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/config_dns.h"
 #include "control/device.h"
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
@@ -35,6 +35,7 @@ enum config_table {
 struct config {
     struct ip_prefix *addresses; /* of the TUN; host bits kept */
     size_t addresses_n;
+    struct config_dns dns;
     uint32_t mtu; /* 0: automatic */
     enum config_table table;
     uint32_t table_number; /* CONFIG_TABLE_NUMBER only; `main` is 254, `default` 253 */

@@ -81,7 +81,8 @@ struct options {
     time_ns max_partition_ns;  /* TIME_NEVER: no limit */
     bool permission_check;     /* before anything needs them */
     enum options_dns dns;
-    const char *dns_asked; /* the flag or variable that gave it; NULL: the default */
+    const char *
+        dns_asked; /* the flag or variable that gave it; NULL: the default, for `wireguard` the system's own method */
     bool check, exit_when_up, internet_resource, raise_buffers, flow_logs;
     bool compat_exit;            /* a rejected token ends with the same code as any failure */
     const char *telemetry_asked; /* the flag or variable that asks for some; NULL: none */

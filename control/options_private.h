@@ -61,6 +61,10 @@ enum err options_choose(unsigned *out, const char *const *names, const char *by,
 enum err options_truth(bool *out, const char *by, const char *value,
                        const struct why *why) MUST_USE;
 
+/* --dns-control. A setting_fn. */
+enum err options_set_dns(struct options *o, const char *by, const char *value,
+                         const struct why *why) MUST_USE;
+
 /* As wg-quick: the device is named after the file, without its folder and ".conf". */
 void options_tun_name_derive(struct options *o);
 

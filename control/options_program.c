@@ -28,21 +28,6 @@ static enum err set_id(struct options *o, const char *by, const char *value, con
 }
 _Static_assert(IDENTITY_EXTERNAL_ID_MAX == 255, "the message says how long an id may be");
 
-static enum err set_dns(struct options *o, const char *by, const char *value, const struct why *why)
-{
-    static const char *const names[] = {[OPTIONS_DNS_DISABLED] = "disabled",
-                                        [OPTIONS_DNS_ETC_RESOLV_CONF] = "etc-resolv-conf",
-                                        [OPTIONS_DNS_SYSTEMD_RESOLVED] = "systemd-resolved",
-                                        NULL};
-    unsigned i;
-    enum err err = options_choose(&i, names, by, value, why);
-
-    if (err == ERR_OK)
-        o->dns = (enum options_dns)i;
-    o->dns_asked = by;
-    return err;
-}
-
 static enum err set_max_partition(struct options *o, const char *by, const char *value,
                                   const struct why *why)
 {
@@ -162,7 +147,7 @@ const struct setting options_client[] = {
     OF_A_MEMBER,
     {SETTING_TEXT, 0, "--token-path", "FIREZONE_TOKEN_PATH", AT(token_path)},
     {SETTING_PARSED, 0, "--firezone-name", "FIREZONE_NAME", .set = set_name},
-    {SETTING_PARSED, 0, "--dns-control", "FIREZONE_DNS_CONTROL", .set = set_dns},
+    {SETTING_PARSED, 0, "--dns-control", "FIREZONE_DNS_CONTROL", .set = options_set_dns},
     {SETTING_PARSED, 'm', "--max-partition-time", "MAX_PARTITION_TIME",
      "FIREZONE_MAX_PARTITION_TIME", .set = set_max_partition},
     {SETTING_ON, 0, "--activate-internet-resource", "FIREZONE_ACTIVATE_INTERNET_RESOURCE",

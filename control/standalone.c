@@ -9,6 +9,7 @@
 #include "control/token.h"
 #include "control/version.h"
 #include "platform/base/log.h"
+#include "platform/dns_control.h"
 #include "platform/paths.h"
 
 #define MODULE "main"
@@ -46,5 +47,6 @@ int standalone_main(const struct options *o, struct secret *token)
     };
 
     log_without_effect(o);
+    dns_control_recover();
     return member_main(o, token, &kind);
 }

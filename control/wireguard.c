@@ -10,8 +10,10 @@
 #include "control/report.h"
 #include "control/tunnel.h"
 #include "control/uapi_server.h"
+#include "control/wireguard_dns.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
+#include "platform/dns_control.h"
 #include "platform/loop.h"
 #include "platform/netwatch.h"
 #include "platform/process.h"
@@ -23,6 +25,7 @@ struct app {
     struct tunnel *tunnel;
     struct netwatch *netwatch;
     struct uapi_server *uapi;
+    struct wireguard_dns *dns;
     char why[REPORT_WHY_MAX]; /* it ends; "": it was told to */
 };
 
@@ -79,6 +82,28 @@ static enum err add_signals(struct app *app)
     for (size_t i = 0; i < ARRAY_LEN(signals) && err == ERR_OK; i++)
         err = loop_add_signal(app->loop, signals[i].signo, signals[i].cb, app);
     return err;
+}
+
+/* The system's DNS */
+
+/* What the servers in the tunnel cannot be asked for is how to reach them, so that comes first. */
+static enum err take_dns(struct app *app, char *why, unsigned why_size)
+{
+    if (tunnel_names_wait(app->tunnel))
+        return ERR_OK;
+    return wireguard_dns_apply(app->dns, tunnel_name(app->tunnel), tunnel_ifindex(app->tunnel), why,
+                               why_size);
+}
+
+static void on_named(void *arg)
+{
+    struct app *app = arg;
+    char why[REPORT_WHY_MAX];
+
+    if (take_dns(app, why, sizeof why) == ERR_OK)
+        return;
+    snprintf(app->why, sizeof app->why, "%s", why);
+    loop_stop(app->loop);
 }
 
 /* The host's network */
@@ -162,6 +187,8 @@ static enum err start(struct app *app, const struct options *o, struct config *c
     options_tunnel(&options, o);
     options.gone = on_gone;
     options.gone_arg = app;
+    options.named = on_named;
+    options.named_arg = app;
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
         err = add_signals(app);
@@ -170,6 +197,9 @@ static enum err start(struct app *app, const struct options *o, struct config *c
         return err;
     }
     routes_recover();
+    dns_control_recover();
+    if (wireguard_dns_new(&app->dns, app->loop, o, &config->dns, why, why_size) != ERR_OK)
+        return ERR_UNSUPPORTED;
     snprintf(why, why_size, "cannot start the tunnel");
     err = tunnel_new(&app->tunnel, app->loop, config, &options, why, why_size);
     config_fini(config); /* the private key is the tunnel's now */
@@ -177,18 +207,18 @@ static enum err start(struct app *app, const struct options *o, struct config *c
         err = watch_network(app, why, why_size);
     if (err == ERR_OK && !api_start(app, why, why_size))
         err = ERR_IN_USE;
-    return err;
+    return err == ERR_OK ? take_dns(app, why, why_size) : err;
 }
 
 static int run(const struct options *o, struct config *config)
 {
     struct app app = {0};
-    char why[REPORT_WHY_MAX];
     int code = EXIT_SUCCESS;
 
-    if (start(&app, o, config, why, sizeof why) != ERR_OK) {
-        code = report_failure("%s", why);
+    if (start(&app, o, config, app.why, sizeof app.why) != ERR_OK) {
+        code = report_failure("%s", app.why);
     } else {
+        app.why[0] = '\0';
         log_info("main", "%s", tunnel_summary(app.tunnel));
         service_ready(tunnel_summary(app.tunnel));
         enum err err = loop_run(app.loop);
@@ -198,6 +228,7 @@ static int run(const struct options *o, struct config *config)
             code = report_failure("%s", app.why);
         service_stopping();
     }
+    wireguard_dns_free(app.dns);
     uapi_server_free(app.uapi);
     netwatch_free(app.netwatch);
     if (app.tunnel)
