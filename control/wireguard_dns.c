@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/options.h"
 #include "platform/base/log.h"
@@ -49,10 +50,9 @@ static void on_changed(void *arg)
 
 static enum err failed(enum err err, const char *reason, char *why, unsigned why_size)
 {
-    snprintf(why, why_size,
-             "the DNS of the configuration cannot be applied: %s (--dns-control disabled starts "
-             "without it)",
-             reason);
+    snprintf(why, why_size, "the DNS of the configuration cannot be applied: %s%s", reason,
+             strstr(reason, "--dns-control") ? ""
+                                             : "; use --dns-control disabled to go without it");
     return err;
 }
 

@@ -30,6 +30,7 @@ exec unshare -m sh -c '
     [ ! -e $TMP/\$ETC.file ] || mount --bind $TMP/\$ETC.file /etc/resolv.conf || exit 99
     [ -z "\$ETC_MOUNTS" ] || eval "\$ETC_MOUNTS" || exit 99
     [ -e /etc/private ] || exit 99
+    export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$TMP/no-bus
     exec "\$@"' sh "\$@"
 WRAPPER
 printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$TMP/inside" "$PROGRAM" >"$TMP/client"
@@ -101,7 +102,7 @@ fails_to_start() {
     in_ns a "$TMP/client" wireguard --config "$TMP/a.conf" --tun "$(tun a)" "$@" >"$TMP/out" 2>&1 || status=$?
     [[ $status -eq 1 ]] || fail "exit code $status instead of 1: $(cat "$TMP/out")"
     grep -q "^firezone-headless-client: .*$text" "$TMP/out" || fail "it does not say '$text': $(cat "$TMP/out")"
-    grep -q '^firezone-headless-client: .*--dns-control disabled' "$TMP/out" || fail "no way out: $(cat "$TMP/out")"
+    grep -q '^firezone-headless-client: .*--dns-control.* disabled' "$TMP/out" || fail "no way out: $(cat "$TMP/out")"
 }
 
 # The product's start gives back what a killed run has left.
@@ -193,7 +194,7 @@ say "no way to write it: a link, no right, a full disk; or not wanted"
 ln -sf /run/elsewhere/resolv.conf "$TMP/folder/resolv.conf"
 fails_to_start 'is a symbolic link'
 ln -sf ../run/systemd/resolve/stub-resolv.conf "$TMP/folder/resolv.conf"
-fails_to_start '' --dns-control systemd-resolved
+fails_to_start 'systemd-resolved does not run'
 fails_to_start 'is a symbolic link' --dns-control etc-resolv-conf
 rm "$TMP/folder/resolv.conf"
 fails_to_start 'does not exist'
@@ -211,6 +212,13 @@ check_original "disabled"
 check_outside "disabled"
 tunnel_down a
 check_original "disabled, after the end"
+config_dns "DNS = lab.test"
+dns_up
+check_original "no server"
+check_outside "no server"
+tunnel_down a
+[[ $(grep -c ' WARN dns: the system.s DNS stays as it is' "$TMP/a.log") -eq 2 ]] || fail "not said: $(cat "$TMP/a.log")"
+cp "$TMP/kept.conf" "$TMP/a.conf"
 
 say "killed at $KILLS moments of its life"
 # start: in the background, its process id in $PID. Not spawn: its log is of no interest, and nothing checks it.
