@@ -39,7 +39,10 @@ struct micro_case {
     const char *item;          /* "packet": a row's figures are per one of these */
     /* Cases of one set do the same work and take turns; the others' ratios are to the first one. Unique otherwise. */
     unsigned set;
-    bool counted; /* with --callgrind, too */
+    double ratio_goal; /* at least; 0: none */
+    bool counted;      /* with --callgrind, too */
+    /* Asked once, before it is measured: what this machine lacks to measure it, or NULL. NULL: any machine can. */
+    const char *(*missing)(const struct micro_case *c);
 
     const struct micro_ops *ops;
     /* Instead of `ops`: takes about `ms`, adds one sample to each of the case's rows. False: `why` says what went wrong. */
@@ -72,6 +75,8 @@ void micro_replay_cases(struct micro_list *l);
 void micro_ring_cases(struct micro_list *l, unsigned cpus);
 void micro_handed_cases(struct micro_list *l, unsigned cpus);
 void micro_source_cases(struct micro_list *l);
+void micro_source_miss_cases(struct micro_list *l);
+void micro_resolve_cases(struct micro_list *l);
 void micro_portal_cases(struct micro_list *l);
 void micro_source_thread_cases(struct micro_list *l, unsigned threads, unsigned cpus);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fzbench micro: what the source cache costs one thread that finds every answer. */
+/*
+ * fzbench micro: what the source cache costs one thread that finds every answer, in a table with little else, and in one
+ * that has seen a million destinations more.
+ */
 #include "bench/micro_source.h"
 
 #include <stdlib.h>
@@ -15,8 +18,8 @@ enum {
 };
 
 struct hits {
+    struct source_parking parking; /* first, for it is aligned */
     struct source_cache *cache;
-    struct source_parking parking;
     time_ns now;
     unsigned used;                               /* destinations */
     struct ip_source source[MICRO_DESTINATIONS]; /* found last */
@@ -28,10 +31,11 @@ static void *open_hits(const struct micro_case *c, unsigned *items)
 {
     struct hits *h = mem_check(aligned_alloc(CACHE_LINE, sizeof *h));
     memset(h, 0, sizeof *h);
-    (void)c;
     h->cache = mem_check(source_cache_new(MICRO_SOURCE_SEED));
     source_parking_init(&h->parking);
     h->now = clock_now();
+    bool strange = c->len == 0 || micro_strangers(h->cache, &h->parking, h->now);
+    ASSERT(strange);
     for (unsigned i = 0; i < MICRO_DESTINATIONS; i++)
         h->to[i] = micro_destination(i);
     unsigned kept = micro_answer_all(h->cache, h->to);
@@ -94,11 +98,18 @@ static const struct micro_ops resolve_ops = {open_hits, prepare_hits, work_resol
 static const struct micro_ops lookup_ops = {open_hits, prepare_hits, work_lookup, check_hits,
                                             close_hits};
 
+static void add(struct micro_list *l, const char *what, const struct micro_ops *ops)
+{
+    struct micro_case c = {.item = "hit", .counted = true, .ops = ops};
+
+    micro_list_add(l, &c, false, "source_cache/%s", what);
+    c.len = MICRO_STRANGERS;
+    c.ratio_goal = 0.5;
+    micro_list_add(l, &c, true, "source_cache/%s/after_%u", what, c.len);
+}
+
 void micro_source_cases(struct micro_list *l)
 {
-    struct micro_case c = {.item = "hit", .counted = true, .ops = &resolve_ops};
-
-    micro_list_add(l, &c, false, "source_cache/hit");
-    c.ops = &lookup_ops;
-    micro_list_add(l, &c, false, "source_cache/lookup");
+    add(l, "hit", &resolve_ops);
+    add(l, "lookup", &lookup_ops);
 }

@@ -11,6 +11,7 @@
 
 enum {
     MICRO_DESTINATIONS = 64,
+    MICRO_STRANGERS = 1000000, /* many more distinct destinations than there is room for */
     MICRO_SOURCE_SEED = 0x5eed
 };
 
@@ -53,6 +54,42 @@ static inline unsigned micro_answer_all(struct source_cache *c, const struct ip_
         n += source_cache_publish(c, generation, &to[i], &source);
     }
     return n;
+}
+
+static inline bool micro_source_equal(const struct ip_source *a, const struct ip_source *b)
+{
+    return ip_addr_equal(&a->ip, &b->ip) && a->ifindex == b->ifindex;
+}
+
+/*
+ * One thread as worker and control: a datagram for destination i, which is not known, is parked, asked about, answered
+ * and let go. False: not all of this happened.
+ */
+static inline bool micro_miss(struct source_cache *c, struct source_parking *p, unsigned i,
+                              time_ns now)
+{
+    struct ip_addr to = micro_destination(i);
+    struct ip_source out, answer;
+    struct source_released sent, more;
+
+    bool ok = source_cache_resolve(c, p, &to, now, p, &out) == SOURCE_PARKED_ASK;
+    ok &= source_cache_question(c, &to, now) == SOURCE_QUESTION_RESOLVE;
+    uint64_t generation = source_cache_generation(c);
+    answer = micro_answer(i, generation);
+    ok &= source_cache_publish(c, generation, &to, &answer);
+    ok &= source_parking_poll(p, c, now, &sent) && sent.what == SOURCE_RELEASE_SEND;
+    ok &= sent.datagram == p && ip_addr_equal(&sent.dst, &to) &&
+          micro_source_equal(&sent.source, &answer);
+    return ok && !source_parking_poll(p, c, now, &more);
+}
+
+/* A million of them that are none of the MICRO_DESTINATIONS. */
+static inline bool micro_strangers(struct source_cache *c, struct source_parking *p, time_ns now)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < MICRO_STRANGERS; i++)
+        ok &= micro_miss(c, p, MICRO_DESTINATIONS + i, now);
+    return ok;
 }
 
 #endif

@@ -9,7 +9,6 @@
 #include "control/portal/messages.h"
 #include "control/portal/requests.h"
 #include "control/resources.h"
-#include "control/system_names.h"
 #include "platform/base/log.h"
 
 enum {

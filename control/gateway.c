@@ -8,7 +8,6 @@
 #include "control/clients.h"
 #include "control/portal/gateway_messages.h"
 #include "control/portal/gateway_requests.h"
-#include "control/system_names.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
@@ -137,7 +136,7 @@ static void on_moved(void *arg, const char *why)
     struct gateway *g = arg;
 
     log_info("gateway", "%s: the system's resolvers are read anew, connections stay", why);
-    system_names_refresh(g->member.names, "gateway");
+    member_host_resolvers(&g->member);
 }
 
 static void on_hangup(void *arg)

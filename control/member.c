@@ -262,7 +262,7 @@ void member_reconnect(struct member *m)
 {
     loop_timer_clear(m->loop, &m->reconnect);
     peers_portal(m->peers, false);
-    system_names_refresh(m->names, m->role->name);
+    member_host_resolvers(m);
     portal_io_reset(m->portal, m->identity.public_key);
 }
 
@@ -404,8 +404,8 @@ static enum err start(struct member *m, char *why, unsigned why_size)
 
     if (err != ERR_OK)
         return err;
-    routes_recover();
     routes_product_recover(MEMBER_MARK);
+    routes_recover(); /* a setting of others is taken back only if no such rules are left */
     err = loop_new(&m->loop);
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
@@ -421,7 +421,8 @@ static enum err start(struct member *m, char *why, unsigned why_size)
     if (err == ERR_OK)
         err = member_host_open(m, why, why_size);
     if (err == ERR_OK)
-        err = system_names_new(&m->names, m->loop, &m->egress, m->role->name, why, why_size);
+        err =
+            system_names_new(&m->names, m->loop, m->dns, &m->egress, m->role->name, why, why_size);
     return err == ERR_OK ? open_portal(m, why, why_size) : err;
 }
 
@@ -451,9 +452,9 @@ void member_close(struct member *m)
 {
     if (m->loop)
         loop_timer_clear(m->loop, &m->reconnect);
-    member_host_close(m);
     portal_io_free(m->portal);
     names_free(m->names);
+    member_host_close(m);
     egress_close(&m->egress);
     if (m->tunnel)
         tunnel_free(m->tunnel);

@@ -14,6 +14,7 @@
 #include "control/relays.h"
 #include "control/tunnel.h"
 #include "control/wg/noise.h"
+#include "platform/dns_control.h"
 
 #define MEMBER_MARK                                                                                \
     0xfd002021u /* of every socket that must stay out of the tunnel; spec/platform.md 0 */
@@ -35,6 +36,8 @@ struct member_options {
     const char *device_uuid;      /* NULL: not known */
     const char *user_agent;       /* identity_user_agent */
     time_ns max_partition_ns;     /* TIME_NEVER: no limit */
+    enum dns_method dns;          /* how the system is told whom to ask for names */
+    bool dns_asked;               /* this method and no other */
     bool exit_when_up;            /* --exit: ends as if told to once the tunnel is up */
     struct tunnel_options tunnel; /* tun_name: what the device shall be called */
 };
@@ -77,6 +80,7 @@ struct member {
     struct egress egress; /* of all sockets but the tunnel's, which has its own */
     struct names *names;
     struct netwatch *netwatch;
+    struct dns_control *dns;
     struct portal_io *portal;
     struct tunnel *tunnel; /* NULL: no `init` has come yet */
     struct ip_addr ipv4, ipv6;
@@ -107,11 +111,13 @@ void member_stop(struct member *m, enum member_end end, const char *why);
 /* What `init` says: the tunnel comes up with these addresses, or changes to them. If that fails, the member stops. */
 void member_set_addresses(struct member *m, const struct ip_addr *ipv4, const struct ip_addr *ipv6);
 
-/* member_host.c: watches the host's network. */
+/* member_host.c: watches the host's network and resolvers. */
 enum err member_host_open(struct member *m, char *why, unsigned why_size) MUST_USE;
 void member_host_close(struct member *m);
 /* The tunnel has come up. */
 void member_host_up(struct member *m);
+/* The system's resolvers are read anew. */
+void member_host_resolvers(struct member *m);
 /* What is done after a move has just been done. */
 void member_host_handled(struct member *m);
 

@@ -12,6 +12,7 @@
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
+#include "platform/dns_control.h"
 #include "platform/machine.h"
 #include "platform/paths.h"
 #include "platform/process.h"
@@ -122,6 +123,8 @@ static void fill(struct member_options *out, const struct options *o, const stru
         .user_agent = f->user_agent,
         .max_partition_ns = o->max_partition_ns,
         .exit_when_up = o->exit_when_up,
+        .dns = o->dns,
+        .dns_asked = o->dns_asked != NULL,
     };
     options_tunnel(&out->tunnel, o);
     if (o->tun_name[0] == '\0')
@@ -199,6 +202,7 @@ int member_main(const struct options *o, struct secret *token, const struct memb
     struct member_options member;
     char why[REPORT_WHY_MAX];
 
+    dns_control_recover();
     log_without_effect(o, kind->noun);
     if (o->raise_buffers)
         udp_raise_limits();

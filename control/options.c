@@ -296,7 +296,7 @@ static void set_defaults(struct options *o, enum options_program program)
         .max_partition_ns = gateway ? 24 * 3600 * NS_PER_SEC : TIME_NEVER,
         .permission_check = true,
         .raise_buffers = gateway,
-        .dns = OPTIONS_DNS_SYSTEMD_RESOLVED,
+        .dns = DNS_METHOD_SYSTEMD_RESOLVED,
         .auth_url = OPTIONS_AUTH_URL_DEFAULT,
     };
     enum err err = url_parse(&o->api, OPTIONS_API_URL_DEFAULT, why, sizeof why);

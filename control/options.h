@@ -15,6 +15,7 @@
 #include "platform/base/err.h"
 #include "platform/base/log.h"
 #include "platform/base/time.h"
+#include "platform/dns_control.h"
 #include "platform/io.h"
 #include "platform/tun.h"
 
@@ -44,12 +45,6 @@ enum options_action {
     OPTIONS_CHECK_WIREGUARD /* only parse its configuration */
 };
 
-enum options_dns {
-    OPTIONS_DNS_DISABLED,
-    OPTIONS_DNS_ETC_RESOLV_CONF,
-    OPTIONS_DNS_SYSTEMD_RESOLVED
-};
-
 /* Text is static, an argument, or a variable's. */
 struct options {
     enum options_action action;
@@ -63,6 +58,10 @@ struct options {
     enum engine_helpers helpers;
     bool source_resolve, steering, offloads;
     uint32_t udp_send_bytes, udp_recv_bytes; /* of socket buffers; 0: the default */
+
+    /* Whom the system asks for names; the client and `wireguard`. */
+    enum dns_method dns;
+    const char *dns_asked; /* the flag or variable that gave it; NULL: whatever the system has */
 
     /* The log. */
     enum log_level log_level; /* of `wireguard` */
@@ -80,9 +79,6 @@ struct options {
     const char *firezone_name; /* NULL: the host's name */
     time_ns max_partition_ns;  /* TIME_NEVER: no limit */
     bool permission_check;     /* before anything needs them */
-    enum options_dns dns;
-    const char *
-        dns_asked; /* the flag or variable that gave it; NULL: the default, for `wireguard` the system's own method */
     bool check, exit_when_up, internet_resource, raise_buffers, flow_logs;
     bool compat_exit;            /* a rejected token ends with the same code as any failure */
     const char *telemetry_asked; /* the flag or variable that asks for some; NULL: none */

@@ -42,9 +42,9 @@ _Static_assert(SIGN_SLUG_MAX == 100, "the message says how long a slug may be");
 const struct setting options_wireguard[] = {
     {SETTING_HELP, .letter = 'h', .name = "--help"},
     {SETTING_PARSED, 'c', "--config", .set = set_config},
-    {SETTING_PARSED, .name = "--dns-control", .set = options_set_dns},
     {SETTING_ON, .name = "--check", .offset = offsetof(struct options, check)},
     {SETTING_PARSED, .name = "--log-level", .set = set_log_level},
+    {SETTING_PARSED, .name = "--dns-control", .set = options_set_dns},
     {.kind = SETTING_END},
 };
 

@@ -61,7 +61,7 @@ enum err options_choose(unsigned *out, const char *const *names, const char *by,
 enum err options_truth(bool *out, const char *by, const char *value,
                        const struct why *why) MUST_USE;
 
-/* --dns-control. A setting_fn. */
+/* A setting's function: the method of DNS control. */
 enum err options_set_dns(struct options *o, const char *by, const char *value,
                          const struct why *why) MUST_USE;
 

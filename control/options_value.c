@@ -72,15 +72,15 @@ enum err options_truth(bool *out, const char *by, const char *value, const struc
 enum err options_set_dns(struct options *o, const char *by, const char *value,
                          const struct why *why)
 {
-    static const char *const names[] = {[OPTIONS_DNS_DISABLED] = "disabled",
-                                        [OPTIONS_DNS_ETC_RESOLV_CONF] = "etc-resolv-conf",
-                                        [OPTIONS_DNS_SYSTEMD_RESOLVED] = "systemd-resolved",
+    static const char *const names[] = {[DNS_METHOD_DISABLED] = "disabled",
+                                        [DNS_METHOD_ETC_RESOLV_CONF] = "etc-resolv-conf",
+                                        [DNS_METHOD_SYSTEMD_RESOLVED] = "systemd-resolved",
                                         NULL};
     unsigned i;
     enum err err = options_choose(&i, names, by, value, why);
 
     if (err == ERR_OK)
-        o->dns = (enum options_dns)i;
+        o->dns = (enum dns_method)i;
     o->dns_asked = by;
     return err;
 }

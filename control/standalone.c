@@ -8,11 +8,7 @@
 #include "control/portal/identity.h"
 #include "control/token.h"
 #include "control/version.h"
-#include "platform/base/log.h"
-#include "platform/dns_control.h"
 #include "platform/paths.h"
-
-#define MODULE "main"
 
 static enum err load_token(struct secret *out, const struct options *o, char *why,
                            unsigned why_size)
@@ -25,12 +21,6 @@ static enum member_end run(const struct member_options *m, const struct options 
 {
     const struct client_options client = {.member = *m, .internet_resource = o->internet_resource};
     return client_run(&client, why, why_size);
-}
-
-static void log_without_effect(const struct options *o)
-{
-    if (o->dns_asked)
-        log_warn(MODULE, "%s: it has no effect yet, names are resolved as before", o->dns_asked);
 }
 
 int standalone_main(const struct options *o, struct secret *token)
@@ -46,7 +36,5 @@ int standalone_main(const struct options *o, struct secret *token)
         .run = run,
     };
 
-    log_without_effect(o);
-    dns_control_recover();
     return member_main(o, token, &kind);
 }

@@ -6,18 +6,18 @@
 
 #include "platform/base/log.h"
 #include "platform/base/sentinel.h"
-#include "platform/resolvers.h"
 
 enum {
     REASON_MAX = 160
 };
 
-static unsigned capture(struct sock_addr servers[RESOLVERS_MAX], const char *module)
+static unsigned capture(struct sock_addr servers[RESOLVERS_MAX], struct dns_control *dns,
+                        const char *module)
 {
     char reason[REASON_MAX];
     unsigned n = 0, kept = 0;
 
-    if (resolvers_read(servers, &n, NULL, reason, sizeof reason) != ERR_OK) {
+    if (dns_control_resolvers(dns, servers, &n, reason, sizeof reason) != ERR_OK) {
         log_warn(module, "the system's resolvers cannot be read: %s", reason);
         return 0;
     }
@@ -28,11 +28,12 @@ static unsigned capture(struct sock_addr servers[RESOLVERS_MAX], const char *mod
     return kept;
 }
 
-enum err system_names_new(struct names **out, struct loop *l, const struct egress *egress,
-                          const char *module, char *why, unsigned why_size)
+enum err system_names_new(struct names **out, struct loop *l, struct dns_control *dns,
+                          const struct egress *egress, const char *module, char *why,
+                          unsigned why_size)
 {
     struct sock_addr servers[RESOLVERS_MAX];
-    unsigned n = capture(servers, module);
+    unsigned n = capture(servers, dns, module);
     enum err err = names_new(out, l, servers, n, egress, "/etc/hosts");
 
     if (err != ERR_OK)
@@ -40,10 +41,10 @@ enum err system_names_new(struct names **out, struct loop *l, const struct egres
     return err;
 }
 
-void system_names_refresh(struct names *s, const char *module)
+void system_names_refresh(struct names *s, struct dns_control *dns, const char *module)
 {
     struct sock_addr servers[RESOLVERS_MAX];
 
-    if (names_set_servers(s, servers, capture(servers, module)) != ERR_OK)
+    if (names_set_servers(s, servers, capture(servers, dns, module)) != ERR_OK)
         log_error(module, "the system's resolvers cannot be used");
 }

@@ -9,12 +9,14 @@
 #include <stdint.h>
 
 #include "control/names.h"
+#include "platform/dns_control.h"
 
 /* module: of the log's lines. Without any resolver, the hosts file and literal addresses still work. */
-enum err system_names_new(struct names **out, struct loop *l, const struct egress *egress,
-                          const char *module, char *why, unsigned why_size) MUST_USE;
+enum err system_names_new(struct names **out, struct loop *l, struct dns_control *dns,
+                          const struct egress *egress, const char *module, char *why,
+                          unsigned why_size) MUST_USE;
 
 /* The system's resolvers may have changed. */
-void system_names_refresh(struct names *s, const char *module);
+void system_names_refresh(struct names *s, struct dns_control *dns, const char *module);
 
 #endif

@@ -27,21 +27,6 @@ struct wireguard_dns {
     bool applied;
 };
 
-static enum dns_method choose(const struct options *o)
-{
-    if (!o->dns_asked)
-        return dns_control_guess();
-    switch (o->dns) {
-    case OPTIONS_DNS_DISABLED:
-        return DNS_METHOD_DISABLED;
-    case OPTIONS_DNS_ETC_RESOLV_CONF:
-        return DNS_METHOD_ETC_RESOLV_CONF;
-    case OPTIONS_DNS_SYSTEMD_RESOLVED:
-        return DNS_METHOD_SYSTEMD_RESOLVED;
-    }
-    return DNS_METHOD_DISABLED;
-}
-
 /* The tunnel asks nobody by itself: whom the system asks is the system's business. */
 static void on_changed(void *arg)
 {
@@ -59,7 +44,7 @@ static enum err failed(enum err err, const char *reason, char *why, unsigned why
 enum err wireguard_dns_new(struct wireguard_dns **out, struct loop *l, const struct options *o,
                            const struct config_dns *wish, char *why, unsigned why_size)
 {
-    enum dns_method method = choose(o);
+    enum dns_method method = o->dns_asked ? o->dns : dns_control_guess();
     char reason[REASON_MAX];
 
     *out = NULL;

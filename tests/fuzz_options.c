@@ -53,7 +53,7 @@ static void check(const struct options *o)
     ASSERT(o->api.host[0] && o->api.port != 0);
     ASSERT(o->help && o->auth_url);
     ASSERT(!o->firezone_name || strlen(o->firezone_name) <= OPTIONS_NAME_MAX);
-    ASSERT(o->dns <= OPTIONS_DNS_SYSTEMD_RESOLVED);
+    ASSERT(o->dns <= DNS_METHOD_SYSTEMD_RESOLVED);
     if (o->action == OPTIONS_RUN_WIREGUARD || o->action == OPTIONS_CHECK_WIREGUARD)
         ASSERT(o->config_path && o->config_path[0]);
 }

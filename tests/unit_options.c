@@ -79,12 +79,12 @@ static void test_dns_control(void **state)
 
     (void)state;
     parse_ok(&o, "wireguard --config x --dns-control etc-resolv-conf");
-    assert_int_equal(o.dns, OPTIONS_DNS_ETC_RESOLV_CONF);
+    assert_int_equal(o.dns, DNS_METHOD_ETC_RESOLV_CONF);
     assert_string_equal(o.dns_asked, "--dns-control");
     parse_ok(&o, "wireguard --dns-control=disabled --config x --dns-control=systemd-resolved");
-    assert_int_equal(o.dns, OPTIONS_DNS_SYSTEMD_RESOLVED);
+    assert_int_equal(o.dns, DNS_METHOD_SYSTEMD_RESOLVED);
     parse_ok(&o, "wireguard --config x --dns-control disabled");
-    assert_int_equal(o.dns, OPTIONS_DNS_DISABLED);
+    assert_int_equal(o.dns, DNS_METHOD_DISABLED);
     assert_int_equal(parse(&o, "wireguard --config x --dns-control x", why, sizeof why), ERR_PARSE);
     assert_string_equal(
         why, "--dns-control: 'x' is none of disabled, etc-resolv-conf, systemd-resolved");

@@ -93,7 +93,7 @@ static void test_defaults(void **state)
         assert_string_equal(o.api.host, "api.firezone.dev");
         assert_true(!o.ca_file && !o.token_path && !o.firezone_id && !o.firezone_name);
         assert_true(o.max_partition_ns == TIME_NEVER);
-        assert_int_equal(o.dns, OPTIONS_DNS_SYSTEMD_RESOLVED);
+        assert_int_equal(o.dns, DNS_METHOD_SYSTEMD_RESOLVED);
         assert_false(o.check || o.exit_when_up || o.internet_resource || o.raise_buffers);
         assert_false(o.flow_logs || o.compat_exit || o.no_telemetry || o.force);
         assert_true(!o.telemetry_asked && !o.dns_asked);

@@ -782,6 +782,19 @@ static void killed_runs_are_undone(void **state)
     expect_same_state(before);
 }
 
+/* In this order: a rule of the product that is left would keep src_valid_mark on. */
+static void both_are_recovered(void **state)
+{
+    (void)state;
+    char *before = host_state();
+
+    killed_run("rtun0", 51820);
+    shell("ip rule add not fwmark 0xfd002021 lookup 0x2021fd00 priority 100 protocol kernel");
+    routes_product_recover(MARK);
+    routes_recover();
+    expect_same_state(before);
+}
+
 static void product_is_recovered(void **state)
 {
     (void)state;
@@ -978,6 +991,7 @@ int main(void)
         cmocka_unit_test(product_tables),
         cmocka_unit_test(lan_copies),
         cmocka_unit_test(killed_runs_are_undone),
+        cmocka_unit_test(both_are_recovered),
         cmocka_unit_test(product_is_recovered),
         cmocka_unit_test(bad_rules),
         cmocka_unit_test(free_table_is_found),

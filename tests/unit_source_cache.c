@@ -168,6 +168,21 @@ static void test_hit_is_complete(void **state)
     assert_false(source_cache_lookup(f->cache, &dst, &out));
 }
 
+/* The same bytes are another destination in the other family, in whatever set of the table. */
+static void test_families_do_not_mix(void **state)
+{
+    struct fixture *f = *state;
+    struct ip_source out;
+    for (uint32_t i = 1; i <= SOURCE_CACHE_CAPACITY; i++) {
+        uint32_t spread = i * 0x9e3779b1u;
+        struct ip_addr a = v4(spread), b = a;
+        b.family = ADDR_V6;
+        publish(f, spread);
+        assert_true(source_cache_lookup(f->cache, &a, &out));
+        assert_false(source_cache_lookup(f->cache, &b, &out));
+    }
+}
+
 /* What a worker remembers is never used once the table says otherwise, for any kind of change. */
 static void test_remembered_answers(void **state)
 {
@@ -390,6 +405,11 @@ static void test_full_table(void **state)
         found++;
     }
     assert_int_equal(found, SOURCE_CACHE_CAPACITY);
+    for (uint32_t i = 0; i < 64; i++) { /* the oldest have made room */
+        struct ip_addr first = v4(i), last = v4(N - 1 - i);
+        assert_false(source_cache_lookup(f->cache, &first, &out));
+        assert_true(source_cache_lookup(f->cache, &last, &out));
+    }
     source_cache_invalidate(f->cache);
     for (uint32_t i = 0; i < 64; i++)
         publish(f, i);
@@ -569,6 +589,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_miss_park_answer_hit),
         TEST(test_hit_is_complete),
+        TEST(test_families_do_not_mix),
         TEST(test_remembered_answers),
         TEST(test_failure_drops_and_holds_back),
         TEST(test_generation_lifts_the_hold),

@@ -5,7 +5,8 @@
  * generation and destination, so a reader sees:
  *   - an answer older than an invalidation that had returned before its lookup began,
  *   - a torn answer, or one of another destination,
- *   - a datagram lost, doubled or out of order.
+ *   - a datagram lost, doubled or out of order, or left in the parking lot when its time was over.
+ * Then the same readers on one destination whose answer never stands still.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,8 +28,10 @@ enum {
     DESTINATIONS = 48,
 #ifdef RING_TSAN
     ROUNDS_MIN = 8000,
+    CHANGES_MIN = 20000,
 #else
     ROUNDS_MIN = 40000,
+    CHANGES_MIN = 100000,
 #endif
     INVALIDATIONS_MIN = 1000,
     QUESTIONS_CAPACITY = 64 /* small: questions get lost, and must be put again */
@@ -49,8 +52,9 @@ struct worker {
     struct source_parking parking;
     uint64_t rounds; /* relaxed atomic */
     uint64_t next[DESTINATIONS], released[DESTINATIONS];
-    uint64_t hits, sent, dropped, refused;
-    uint64_t outdated, torn, disordered;
+    uint64_t hits, sent, dropped, failed, full; /* datagrams; full: not even numbered */
+    uint64_t looked_up;
+    uint64_t outdated, torn, disordered, forgotten;
     uint32_t random;
     unsigned index;
 };
@@ -105,25 +109,46 @@ static void ask(struct worker *w, const struct ip_addr *dst)
     (void)question_ring_push_spsc(&w->questions, dst);
 }
 
+/* A datagram that was parked leaves. */
+static void let_go(struct worker *w, uint64_t floor, const struct source_released *r)
+{
+    uint64_t id = (uint64_t)(uintptr_t)r->datagram - 1;
+    uint32_t n = (uint32_t)(id % DESTINATIONS);
+    check_order(w, n, id / DESTINATIONS);
+    if (r->what == SOURCE_RELEASE_SEND)
+        check_source(w, n, floor, &r->source);
+    w->sent += r->what == SOURCE_RELEASE_SEND;
+    w->dropped += r->what == SOURCE_RELEASE_DROP;
+}
+
 static void poll_parking(struct worker *w, time_ns now, unsigned budget)
 {
     struct source_released r;
     for (; budget > 0; budget--) {
         uint64_t floor = __atomic_load_n(&w->shared->returned, __ATOMIC_ACQUIRE);
-        if (!source_parking_poll(&w->parking, w->shared->cache, now, &r))
+        if (!source_parking_poll(&w->parking, w->shared->cache, now, &r)) {
+            /* Neither a datagram nor a question that is due is left behind. */
+            w->forgotten += source_parking_poll_timeout(&w->parking) <= now;
             return;
-        if (r.what == SOURCE_RELEASE_ASK) {
-            ask(w, &r.dst);
-            continue;
         }
-        uint64_t id = (uint64_t)(uintptr_t)r.datagram - 1;
-        uint32_t n = (uint32_t)(id % DESTINATIONS);
-        check_order(w, n, id / DESTINATIONS);
-        if (r.what == SOURCE_RELEASE_SEND)
-            check_source(w, n, floor, &r.source);
-        w->sent += r.what == SOURCE_RELEASE_SEND;
-        w->dropped += r.what == SOURCE_RELEASE_DROP;
+        if (r.what == SOURCE_RELEASE_ASK)
+            ask(w, &r.dst);
+        else
+            let_go(w, floor, &r);
     }
+}
+
+/* What any other reader does. */
+static void look_up(struct worker *w)
+{
+    uint32_t n = random_below(&w->random, DESTINATIONS);
+    struct ip_addr dst = destination(n);
+    struct ip_source out;
+    uint64_t floor = __atomic_load_n(&w->shared->returned, __ATOMIC_ACQUIRE);
+    if (!source_cache_lookup(w->shared->cache, &dst, &out))
+        return;
+    check_source(w, n, floor, &out);
+    w->looked_up++;
 }
 
 static void resolve(struct worker *w, time_ns now)
@@ -136,7 +161,7 @@ static void resolve(struct worker *w, time_ns now)
     enum source_result r =
         source_cache_resolve(w->shared->cache, &w->parking, &dst, now, handle(n, seq), &out);
     if (r == SOURCE_DROP_FULL) { /* takes no number: parked ones of lower number are still inside */
-        w->refused++;
+        w->full++;
         return;
     }
     w->next[n]++;
@@ -147,7 +172,7 @@ static void resolve(struct worker *w, time_ns now)
     if (r == SOURCE_HIT)
         check_source(w, n, floor, &out);
     w->hits += r == SOURCE_HIT;
-    w->refused += r == SOURCE_DROP_FAILED;
+    w->failed += r == SOURCE_DROP_FAILED;
 }
 
 static void *worker_main(void *arg)
@@ -158,6 +183,7 @@ static void *worker_main(void *arg)
         time_ns now = __atomic_load_n(&w->shared->clock, __ATOMIC_RELAXED);
         for (unsigned i = 0; i < 8; i++)
             resolve(w, now);
+        look_up(w);
         poll_parking(w, now, 1 + random_below(&w->random, 64));
         __atomic_store_n(&w->rounds, ++rounds, __ATOMIC_RELAXED);
         if (rounds % 512 == 0)
@@ -169,7 +195,7 @@ static void *worker_main(void *arg)
 struct control {
     struct shared *shared;
     uint32_t random;
-    uint64_t invalidations, discarded, kept_outdated;
+    uint64_t invalidations, discarded, kept_outdated, refused_current;
 };
 
 static void invalidate(struct control *c)
@@ -188,16 +214,14 @@ static void answer_question(struct control *c, const struct ip_addr *dst)
         return;
     uint64_t g = source_cache_generation(cache);
     struct ip_source s = answer(n, g);
-    if (random_below(&c->random, 16) == 0) {
-        (void)source_cache_fail(cache, g, dst, now);
-        return;
-    }
     bool outdated = random_below(&c->random, 8) == 0;
     if (outdated) /* the network changes while control resolves */
         invalidate(c);
-    bool published = source_cache_publish(cache, g, dst, &s);
-    c->kept_outdated += outdated && published;
-    c->discarded += !published;
+    bool kept = random_below(&c->random, 16) == 0 ? source_cache_fail(cache, g, dst, now)
+                                                  : source_cache_publish(cache, g, dst, &s);
+    c->kept_outdated += outdated && kept;
+    c->discarded += !kept;
+    c->refused_current += !outdated && !kept;
 }
 
 /* Rewrites slots under the readers' eyes, and fills sets. */
@@ -241,23 +265,45 @@ static void control_run(struct control *c, struct worker *w)
     __atomic_store_n(&c->shared->stop, 1, __ATOMIC_RELAXED);
 }
 
-static void check_worker(struct worker *w, const char **what)
+/* Once its thread has ended: what is parked leaves by itself, all questions unanswered, or is taken out. */
+static void empty_parking(struct worker *w)
 {
     struct source_released r;
-    uint64_t left = 0;
-    while (source_parking_flush(&w->parking, &r))
-        left++;
+    if (w->index % 2) {
+        while (source_parking_flush(&w->parking, &r))
+            let_go(w, 0, &r);
+        return;
+    }
+    time_ns end = w->shared->clock + SOURCE_PARKED_AGE_MAX;
+    for (time_ns now = w->shared->clock; now <= end; now += SOURCE_ASK_INTERVAL_NS)
+        poll_parking(w, now, UINT32_MAX);
+}
+
+/* Each datagram that was numbered has left, once. */
+static bool all_left(const struct worker *w)
+{
     uint64_t taken = 0;
-    for (unsigned n = 0; n < DESTINATIONS; n++)
+    for (unsigned n = 0; n < DESTINATIONS; n++) {
         taken += w->next[n];
-    *what = w->outdated     ? "an outdated answer"
-            : w->torn       ? "a torn answer"
-            : w->disordered ? "datagrams out of order"
-            : w->hits == 0  ? "no hit at all"
-            : w->sent == 0  ? "nothing parked and sent"
-                            : NULL;
-    assert_true(taken >= w->hits + w->sent + w->dropped + left);
-    assert_true(taken <= w->hits + w->sent + w->dropped + left + w->refused);
+        if (w->released[n] != w->next[n])
+            return false;
+    }
+    return taken == w->hits + w->sent + w->dropped + w->failed &&
+           source_parking_len(&w->parking) == 0;
+}
+
+/* NULL, or what is wrong. */
+static const char *check_worker(struct worker *w)
+{
+    empty_parking(w);
+    return w->outdated                       ? "an outdated answer"
+           : w->torn                         ? "a torn answer"
+           : w->disordered                   ? "datagrams out of order"
+           : w->forgotten                    ? "datagrams or questions forgotten"
+           : !all_left(w)                    ? "datagrams lost"
+           : w->hits == 0 || !w->looked_up   ? "no hit at all"
+           : w->sent == 0 || w->dropped == 0 ? "nothing parked and sent, or dropped"
+                                             : NULL;
 }
 
 static void test_stress(void **state)
@@ -281,14 +327,99 @@ static void test_stress(void **state)
     for (unsigned i = 0; i < WORKERS; i++)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
     for (unsigned i = 0; i < WORKERS; i++) {
-        const char *what = NULL;
-        check_worker(&worker[i], &what);
+        const char *what = check_worker(&worker[i]);
         if (what)
             fail_msg("worker %u saw %s", i, what);
         question_ring_fini(&worker[i].questions);
     }
     assert_int_equal(control.kept_outdated, 0);
+    assert_int_equal(control.refused_current, 0);
     assert_true(control.discarded > 0);
+    source_cache_free(shared.cache);
+}
+
+/* ---- one destination, nothing but changes ---- */
+
+/* Versions in place of generations: each answer has its own, and a change sets the floor when it has returned. */
+static void *reader_main(void *arg)
+{
+    struct worker *w = arg;
+    struct shared *s = w->shared;
+    struct ip_addr dst = destination(1);
+    struct source_released r;
+    struct ip_source out;
+    while (!__atomic_load_n(&s->stop, __ATOMIC_RELAXED)) {
+        uint64_t floor = __atomic_load_n(&s->returned, __ATOMIC_ACQUIRE);
+        if (source_cache_resolve(s->cache, &w->parking, &dst, NS_PER_SEC, w, &out) == SOURCE_HIT) {
+            check_source(w, 1, floor, &out);
+            __atomic_store_n(&w->rounds, ++w->hits, __ATOMIC_RELAXED);
+        }
+        while (source_parking_flush(&w->parking, &r))
+            w->dropped++;
+        floor = __atomic_load_n(&s->returned, __ATOMIC_ACQUIRE);
+        if (source_cache_lookup(s->cache, &dst, &out))
+            check_source(w, 1, floor, &out);
+    }
+    return NULL;
+}
+
+static void linger(struct control *c)
+{
+    for (uint32_t n = random_below(&c->random, 64); n > 0; n--)
+        (void)random_below(&c->random, 2);
+}
+
+static void answer_again(struct control *c, uint64_t version)
+{
+    struct source_cache *cache = c->shared->cache;
+    struct ip_addr dst = destination(1);
+    struct ip_source s = answer(1, version);
+    c->discarded += !source_cache_publish(cache, source_cache_generation(cache), &dst, &s);
+    __atomic_store_n(&c->shared->returned, version, __ATOMIC_RELEASE);
+    linger(c);
+}
+
+static void change_run(struct control *c, struct worker *w)
+{
+    uint64_t version = 0;
+    bool read = false;
+    for (uint64_t changes = 0; changes < CHANGES_MIN || !read; changes++) {
+        source_cache_invalidate(c->shared->cache);
+        __atomic_store_n(&c->shared->returned, version + 1, __ATOMIC_RELEASE);
+        linger(c);
+        answer_again(c, ++version);
+        answer_again(c, ++version);
+        read = true;
+        for (unsigned i = 0; i < WORKERS; i++)
+            read &= __atomic_load_n(&w[i].rounds, __ATOMIC_RELAXED) > CHANGES_MIN / 10;
+        if (changes % 64 == 0)
+            sched_yield();
+    }
+    __atomic_store_n(&c->shared->stop, 1, __ATOMIC_RELAXED);
+}
+
+static void test_changes(void **state)
+{
+    static struct shared shared;
+    static struct worker worker[WORKERS];
+    pthread_t thread[WORKERS];
+    struct control control = {.shared = &shared, .random = 78};
+    (void)state;
+    shared.cache = source_cache_new(6);
+    assert_non_null(shared.cache);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        worker[i] = (struct worker){.shared = &shared, .index = i};
+        source_parking_init(&worker[i].parking);
+        assert_int_equal(pthread_create(&thread[i], NULL, reader_main, &worker[i]), 0);
+    }
+    change_run(&control, worker);
+    for (unsigned i = 0; i < WORKERS; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    for (unsigned i = 0; i < WORKERS; i++)
+        if (worker[i].outdated || worker[i].torn)
+            fail_msg("worker %u saw %u outdated and %u torn answers", i,
+                     (unsigned)worker[i].outdated, (unsigned)worker[i].torn);
+    assert_int_equal(control.discarded, 0);
     source_cache_free(shared.cache);
 }
 
@@ -296,6 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stress),
+        cmocka_unit_test(test_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

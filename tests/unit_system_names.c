@@ -15,11 +15,11 @@
 static enum err system_answer;
 static const char *const *system_has;
 
-#define resolvers_read    read_test_resolvers
-#define names_new         new_test_names
-#define names_set_servers set_test_servers
+#define dns_control_resolvers read_test_resolvers
+#define names_new             new_test_names
+#define names_set_servers     set_test_servers
 #include "control/system_names.c"
-#undef resolvers_read
+#undef dns_control_resolvers
 #undef names_new
 #undef names_set_servers
 
@@ -29,10 +29,10 @@ static const struct egress marked = {.mark = 0xfd002021};
 static const struct egress *asked_egress;
 static enum err names_answer;
 
-enum err read_test_resolvers(struct sock_addr *out, unsigned *n, const char *path, char *why,
-                             unsigned why_size)
+enum err read_test_resolvers(struct dns_control *c, struct sock_addr out[RESOLVERS_MAX],
+                             unsigned *n, char *why, unsigned why_size)
 {
-    assert_null(path);
+    assert_null(c);
     snprintf(why, why_size, "No such file or directory");
     for (*n = 0; system_has[*n]; (*n)++)
         assert_int_equal(sock_addr_parse(&out[*n], system_has[*n]), ERR_OK);
@@ -72,7 +72,8 @@ static void start(void)
 {
     struct names *names;
     char why[160] = "";
-    assert_int_equal(system_names_new(&names, NULL, &marked, "client", why, sizeof why), ERR_OK);
+    assert_int_equal(system_names_new(&names, NULL, NULL, &marked, "client", why, sizeof why),
+                     ERR_OK);
     assert_string_equal(why, "");
 }
 
@@ -106,7 +107,7 @@ static void test_refresh(void **state)
     start();
     expect_asked(before);
     system_has = after;
-    system_names_refresh(NULL, "client");
+    system_names_refresh(NULL, NULL, "client");
     expect_asked(after + 1);
 }
 
@@ -120,7 +121,7 @@ static void test_unreadable(void **state)
     system_answer = ERR_NOT_FOUND;
     start();
     expect_asked(none);
-    system_names_refresh(NULL, "client");
+    system_names_refresh(NULL, NULL, "client");
     expect_asked(none);
     assert_int_equal(asked_times, times + 2);
     system_answer = ERR_OK;
@@ -134,7 +135,7 @@ static void test_failure(void **state)
     (void)state;
     system_has = none;
     names_answer = ERR_NO_MEMORY;
-    assert_int_equal(system_names_new(&names, NULL, NULL, "client", why, sizeof why),
+    assert_int_equal(system_names_new(&names, NULL, NULL, NULL, "client", why, sizeof why),
                      ERR_NO_MEMORY);
     assert_non_null(strstr(why, "the name resolver does not start: "));
     names_answer = ERR_OK;

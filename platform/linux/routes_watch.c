@@ -55,7 +55,7 @@ static void take_news(struct routes *r, const struct nlmsghdr *h)
 void routes_watch(struct routes *r)
 {
     char bytes[NEWS_MAX] __attribute__((aligned(8)));
-    struct sockaddr_nl from;
+    struct sockaddr_nl from = {.nl_pid = 0};
     struct link_state now;
     ssize_t len;
 

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See host_route.h. */
+#include "platform/windows/host_route.h"
+
+#include <stdlib.h>
+
+#include "platform/base/log.h"
+#include "platform/base/mem.h"
+
+#define MODULE "host_route"
+
+void host_routes_init(struct host_routes *r, const struct ip_helper *helper)
+{
+    *r = (struct host_routes){.helper = helper};
+}
+
+static bool is_route_to(const struct ip_helper_route *route, const struct ip_addr *dst)
+{
+    return route->dst.len == ip_addr_bits(dst) && ip_addr_equal(&route->dst.ip, dst);
+}
+
+static bool same_way(const struct ip_helper_route *a, const struct ip_helper_route *b)
+{
+    return a->luid == b->luid && ip_addr_equal(&a->next_hop, &b->next_hop);
+}
+
+static void delete_route(struct host_routes *r, const struct ip_helper_route *route)
+{
+    char text[IP_TEXT_MAX];
+    unsigned long e = r->helper->delete_route(r->helper->ctx, route);
+
+    if (e != IP_HELPER_OK && e != IP_HELPER_NOT_FOUND)
+        log_warn(MODULE, "the route to %s cannot be removed: error %lu",
+                 ip_addr_format(&route->dst.ip, text, sizeof text), e);
+}
+
+static bool in_use(const struct host_routes *r, const struct ip_helper_route *route)
+{
+    for (const struct host_route *h = r->list; h; h = h->next) {
+        if (is_route_to(&h->route, &route->dst.ip) && same_way(&h->route, route))
+            return true;
+    }
+    return false;
+}
+
+void host_routes_sweep(struct host_routes *r, const struct ip_addr *dst)
+{
+    struct ip_helper_route *routes;
+    size_t n;
+    unsigned long e = r->helper->get_routes(r->helper->ctx, ip_helper_family(dst), &routes, &n);
+
+    if (e != IP_HELPER_OK) {
+        log_warn(MODULE, "the table of routes cannot be read: error %lu", e);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (is_route_to(&routes[i], dst) && !routes[i].loopback &&
+            routes[i].protocol == IP_HELPER_PROTOCOL_NETMGMT && !in_use(r, &routes[i]))
+            delete_route(r, &routes[i]);
+    }
+    r->helper->free_routes(r->helper->ctx, routes);
+}
+
+enum err host_routes_get(struct host_routes *r, const struct ip_addr *dst,
+                         const struct ip_helper_route *way, struct host_route **out)
+{
+    struct ip_helper_route route = *way;
+    char text[IP_TEXT_MAX];
+
+    *out = NULL;
+    route.dst = ip_prefix_host(dst);
+    route.protocol = IP_HELPER_PROTOCOL_NETMGMT;
+    for (struct host_route *h = r->list; h; h = h->next) {
+        if (is_route_to(&h->route, dst) && same_way(&h->route, &route)) {
+            h->users++;
+            *out = h;
+            return ERR_OK;
+        }
+    }
+    unsigned long e = r->helper->create_route(r->helper->ctx, &route);
+    if (e != IP_HELPER_OK && e != IP_HELPER_ALREADY_EXISTS) {
+        log_error(MODULE,
+                  "the route to %s that keeps us out of the tunnel cannot be made: error %lu",
+                  ip_addr_format(dst, text, sizeof text), e);
+        return ERR_PERMISSION;
+    }
+    struct host_route *h = mem_zalloc(1, sizeof *h);
+    *h =
+        (struct host_route){.route = route, .users = 1, .ours = e == IP_HELPER_OK, .next = r->list};
+    r->list = h;
+    *out = h;
+    return ERR_OK;
+}
+
+void host_routes_put(struct host_routes *r, struct host_route *route)
+{
+    struct host_route **at = &r->list;
+
+    if (!route || --route->users > 0)
+        return;
+    while (*at != route)
+        at = &(*at)->next;
+    *at = route->next;
+    if (route->ours)
+        delete_route(r, &route->route);
+    free(route);
+}
+
+void host_routes_fini(struct host_routes *r)
+{
+    while (r->list) {
+        r->list->users = 1;
+        host_routes_put(r, r->list);
+    }
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See source_best.h. */
+#include "platform/windows/source_best.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "platform/base/mem.h"
+
+#define OUR_NAME "Firezone"
+
+enum {
+    LIST_BYTES = 15000, /* as Microsoft advises */
+    LIST_ATTEMPTS = 2
+};
+
+/* ---- the list of adapters ---- */
+
+static enum err err_of(unsigned long e)
+{
+    return e == IP_HELPER_NOT_ENOUGH_MEMORY ? ERR_NO_MEMORY : ERR_IO;
+}
+
+/* *list is the caller's to free. */
+static enum err read_list(const struct ip_helper *h, void **list)
+{
+    unsigned long size = LIST_BYTES, e = IP_HELPER_BUFFER_OVERFLOW;
+
+    *list = NULL;
+    for (unsigned i = 0; i < LIST_ATTEMPTS && e == IP_HELPER_BUFFER_OVERFLOW; i++) {
+        free(*list);
+        *list = mem_zalloc(size, 1);
+        e = h->get_adapters(h->ctx, *list, &size);
+    }
+    if (e == IP_HELPER_OK)
+        return ERR_OK;
+    free(*list);
+    *list = NULL;
+    return err_of(e);
+}
+
+/* Users may rename an adapter, so the name counts only before ours is known. */
+static bool is_ours(const struct ip_helper_adapter *a, uint64_t tun_luid)
+{
+    return tun_luid != 0 ? a->luid == tun_luid : strcmp(a->name, OUR_NAME) == 0;
+}
+
+static bool is_usable(const struct ip_helper_adapter *a, uint64_t tun_luid)
+{
+    return a->up && !is_ours(a, tun_luid);
+}
+
+/* ---- one adapter ---- */
+
+struct candidate {
+    struct ip_helper_route route;
+    struct ip_addr source;
+    uint64_t metric;
+};
+
+/* False: there is no such family. */
+static bool source_from(struct ip_addr *out, const struct ip_helper_source *s,
+                        const struct ip_addr *dst)
+{
+    unsigned family = s->family == IP_HELPER_AF_UNSPEC ? ip_helper_family(dst) : s->family;
+
+    if (family == IP_HELPER_AF_INET)
+        *out = ip_addr_v4(s->bytes);
+    else if (family == IP_HELPER_AF_INET6)
+        *out = ip_addr_v6(s->bytes);
+    else
+        return false;
+    return true;
+}
+
+/* An address of the adapter: one that shares the next hop's network, else the first. */
+static bool address_for(const struct ip_helper_adapter *a, const struct ip_helper_route *route,
+                        const struct ip_addr *dst, struct ip_addr *out)
+{
+    static const uint8_t none[16];
+    bool on_link = memcmp(route->next_hop.bytes, none, sizeof none) == 0;
+    const struct ip_addr *hop = on_link ? dst : &route->next_hop;
+    bool found = false;
+
+    for (unsigned i = 0; i < a->addresses_n; i++) {
+        if (a->addresses[i].ip.family != dst->family)
+            continue;
+        bool near = ip_prefix_contains(&a->addresses[i], hop);
+        if (!found || near)
+            *out = a->addresses[i].ip;
+        found = true;
+        if (near)
+            break;
+    }
+    return found;
+}
+
+/* For systems that cannot be asked: from the table of routes. */
+static bool best_of_table(const struct ip_helper *h, const struct ip_helper_adapter *a,
+                          const struct ip_addr *dst, struct candidate *c)
+{
+    struct ip_helper_route *routes;
+    size_t n;
+    bool found = false;
+
+    if (!h->get_routes || h->get_routes(h->ctx, ip_helper_family(dst), &routes, &n) != IP_HELPER_OK)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct ip_helper_route *r = &routes[i];
+        if (r->luid != a->luid || !ip_prefix_contains(&r->dst, dst))
+            continue;
+        bool better = r->dst.len > c->route.dst.len ||
+                      (r->dst.len == c->route.dst.len && r->metric < c->route.metric);
+        if (!found || better)
+            c->route = *r;
+        found = true;
+    }
+    h->free_routes(h->ctx, routes);
+    return found && address_for(a, &c->route, dst, &c->source);
+}
+
+static bool make_candidate(const struct ip_helper *h, const struct ip_helper_adapter *a,
+                           const struct ip_addr *dst, struct candidate *c)
+{
+    struct ip_helper_source source = {.family = IP_HELPER_AF_UNSPEC};
+    uint32_t metric = 0;
+
+    memset(c, 0, sizeof *c);
+    if (!h->best_route) {
+        if (!best_of_table(h, a, dst, c))
+            return false;
+    } else if (h->best_route(h->ctx, a->luid, dst, &c->route, &source) != IP_HELPER_OK ||
+               !source_from(&c->source, &source, dst)) {
+        return false;
+    }
+    if (h->interface_metric(h->ctx, a->luid, ip_helper_family(dst), &metric) != IP_HELPER_OK)
+        metric = 0;
+    c->metric = (uint64_t)c->route.metric + metric;
+    return true;
+}
+
+static bool goes_before(const struct candidate *a, const struct candidate *b)
+{
+    if (a->route.dst.len != b->route.dst.len)
+        return a->route.dst.len > b->route.dst.len;
+    return a->metric < b->metric;
+}
+
+/* ---- all of them ---- */
+
+enum err source_best(const struct ip_helper *h, uint64_t tun_luid, const struct ip_addr *dst,
+                     struct source_best *out)
+{
+    struct ip_helper_adapter a;
+    struct candidate best = {.metric = 0}, c;
+    bool found = false;
+    void *list;
+
+    memset(out, 0, sizeof *out);
+    if (dst->family != ADDR_V4 && dst->family != ADDR_V6)
+        return ERR_INVALID;
+    enum err err = read_list(h, &list);
+    if (err != ERR_OK)
+        return err;
+    for (size_t i = 0; h->adapter_at(h->ctx, list, i, &a); i++) {
+        if (!is_usable(&a, tun_luid) || !make_candidate(h, &a, dst, &c) ||
+            (found && !goes_before(&c, &best)))
+            continue;
+        best = c;
+        best.route.ifindex = dst->family == ADDR_V6 ? a.ifindex_v6 : a.ifindex;
+        found = true;
+    }
+    free(list);
+    if (!found)
+        return ERR_UNREACHABLE;
+    *out = (struct source_best){.source = {.ip = best.source, .ifindex = best.route.ifindex},
+                                .route = best.route};
+    return ERR_OK;
+}
+
+static bool has_address(const struct ip_helper_adapter *a, const struct ip_addr *address)
+{
+    for (unsigned i = 0; i < a->addresses_n; i++) {
+        if (ip_addr_equal(&a->addresses[i].ip, address))
+            return true;
+    }
+    return false;
+}
+
+uint32_t source_best_interface(const struct ip_helper *h, uint64_t tun_luid,
+                               const struct ip_addr *address)
+{
+    struct ip_helper_adapter a;
+    uint32_t found = 0;
+    void *list;
+
+    if (read_list(h, &list) != ERR_OK)
+        return 0;
+    for (size_t i = 0; found == 0 && h->adapter_at(h->ctx, list, i, &a); i++) {
+        if (is_usable(&a, tun_luid) && has_address(&a, address))
+            found = address->family == ADDR_V6 ? a.ifindex_v6 : a.ifindex;
+    }
+    free(list);
+    return found;
+}
