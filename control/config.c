@@ -19,8 +19,7 @@ enum {
     ADDRESSES_MAX = 256,
     KEY_NAME_MAX = 19, /* of our keys; longer words are not echoed: they could be secret */
     TABLE_MAIN = 254,
-    TABLE_DEFAULT = 253,
-    DOMAIN_MAX = 253
+    TABLE_DEFAULT = 253
 };
 
 enum section {
@@ -293,6 +292,15 @@ static enum err parse_address(struct parser *p, struct slice value)
     return ERR_OK;
 }
 
+static enum err parse_dns(struct parser *p, struct slice value)
+{
+    char why[96];
+
+    if (config_dns_add(&p->out->dns, value.p, value.n, why, sizeof why) != ERR_OK)
+        return fail(p, "%s", why);
+    return ERR_OK;
+}
+
 static struct device_peer_update *peer(struct parser *p)
 {
     return &p->out->device.peers[p->out->device.peers_n - 1];
@@ -414,52 +422,6 @@ static enum err parse_endpoint(struct parser *p, struct slice value)
     if (value.p[0] != '[')
         return parse_endpoint_host(p, host, port);
     return parse_endpoint_v6(p, (struct slice){host.p + 1, host.n - 2}, port);
-}
-
-/* Resolvers */
-
-static enum err add_dns_server(struct parser *p, const struct ip_addr *ip)
-{
-    struct config *c = p->out;
-
-    if (c->dns_servers_n == DNS_SERVERS_MAX)
-        return fail(p, "more than 8 servers");
-    c->dns_servers[c->dns_servers_n++] = *ip;
-    return ERR_OK;
-}
-_Static_assert(DNS_SERVERS_MAX == 8, "the message says how many");
-
-static enum err add_dns_search(struct parser *p, struct slice domain)
-{
-    struct config *c = p->out;
-
-    if (domain.n == 0 || domain.n > DOMAIN_MAX || domain.p[0] == '.')
-        return fail(p, "expected addresses of servers and names of domains");
-    for (size_t i = 0; i < domain.n; i++) {
-        char ch = domain.p[i];
-        if (!is_alpha(ch) && !is_digit(ch) && !strchr("-._", ch))
-            return fail(p, "expected addresses of servers and names of domains");
-    }
-    if (c->dns_search_n == DNS_SEARCH_MAX)
-        return fail(p, "more than 6 domains");
-    c->dns_search[c->dns_search_n++] = mem_dup_text(domain.p, domain.n);
-    return ERR_OK;
-}
-_Static_assert(DNS_SEARCH_MAX == 6, "the message says how many");
-
-/* As wg-quick: whatever is no address is a domain to search names in. */
-static enum err parse_dns(struct parser *p, struct slice value)
-{
-    char text[IP_TEXT_MAX];
-    struct ip_addr ip;
-    enum err err = ERR_OK;
-
-    do {
-        struct slice word = slice_trim(slice_cut(&value, ','));
-        bool address = slice_copy(word, text, sizeof text) && ip_addr_parse(&ip, text) == ERR_OK;
-        err = address ? add_dns_server(p, &ip) : add_dns_search(p, word);
-    } while (err == ERR_OK && (value.n > 0 || value.p[-1] == ','));
-    return err;
 }
 
 /* Keys for wg-quick's shell */
@@ -681,8 +643,6 @@ void config_fini(struct config *c)
     for (size_t i = 0; i < c->notices_n; i++)
         free(c->notices[i]);
     free(c->notices);
-    for (unsigned i = 0; i < c->dns_search_n; i++)
-        free(c->dns_search[i]);
     free(c->addresses);
     device_update_fini(&c->device);
     memset(c, 0, sizeof *c);

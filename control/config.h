@@ -3,9 +3,8 @@
  * The wg-quick style configuration file of `firezone-headless-client wireguard`: text to plain values.
  *
  * The grammar is that of wg-quick and `wg setconf`: sections [Interface] and [Peer], `Key = Value` lines, names in any
- * case, `#` comments, several Address and AllowedIPs lines and comma lists. Stricter than they are: unknown keys,
- * unknown sections and repeated single-valued keys are errors. Keys that only wg-quick's shell can honour (PreUp,
- * ...) are not errors: each becomes a notice. No message ever contains key material.
+ * case, `#` comments, several Address, DNS and AllowedIPs lines and comma lists. Stricter than they are: unknown keys,
+ * unknown sections and repeated single-valued keys are errors. Keys that only wg-quick's shell can honour (PreUp, ...) are not errors: each becomes a notice. No message ever contains key material.
  *
  * Control role. config_parse is pure apart from allocating its result; config_load reads a file.
  */
@@ -15,10 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/config_dns.h"
 #include "control/device.h"
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
-#include "platform/dns_control.h"
 
 enum {
     CONFIG_FILE_MAX = 16 << 20, /* bytes; 10,000 peers need about 2 MiB */
@@ -36,16 +35,12 @@ enum config_table {
 struct config {
     struct ip_prefix *addresses; /* of the TUN; host bits kept */
     size_t addresses_n;
+    struct config_dns dns;
     uint32_t mtu; /* 0: automatic */
     enum config_table table;
     uint32_t table_number; /* CONFIG_TABLE_NUMBER only; `main` is 254, `default` 253 */
     /* has_private_key and replace_peers are always true; AllowedIPs are masked, in file order. */
     struct device_update device;
-    /* What the system shall ask while the tunnel is up; servers_n 0: nothing changes. */
-    struct ip_addr dns_servers[DNS_SERVERS_MAX];
-    unsigned dns_servers_n;
-    char *dns_search[DNS_SEARCH_MAX]; /* domains */
-    unsigned dns_search_n;
     char **notices; /* one sentence each, for the log at level warn */
     size_t notices_n;
 };

@@ -135,9 +135,18 @@ static enum err default_rules_add(struct tunnel *t)
     return err;
 }
 
-void tunnel_default_rules(struct tunnel *t)
+bool tunnel_names_wait(const struct tunnel *t)
 {
-    if (!t->default_waits || resolve_pending(t->resolve))
+    return resolve_pending(t->resolve);
+}
+
+void tunnel_names_came(struct tunnel *t)
+{
+    if (resolve_pending(t->resolve))
+        return;
+    if (t->options.named)
+        t->options.named(t->options.named_arg);
+    if (!t->default_waits)
         return;
     t->default_waits = false;
     if (default_rules_add(t) != ERR_OK)

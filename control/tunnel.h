@@ -32,6 +32,9 @@ struct tunnel_options {
     /* Somebody has deleted the TUN device: nothing passes any more. May not free the tunnel. NULL: nobody wants to know. */
     void (*gone)(void *arg);
     void *gone_arg;
+    /* From the loop: no endpoint's name waits for its addresses any more. May be called again after tunnel_apply_give. NULL: nobody. */
+    void (*named)(void *arg);
+    void *named_arg;
     /* Not NULL: the peers' paths are found by others (tunnel_p2p.h), and the tunnel is Firezone's: no padding, ports, routes. */
     const struct tunnel_p2p_events *p2p;
     bool guarded; /* with p2p: routes_product_guard */
@@ -48,6 +51,8 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
 void tunnel_free(struct tunnel *t);
 
 const char *tunnel_name(const struct tunnel *t);
+/* The name of an endpoint waits for its addresses: the system has to be asked the way that it is now. */
+bool tunnel_names_wait(const struct tunnel *t);
 /* One line for the log: name, port, workers, backend, crypto, offloads. */
 const char *tunnel_summary(const struct tunnel *t);
 

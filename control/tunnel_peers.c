@@ -287,7 +287,7 @@ void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsign
     struct tunnel_peer *p = tag;
     char text[SOCK_ADDR_TEXT_MAX];
 
-    tunnel_default_rules(t);
+    tunnel_names_came(t);
     for (unsigned i = 0; i < n; i++) {
         if (addrs[i].ip.family == ADDR_V6 ? t->v6.n == 0 : t->v4.n == 0)
             continue;

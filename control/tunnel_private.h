@@ -204,8 +204,8 @@ void tunnel_gate_publish(struct tunnel *t, bool rotate);
 void tunnel_command(struct tunnel *t, unsigned worker, const struct command *c);
 void tunnel_resolved(void *arg, void *tag, const struct sock_addr *addrs, unsigned n);
 
-/* tunnel.c: a name was resolved; the default route may be taken once none is missing. */
-void tunnel_default_rules(struct tunnel *t);
+/* tunnel.c: a name was resolved; the default route and the system's DNS may be taken once none is missing. */
+void tunnel_names_came(struct tunnel *t);
 /* Listen port and mark. */
 enum err tunnel_settings_apply(struct tunnel *t, const struct device_update *update) MUST_USE;
 

@@ -4,13 +4,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "control/config.h"
 #include "control/options.h"
 #include "control/report.h"
 #include "control/tunnel.h"
 #include "control/uapi_server.h"
+#include "control/wireguard_dns.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/dns_control.h"
@@ -24,8 +24,8 @@ struct app {
     struct loop *loop;
     struct tunnel *tunnel;
     struct netwatch *netwatch;
-    struct dns_control *dns;
     struct uapi_server *uapi;
+    struct wireguard_dns *dns;
     char why[REPORT_WHY_MAX]; /* it ends; "": it was told to */
 };
 
@@ -84,6 +84,28 @@ static enum err add_signals(struct app *app)
     return err;
 }
 
+/* The system's DNS */
+
+/* What the servers in the tunnel cannot be asked for is how to reach them, so that comes first. */
+static enum err take_dns(struct app *app, char *why, unsigned why_size)
+{
+    if (tunnel_names_wait(app->tunnel))
+        return ERR_OK;
+    return wireguard_dns_apply(app->dns, tunnel_name(app->tunnel), tunnel_ifindex(app->tunnel), why,
+                               why_size);
+}
+
+static void on_named(void *arg)
+{
+    struct app *app = arg;
+    char why[REPORT_WHY_MAX];
+
+    if (take_dns(app, why, sizeof why) == ERR_OK)
+        return;
+    snprintf(app->why, sizeof app->why, "%s", why);
+    loop_stop(app->loop);
+}
+
 /* The host's network */
 
 static void on_ways(void *arg)
@@ -112,33 +134,6 @@ static enum err watch_network(struct app *app, char *why, unsigned why_size)
     if (err == ERR_OK)
         netwatch_set_tun(app->netwatch, tunnel_ifindex(app->tunnel));
     return err;
-}
-
-/* Names */
-
-/* Names of peers are looked up once, at the start; whom the system asks later is its business. */
-static void on_resolvers(void *arg)
-{
-    (void)arg;
-}
-
-/* The system asks the servers of the file. */
-static enum err take_dns(struct app *app, const struct options *o, const struct config *config,
-                         char *why, unsigned why_size)
-{
-    enum dns_method method = o->dns_asked ? o->dns : dns_control_guess();
-    struct dns_settings settings = {.tun_ifindex = tunnel_ifindex(app->tunnel),
-                                    .tun_name = tunnel_name(app->tunnel),
-                                    .servers_n = config->dns_servers_n,
-                                    .search_n = config->dns_search_n};
-
-    if (config->dns_servers_n == 0)
-        return ERR_OK;
-    memcpy(settings.servers, config->dns_servers, sizeof config->dns_servers);
-    for (unsigned i = 0; i < config->dns_search_n; i++)
-        settings.search[i] = config->dns_search[i];
-    enum err err = dns_control_new(&app->dns, method, app->loop, on_resolvers, app, why, why_size);
-    return err == ERR_OK ? dns_control_set(app->dns, &settings, why, why_size) : err;
 }
 
 /* The userspace API */
@@ -192,6 +187,8 @@ static enum err start(struct app *app, const struct options *o, struct config *c
     options_tunnel(&options, o);
     options.gone = on_gone;
     options.gone_arg = app;
+    options.named = on_named;
+    options.named_arg = app;
     /* Before any thread exists, so that all of them inherit the blocked signals. */
     if (err == ERR_OK)
         err = add_signals(app);
@@ -199,29 +196,29 @@ static enum err start(struct app *app, const struct options *o, struct config *c
         snprintf(why, why_size, "cannot set up the event loop: %s", err_text(err));
         return err;
     }
-    dns_control_recover();
     routes_recover();
+    dns_control_recover();
+    if (wireguard_dns_new(&app->dns, app->loop, o, &config->dns, why, why_size) != ERR_OK)
+        return ERR_UNSUPPORTED;
     snprintf(why, why_size, "cannot start the tunnel");
     err = tunnel_new(&app->tunnel, app->loop, config, &options, why, why_size);
-    if (err == ERR_OK)
-        err = take_dns(app, o, config, why, why_size);
     config_fini(config); /* the private key is the tunnel's now */
     if (err == ERR_OK)
         err = watch_network(app, why, why_size);
     if (err == ERR_OK && !api_start(app, why, why_size))
         err = ERR_IN_USE;
-    return err;
+    return err == ERR_OK ? take_dns(app, why, why_size) : err;
 }
 
 static int run(const struct options *o, struct config *config)
 {
     struct app app = {0};
-    char why[REPORT_WHY_MAX];
     int code = EXIT_SUCCESS;
 
-    if (start(&app, o, config, why, sizeof why) != ERR_OK) {
-        code = report_failure("%s", why);
+    if (start(&app, o, config, app.why, sizeof app.why) != ERR_OK) {
+        code = report_failure("%s", app.why);
     } else {
+        app.why[0] = '\0';
         log_info("main", "%s", tunnel_summary(app.tunnel));
         service_ready(tunnel_summary(app.tunnel));
         enum err err = loop_run(app.loop);
@@ -231,8 +228,8 @@ static int run(const struct options *o, struct config *config)
             code = report_failure("%s", app.why);
         service_stopping();
     }
+    wireguard_dns_free(app.dns);
     uapi_server_free(app.uapi);
-    dns_control_free(app.dns);
     netwatch_free(app.netwatch);
     if (app.tunnel)
         tunnel_free(app.tunnel);

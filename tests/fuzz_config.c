@@ -75,6 +75,10 @@ static void render(struct text *t, const struct config *c)
         add(t, "Table = %s\n", c->table == CONFIG_TABLE_OFF ? "off" : "auto");
     for (size_t i = 0; i < c->addresses_n; i++)
         add(t, "Address = %s\n", ip_prefix_format(&c->addresses[i], buf, sizeof buf));
+    for (unsigned i = 0; i < c->dns.servers_n; i++)
+        add(t, "DNS = %s\n", ip_addr_format(&c->dns.servers[i], buf, sizeof buf));
+    for (unsigned i = 0; i < c->dns.search_n; i++)
+        add(t, "DNS = %s\n", c->dns.search[i]);
     for (size_t i = 0; i < c->device.peers_n; i++)
         render_peer(t, &c->device.peers[i]);
 }
@@ -84,6 +88,9 @@ static void check_limits(const struct config *c)
     ASSERT(c->device.has_private_key && c->device.replace_peers);
     ASSERT(c->mtu == 0 || (c->mtu >= CONFIG_MTU_MIN && c->mtu <= CONFIG_MTU_MAX));
     ASSERT(c->table != CONFIG_TABLE_NUMBER || c->table_number != 0);
+    ASSERT(c->dns.servers_n <= CONFIG_DNS_SERVERS_MAX && c->dns.search_n <= CONFIG_DNS_SEARCH_MAX);
+    for (unsigned i = 0; i < c->dns.search_n; i++)
+        ASSERT(c->dns.search[i][0] && !strpbrk(c->dns.search[i], " \t\r\n#;,:"));
     for (size_t i = 0; i < c->device.peers_n; i++) {
         const struct device_peer_update *p = &c->device.peers[i];
         ASSERT(!p->remove && !p->update_only && p->replace_allowed);
@@ -115,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     render(&second, &b);
     ASSERT(first.len == second.len && memcmp(first.bytes, second.bytes, first.len) == 0);
     ASSERT(a.device.peers_n == b.device.peers_n && b.notices_n == 0);
+    ASSERT(a.dns.servers_n == b.dns.servers_n && a.dns.search_n == b.dns.search_n);
     free(first.bytes);
     free(second.bytes);
     config_fini(&a);

@@ -368,7 +368,7 @@ IGNORED(engine_sources_invalidate, struct engine *e)
 IGNORED(resolve_add, struct resolve *r, const char *host, uint16_t port, void *tag)
 IGNORED(resolve_cancel, struct resolve *r, const void *tag)
 IGNORED(resolve_retry_now, struct resolve *r)
-IGNORED(tunnel_default_rules, struct tunnel *tunnel)
+IGNORED(tunnel_names_came, struct tunnel *tunnel)
 IGNORED(udp_group_close, struct udp_group *g)
 REFUSED(bool, engine_source_wanted, struct engine *e, const struct ip_addr *dst, time_ns now,
         uint64_t *generation)

@@ -186,44 +186,65 @@ static void test_endpoints(void **state)
     }
 }
 
-/* "servers; domains" */
-static const char *dns_text(const struct config *c)
-{
-    static char text[512];
-    char address[IP_TEXT_MAX];
-    size_t n = 0;
-
-    text[0] = '\0';
-    for (unsigned i = 0; i < c->dns_servers_n; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s ",
-                              ip_addr_format(&c->dns_servers[i], address, sizeof address));
-    n += (size_t)snprintf(text + n, sizeof text - n, ";");
-    for (unsigned i = 0; i < c->dns_search_n; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, " %s", c->dns_search[i]);
-    return text;
-}
+/* servers and search: with a space behind each. */
+static const struct {
+    const char *text, *servers, *search;
+} dns_cases[] = {
+    {"", "", ""},
+    {"DNS = 10.0.0.1\n", "10.0.0.1 ", ""},
+    {"dns=10.0.0.1, fd00::1, example.com\n", "10.0.0.1 fd00::1 ", "example.com "},
+    {"DNS = 10.0.0.1 , b.example\nMTU = 1400\nDNS = 10.0.0.2,a.example # x\n", "10.0.0.1 10.0.0.2 ",
+     "b.example a.example "},
+    {"DNS = 10.0.0.1 10.0.0.2\t10.0.0.3,,10.0.0.4,\n", "10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 ", ""},
+    {"DNS = fd00::1, FD00:0::1, 10.0.0.1, a, a, A\nDNS = a, fd00::1\n", "fd00::1 10.0.0.1 ",
+     "a A "},
+    {"DNS = corp-1.ex_ample.com., x\n", "", "corp-1.ex_ample.com. x "},
+    {"DNS = 1.0.0.1,1.0.0.2,1.0.0.3,1.0.0.4,1.0.0.5,1.0.0.6,1.0.0.7,1.0.0.8,1.0.0.1,a,b,c,d,e,f,a\n",
+     "1.0.0.1 1.0.0.2 1.0.0.3 1.0.0.4 1.0.0.5 1.0.0.6 1.0.0.7 1.0.0.8 ", "a b c d e f "},
+};
 
 static void test_dns(void **state)
 {
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(dns_cases); i++) {
+        char text[256], servers[512] = "", search[512] = "", ip[IP_TEXT_MAX];
+        struct config c;
+        snprintf(text, sizeof text, IFACE "%s", dns_cases[i].text);
+        parse_ok(&c, text);
+        for (unsigned k = 0; k < c.dns.servers_n; k++)
+            strcat(strcat(servers, ip_addr_format(&c.dns.servers[k], ip, sizeof ip)), " ");
+        for (unsigned k = 0; k < c.dns.search_n; k++)
+            strcat(strcat(search, c.dns.search[k]), " ");
+        assert_string_equal(servers, dns_cases[i].servers);
+        assert_string_equal(search, dns_cases[i].search);
+        assert_int_equal(c.notices_n, 0);
+        config_fini(&c);
+    }
+}
+
+/* The longest label and name, and one byte more. */
+static void test_dns_lengths(void **state)
+{
     static const struct {
-        const char *lines, *expected;
-    } cases[] = {
-        {"", ";"},
-        {"DNS = 1.1.1.1\n", "1.1.1.1 ;"},
-        {"DNS=10.0.0.1 ,  fd00::1, example.com\nDNS = corp.test.\ndns = 9.9.9.9 # two\n",
-         "10.0.0.1 fd00::1 9.9.9.9 ; example.com corp.test."},
-        {"DNS = example.com\n", "; example.com"},
-        {"DNS = 1,2,3,4,5,6\n", "; 1 2 3 4 5 6"}, /* as wg-quick: they are no addresses */
-    };
-    struct config c;
+        size_t label, len;
+        bool dot, good;
+    } lengths[] = {{63, 253, false, true},  {63, 253, true, true},  {64, 200, false, false},
+                   {63, 254, false, false}, {63, 255, true, false}, {1, 253, false, true}};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        char text[512];
-        snprintf(text, sizeof text, "%s%s", IFACE, cases[i].lines);
-        parse_ok(&c, text);
-        assert_string_equal(dns_text(&c), cases[i].expected);
-        config_fini(&c);
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        char name[300] = "", why[96] = "";
+        struct config_dns d = {0};
+        size_t len = lengths[i].len;
+        for (size_t k = 0; k < len; k++)
+            name[k] = k % (lengths[i].label + 1) == lengths[i].label ? '.' : 'a';
+        if (lengths[i].dot)
+            name[len] = '.';
+        enum err err = config_dns_add(&d, name, strlen(name), why, sizeof why);
+        if ((err == ERR_OK) != lengths[i].good)
+            fail_msg("case %zu: %s", i, why);
+        if (err == ERR_OK)
+            assert_string_equal(d.search[0], name);
     }
 }
 
@@ -296,6 +317,27 @@ static const struct bad {
     {IFACE "Address = 224.0.0.1\n", 3, "Address", "multicast"},
     {IFACE "SaveConfig = yes\n", 3, "SaveConfig", "true"},
     {IFACE "AllowedIPs = 10.0.0.0/8\n", 3, "AllowedIPs", "belongs in [Peer]"},
+    {IFACE "DNS =\n", 3, "DNS", "missing"},
+    {IFACE "DNS = ,\n", 3, "DNS", "expected addresses of servers"},
+    {IFACE "DNS = 10.0.0.300\n", 3, "DNS", "not an IP address"},
+    {IFACE "DNS = 10.0.0.1\nDNS = 1.2.3\n", 4, "DNS", "not an IP address"},
+    {IFACE "DNS = 10.0.0.1/32\n", 3, "DNS", "neither"},
+    {IFACE "DNS = 10.0.0.1:53\n", 3, "DNS", "without port"},
+    {IFACE "DNS = [fd00::1]\n", 3, "DNS", "not an IP address"},
+    {IFACE "DNS = fe80::1%eth0\n", 3, "DNS", "without port and interface"},
+    {IFACE "DNS = 0.0.0.0\n", 3, "DNS", "unspecified"},
+    {IFACE "DNS = ::\n", 3, "DNS", "unspecified"},
+    {IFACE "DNS = 224.0.0.1\n", 3, "DNS", "multicast"},
+    {IFACE "DNS = ff02::1\n", 3, "DNS", "multicast"},
+    {IFACE "DNS = a..b\n", 3, "DNS", "neither"},
+    {IFACE "DNS = .a\n", 3, "DNS", "neither"},
+    {IFACE "DNS = a.b..\n", 3, "DNS", "neither"},
+    {IFACE "DNS = ~.\n", 3, "DNS", "neither"},
+    {IFACE "DNS = a\\nnameserver\n", 3, "DNS", "neither"},
+    {IFACE "DNS = caf\xc3\xa9.example\n", 3, "DNS", "neither"},
+    {IFACE "DNS = 1.0.0.1,1.0.0.2,1.0.0.3,1.0.0.4,1.0.0.5,1.0.0.6,1.0.0.7\nDNS=1.0.0.8,1.0.0.9\n",
+     4, "DNS", "more than 8 servers"},
+    {IFACE "DNS = a,b,c,d,e,f\nDNS = g\n", 4, "DNS", "more than 6 search domains"},
     {PEER "MTU = 1400\n", 5, "MTU", "belongs in [Interface]"},
     {PEER "DNS = 1.1.1.1\n", 5, "DNS", "belongs in [Interface]"},
     {IFACE "[Peer]\nAllowedIPs = 10.0.0.0/8\n", 3, "", "no PublicKey"},
@@ -359,6 +401,7 @@ static void test_no_key_in_messages(void **state)
         "[Interface]\nPrivateKey = =%s\n",
         "[Interface]\nListenPort = %s\n",
         "[Interface]\nAddress = %s\n",
+        "[Interface]\nDNS = %s\n",
         "[Interface]\nTable = %s\n",
         "[Interface]\nMTU = %s\n",
         "[Interface]\nFwMark = %s\n",
@@ -445,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_interface_values),
         cmocka_unit_test(test_endpoints),
         cmocka_unit_test(test_dns),
+        cmocka_unit_test(test_dns_lengths),
         cmocka_unit_test(test_notices),
         cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_no_key_in_messages),

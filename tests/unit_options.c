@@ -69,6 +69,25 @@ static void test_defaults(void **state)
     assert_false(o.source_resolve);
     assert_true(o.steering && o.offloads);
     assert_int_equal(o.log_level, LOG_INFO);
+    assert_null(o.dns_asked);
+}
+
+static void test_dns_control(void **state)
+{
+    struct options o;
+    char why[256];
+
+    (void)state;
+    parse_ok(&o, "wireguard --config x --dns-control etc-resolv-conf");
+    assert_int_equal(o.dns, DNS_METHOD_ETC_RESOLV_CONF);
+    assert_string_equal(o.dns_asked, "--dns-control");
+    parse_ok(&o, "wireguard --dns-control=disabled --config x --dns-control=systemd-resolved");
+    assert_int_equal(o.dns, DNS_METHOD_SYSTEMD_RESOLVED);
+    parse_ok(&o, "wireguard --config x --dns-control disabled");
+    assert_int_equal(o.dns, DNS_METHOD_DISABLED);
+    assert_int_equal(parse(&o, "wireguard --config x --dns-control x", why, sizeof why), ERR_PARSE);
+    assert_string_equal(
+        why, "--dns-control: 'x' is none of disabled, etc-resolv-conf, systemd-resolved");
 }
 
 static void test_all_flags(void **state)
@@ -210,9 +229,9 @@ static void test_wrong_usage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),           cmocka_unit_test(test_all_flags),
-        cmocka_unit_test(test_tun_name_from_file), cmocka_unit_test(test_help_and_version),
-        cmocka_unit_test(test_wrong_usage),
+        cmocka_unit_test(test_defaults),         cmocka_unit_test(test_dns_control),
+        cmocka_unit_test(test_all_flags),        cmocka_unit_test(test_tun_name_from_file),
+        cmocka_unit_test(test_help_and_version), cmocka_unit_test(test_wrong_usage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

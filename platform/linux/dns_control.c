@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "platform/base/mem.h"
 #include "platform/base/sentinel.h"
@@ -39,13 +40,18 @@ void dns_control_recover(void)
     dns_etc_resolv_conf_recover(&resolv_paths_system);
 }
 
-/* Who writes the file tells. */
+/* Who writes the file tells. Its link leads nowhere while resolved has not been started. */
 enum dns_method dns_control_guess(void)
 {
-    char *target = realpath(resolv_paths_system.file, NULL);
+    char *target = realpath(resolv_paths_system.file, NULL), link[256];
     bool resolved = target && strncmp(target, "/run/systemd/", strlen("/run/systemd/")) == 0;
+    ssize_t n = target ? 0 : readlink(resolv_paths_system.file, link, sizeof link - 1);
 
     free(target);
+    if (n > 0) {
+        link[n] = '\0';
+        resolved = strstr(link, "/run/systemd/");
+    }
     return resolved ? DNS_METHOD_SYSTEMD_RESOLVED : DNS_METHOD_ETC_RESOLV_CONF;
 }
 

@@ -207,7 +207,7 @@ static enum err hold(struct resolv_file *f, char *why, unsigned why_size)
 static enum err make_original(int fd, const struct resolv_paths *paths, struct file_content *now,
                               bool *done, char *why, unsigned why_size)
 {
-    struct file_content original;
+    struct file_content original = {0};
     bool ours = resolv_text_is_ours(now->bytes, now->len), good;
 
     *done = false;
@@ -238,7 +238,7 @@ static enum err make_original(int fd, const struct resolv_paths *paths, struct f
 /* After a write that failed. */
 static void undo(int fd, const struct resolv_paths *paths, const struct file_content *original)
 {
-    struct file_content now;
+    struct file_content now = {0};
     char why[REASON_MAX];
     bool good = false;
 
@@ -342,7 +342,7 @@ enum err resolv_file_set(struct resolv_file *f, const struct resolv_text_wish *w
                          unsigned why_size)
 {
     struct resolv_text_wish full = *wish;
-    struct file_content now;
+    struct file_content now = {0};
     enum err err = hold(f, why, why_size);
 
     if (err != ERR_OK)
@@ -363,7 +363,7 @@ enum err resolv_file_set(struct resolv_file *f, const struct resolv_text_wish *w
 
 enum err resolv_file_revert(struct resolv_file *f, bool *done, char *why, unsigned why_size)
 {
-    struct file_content now;
+    struct file_content now = {0};
 
     *done = false;
     if (f->fd < 0)
@@ -383,7 +383,7 @@ enum err resolv_file_revert(struct resolv_file *f, bool *done, char *why, unsign
 /* Whether the file needs recovery: looked at without the right to write it. */
 static bool is_left(const struct resolv_paths *paths)
 {
-    struct file_content now, original;
+    struct file_content now = {0}, original = {0};
     char reason[REASON_MAX];
     bool left = false;
 
@@ -401,8 +401,8 @@ static bool is_left(const struct resolv_paths *paths)
 enum err resolv_file_recover(const struct resolv_paths *paths, bool *done, char *why,
                              unsigned why_size)
 {
-    struct file_content now;
-    int fd;
+    struct file_content now = {0};
+    int fd = -1;
 
     *done = false;
     if (!is_left(paths))
@@ -421,7 +421,7 @@ enum err resolv_file_recover(const struct resolv_paths *paths, bool *done, char 
 
 bool resolv_file_is_ours(const struct resolv_paths *paths)
 {
-    struct file_content now;
+    struct file_content now = {0};
     char reason[REASON_MAX];
 
     if (file_read(&now, paths->file, FILE_MAX, reason, sizeof reason) != ERR_OK)
@@ -434,7 +434,7 @@ bool resolv_file_is_ours(const struct resolv_paths *paths)
 enum err resolv_file_servers(const struct resolv_paths *paths, struct sock_addr out[RESOLVERS_MAX],
                              unsigned *n, char *why, unsigned why_size)
 {
-    struct file_content original;
+    struct file_content original = {0};
     char reason[REASON_MAX];
     const char *path = paths->file;
 
