@@ -559,8 +559,9 @@ static void down_and_up(void **state)
     add(&rig, "::/0", 1000);
     assert_true(routes_watch_fd(rig.routes) >= 0);
     assert_int_equal(routes_watch_fd(rig.routes), routes_watch_fd(rig.routes));
-    char *configured = strdup(output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
-                                     "ip -6 route show table all dev rtun0 | sort -u"));
+    char *configured =
+        strdup(output("ip -o addr show dev rtun0; ip route show table all dev rtun0 | sort -u;"
+                      "ip -6 route show table all dev rtun0 | sort -u"));
     for (unsigned i = 0; i < 4; i++) {
         shell("ip link set rtun0 down");
         if (i >= 2) {
@@ -573,9 +574,10 @@ static void down_and_up(void **state)
         shell("%s", between[i % 2]);
         shell("ip link set rtun0 up");
         routes_watch(rig.routes);
-        assert_string_equal(configured,
-                            output("ip -o addr show dev rtun0; ip route show table all dev rtun0;"
-                                   "ip -6 route show table all dev rtun0 | sort -u"));
+        assert_string_equal(
+            configured,
+            output("ip -o addr show dev rtun0; ip route show table all dev rtun0 | sort -u;"
+                   "ip -6 route show table all dev rtun0 | sort -u"));
         routes_watch(rig.routes);
     }
     free(configured);
