@@ -50,7 +50,7 @@ base_src     := $(wildcard platform/base/*.c)
 platform_src := $(wildcard platform/$(OS)/*.c platform/*.c)
 engine_src   := $(wildcard engine/*.c engine/wire/*.c)
 control_src  := $(filter-out control/main.c control/gateway_main.c,$(wildcard control/*.c control/*/*.c))
-headers      := $(wildcard platform/*.h platform/base/*.h platform/linux/*.h engine/*.h engine/*/*.h control/*.h \
+headers      := $(wildcard platform/*.h platform/base/*.h platform/linux/*.h platform/windows/*.h engine/*.h engine/*/*.h control/*.h \
                   control/*/*.h tests/*.h tests/support/*.h tools/*/*.h bench/*.h)
 own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engine/*/*.[ch] control/*.[ch] \
                   control/*/*.[ch] tests/*.[ch] tests/support/*.[ch] tools/*/*.[ch] bench/*.[ch])
@@ -87,7 +87,7 @@ ALL_CFLAGS := -std=gnu11 -fno-omit-frame-pointer $(WARN) $(CFLAGS) $(san_flags) 
   $(if $(filter gcc,$(family)),-fno-delete-null-pointer-checks) $(if $(filter memory,$(SAN)),-mllvm -msan-handle-icmp-exact=1)
 ifeq ($(OS),windows)
 EXE := .exe
-LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -lws2_32 -lbcrypt -lpthread -static
+LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -liphlpapi -lws2_32 -lbcrypt -lpthread -static
 CMOCKA := $(prefix)/lib/libcmocka.a
 else
 LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson -lsystemd $(if $(SAN),,-ljemalloc) -pthread
@@ -100,7 +100,7 @@ say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 obj = $(patsubst %.c,$(O)/obj/%.o,$(1))
 
 # ---- what is built ----
-archives := $(if $(filter windows,$(OS)),$(O)/libportable.a,$(O)/libcontrol.a $(O)/libengine.a $(O)/libplatform.a $(O)/libbase.a)
+archives := $(if $(filter windows,$(OS)),$(O)/libplatform.a $(O)/libportable.a,$(O)/libcontrol.a $(O)/libengine.a $(O)/libplatform.a $(O)/libbase.a)
 # A tool is a folder under tools/ with a main.c; all else of it is also linked into its tests, unit_TOOL_*. tools/ctl is for all of them.
 tools := $(patsubst tools/%/main.c,%,$(wildcard tools/*/main.c))
 tool_lib = $(filter-out tools/$(1)/main.c,$(wildcard tools/$(1)/*.c))
@@ -112,7 +112,9 @@ tests_fzrelay := sim_p2p_node sim_p2p_peer
 bench_src := $(wildcard bench/*.c)
 PROGRAMS := firezone-headless-client firezone-gateway $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
 # Test programs: unit_*, diff_* and sim_* (simulations) run alone; each tests/support/*.c is a helper program of the net tests.
-unit_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c tests/sim_*.c))
+# unit_windows_* test what is Windows' only, but not the calls into it; unit_wine_* those, and run there alone.
+wine_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_wine_*.c))
+unit_names := $(filter-out $(wine_names),$(patsubst tests/%.c,%,$(wildcard tests/unit_*.c tests/diff_*.c tests/sim_*.c)))
 fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
@@ -130,7 +132,7 @@ unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names))
 portable_stems := $(sort $(basename $(notdir $(PORTABLE) $(wildcard platform/base/*.h engine/wire/*.h))) shared $(subst /,_,$(patsubst control/%,%,$(patsubst \
   engine/%,%,$(basename $(PORTABLE))))))
 other_stems := $(basename $(notdir $(filter-out $(PORTABLE),$(platform_src) $(engine_src) $(control_src))))
-portable_tests := $(filter-out $(NOT_WINDOWS) $(other_stems:%=unit_%) $(other_stems:%=diff_%),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s) fuzz_$(s)_%),$(unit_names) $(fuzz_names)))
+portable_tests := $(wine_names) $(filter unit_windows_% fuzz_windows_%,$(unit_names) $(fuzz_names)) $(filter-out $(NOT_WINDOWS) $(other_stems:%=unit_%) $(other_stems:%=diff_%),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s) fuzz_$(s)_%),$(unit_names) $(fuzz_names)))
 
 .PHONY: all programs support unit-build fuzz-build help unit unit-asan unit-tsan secrets secrets-run fuzz fuzz-run \
   fuzz-replay net windows-check windows-run headers layers pure keylog-check format format-check lint demo check bench-gate \
@@ -271,7 +273,7 @@ net: all support | $(DEPS)/ready-check ## tests over real TUN devices and socket
 	    wait $$long && exit $$status
 windows-check: | $(DEPS)/ready-check ## compile the portable modules with mingw, run their tests under Wine
 	$(Q)$(MAKE) --no-print-directory OS=windows CC=$(MINGW) windows-run
-windows-run: $(O)/libportable.a $(portable_tests:%=$(O)/tests/%$(EXE))
+windows-run: $(archives) $(portable_tests:%=$(O)/tests/%$(EXE))
 	$(Q)tools/check-wine.sh $(O)/wine $(RUN) -s windows $(foreach t,$(portable_tests),'tools/wine.sh $(O)/tests/$(t)$(EXE)$(if $(filter fuzz_%,$(t)), $(call corpus,$(t:fuzz_%=%)))')
 
 # ---- checks of the sources ----

@@ -323,9 +323,15 @@ static void on_address_lost(void *arg, const struct ip_addr *ip)
         loop_timer_set(m->loop, &m->reconnect, clock_now() + RECONNECT_AFTER_NS);
 }
 
+/* Not just before a move, which has a new connection of its own: the portal would keep that one waiting. */
 static void on_reconnect(void *arg)
 {
-    member_reconnect(arg);
+    struct member *m = arg;
+
+    if (m->settling)
+        loop_timer_set(m->loop, &m->reconnect, clock_now() + RECONNECT_AFTER_NS);
+    else
+        member_reconnect(m);
 }
 
 static void on_ready(void *arg)

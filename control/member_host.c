@@ -11,14 +11,19 @@ static void on_ways(void *arg)
 {
     struct member *m = arg;
 
+    m->settling = true;
     if (m->tunnel)
         tunnel_ways_changed(m->tunnel);
 }
 
+/* What waits to reconnect does so as soon as the loop goes on, unless `moved`, which comes first, has done it. */
 static void on_settled(void *arg)
 {
     struct member *m = arg;
 
+    m->settling = false;
+    if (loop_timer_armed(&m->reconnect))
+        loop_timer_set(m->loop, &m->reconnect, loop_now(m->loop));
     if (m->tunnel && m->role->guarded)
         tunnel_lan_sync(m->tunnel);
 }
@@ -27,6 +32,7 @@ static void on_moved(void *arg, const char *why)
 {
     struct member *m = arg;
 
+    m->settling = false; /* after a suspend there is no `settled` */
     names_roam(m->names);
     m->role->moved(m->arg, why);
 }

@@ -21,6 +21,7 @@ enum {
 
 struct source_config {
     uint32_t tun_ifindex; /* 0: not there yet, see source_set_tun */
+    uint64_t tun_luid;    /* the same on Windows, where indices are given again */
     const uint32_t
         *own_tables;       /* routing tables that we fill and that must not be consulted; Linux */
     size_t own_tables_len; /* at most SOURCE_OWN_TABLES_MAX */

@@ -32,17 +32,22 @@ roam() {
 
 # silence KIND: milliseconds without a probe, for each of the roams, sorted
 silence() {
-    local i
+    local i gap missing
     : >"$TMP/gaps"
     for ((i = 0; i < ROAMS; i++)); do
         # A port of its own: what was kept for the last one must not count.
-        flow_receiver probe-in g1 $((7000 + i)) -t 6 -i 1500
+        flow_receiver probe-in g1 $((7000 + i)) -t 10 -i 10000
         flow_sender probe-out c1 $((7000 + i)) 10.20.1.1 -f 1 -r 100 -s 64 -t 2.4
         sleep 0.6
         roam "$1"
         flow_end probe-out 10
+        sleep 0.1
+        kill -TERM "${FLOW_PID[probe-in]}"
         flow_end probe-in 10
-        word gap_ms "$TMP/probe-in.log" >>"$TMP/gaps"
+        gap=$(word gap_ms "$TMP/probe-in.log")
+        # Of a silence that did not end the receiver knows nothing.
+        missing=$((($(word sent "$TMP/probe-out.log") + $(word refused "$TMP/probe-out.log") - $(word received "$TMP/probe-in.log")) * 10))
+        echo $((gap > missing ? gap : missing)) >>"$TMP/gaps"
     done
     sort -n "$TMP/gaps" -o "$TMP/gaps"
 }
@@ -53,6 +58,10 @@ nat_host g1 easy v4
 p2p_gateway 1
 p2p_client 1
 p2p_ping 1 2
+signed_in() {
+    grep -c "signed in" "$TMP/c1.log"
+}
+
 for kind in ${KINDS:-hangup twice swap address}; do
     allowed=1000 limit=2000
     # The portal lets nobody in twice within a second.
@@ -64,7 +73,10 @@ for kind in ${KINDS:-hangup twice swap address}; do
     eventually 5 in_ns g1 sh -c "ss -Hltn | grep -q :8000" || fail "the server does not start"
     spawn fetch c1 python3 "$ROOT/tests/support/steady.py" fetch 10.20.1.1 8000
     client=$SPAWNED
+    before=$(signed_in)
     silence "$kind"
+    sessions=$(($(signed_in) - before))
+    [[ $kind == twice || $sessions -eq $ROAMS ]] || fail "$kind: $sessions connections to the portal for $ROAMS roams"
     median=$(sed -n "$((ROAMS / 2))p" "$TMP/gaps")
     worst=$(tail -n 1 "$TMP/gaps")
     say "$kind: silent for $median ms in the median of $ROAMS, $worst ms at most ($(tr '\n' ' ' <"$TMP/gaps"))"

@@ -130,10 +130,13 @@ static const char *const office[] = {
 static void test_rules(void **state)
 {
     (void)state;
-    for (unsigned lacks = 0; lacks < 2; lacks++) {
+    /* Where the system does not know, it is found in the table. */
+    for (unsigned lacks = 0; lacks < 4; lacks++) {
         describe(office);
-        if (lacks)
-            fake.helper.best_route = NULL;                /* it is found in the table then */
+        if (lacks == 1)
+            fake.helper.best_route = NULL;
+        if (lacks > 1)
+            fake.best_error = lacks == 2 ? IP_HELPER_NOT_SUPPORTED : IP_HELPER_NOT_IMPLEMENTED;
         expect(TUN, "1.2.3.4", "192.0.2.10 101");         /* lower sum of metrics */
         expect(TUN, "198.51.100.7", "198.51.100.10 102"); /* a directly connected network */
         expect(TUN, "10.1.2.3", "198.51.100.10 102");     /* longest prefix, though 900; not ours */

@@ -16,7 +16,9 @@
 enum {
     IP_HELPER_OK = 0,
     IP_HELPER_NOT_ENOUGH_MEMORY = 8,
+    IP_HELPER_NOT_SUPPORTED = 50, /* the call is there, but does nothing; so is the next one */
     IP_HELPER_BUFFER_OVERFLOW = 111,
+    IP_HELPER_NOT_IMPLEMENTED = 120,
     IP_HELPER_NOT_FOUND = 1168,     /* on deletion: it is gone; of IPv6: it is off */
     IP_HELPER_ALREADY_EXISTS = 5010 /* on creation: the same is there */
 };
@@ -62,7 +64,7 @@ struct ip_helper {
     unsigned long (*get_adapters)(void *ctx, void *buf, unsigned long *size);
     /* Adapter number `i` of such a list; false: there is none. */
     bool (*adapter_at)(void *ctx, const void *buf, size_t i, struct ip_helper_adapter *out);
-    /* NULL: this system has no such call. */
+    /* NULL, or IP_HELPER_NOT_SUPPORTED: this system has no such call. */
     unsigned long (*best_route)(void *ctx, uint64_t luid, const struct ip_addr *dst,
                                 struct ip_helper_route *route, struct ip_helper_source *source);
     unsigned long (*interface_metric)(void *ctx, uint64_t luid, unsigned family, uint32_t *metric);

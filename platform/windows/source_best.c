@@ -126,13 +126,12 @@ static bool make_candidate(const struct ip_helper *h, const struct ip_helper_ada
     uint32_t metric = 0;
 
     memset(c, 0, sizeof *c);
-    if (!h->best_route) {
-        if (!best_of_table(h, a, dst, c))
-            return false;
-    } else if (h->best_route(h->ctx, a->luid, dst, &c->route, &source) != IP_HELPER_OK ||
-               !source_from(&c->source, &source, dst)) {
+    unsigned long e = h->best_route ? h->best_route(h->ctx, a->luid, dst, &c->route, &source)
+                                    : (unsigned long)IP_HELPER_NOT_SUPPORTED;
+    bool lacks = e == IP_HELPER_NOT_SUPPORTED || e == IP_HELPER_NOT_IMPLEMENTED;
+    if (lacks ? !best_of_table(h, a, dst, c)
+              : e != IP_HELPER_OK || !source_from(&c->source, &source, dst))
         return false;
-    }
     if (h->interface_metric(h->ctx, a->luid, ip_helper_family(dst), &metric) != IP_HELPER_OK)
         metric = 0;
     c->metric = (uint64_t)c->route.metric + metric;
@@ -199,6 +198,22 @@ uint32_t source_best_interface(const struct ip_helper *h, uint64_t tun_luid,
     for (size_t i = 0; found == 0 && h->adapter_at(h->ctx, list, i, &a); i++) {
         if (is_usable(&a, tun_luid) && has_address(&a, address))
             found = address->family == ADDR_V6 ? a.ifindex_v6 : a.ifindex;
+    }
+    free(list);
+    return found;
+}
+
+uint64_t source_best_luid(const struct ip_helper *h, uint32_t ifindex)
+{
+    struct ip_helper_adapter a;
+    uint64_t found = 0;
+    void *list;
+
+    if (ifindex == 0 || read_list(h, &list) != ERR_OK)
+        return 0;
+    for (size_t i = 0; found == 0 && h->adapter_at(h->ctx, list, i, &a); i++) {
+        if (a.ifindex == ifindex || a.ifindex_v6 == ifindex)
+            found = a.luid;
     }
     free(list);
     return found;

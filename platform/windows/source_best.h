@@ -26,4 +26,7 @@ enum err source_best(const struct ip_helper *h, uint64_t tun_luid, const struct 
 uint32_t source_best_interface(const struct ip_helper *h, uint64_t tun_luid,
                                const struct ip_addr *address);
 
+/* The LUID of the adapter with an index; 0: there is none. */
+uint64_t source_best_luid(const struct ip_helper *h, uint32_t ifindex);
+
 #endif

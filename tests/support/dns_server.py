@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A DNS server for the net tests: dns_server.py ADDRESS[,ADDRESS]... FLAGS_FILE NAME=ADDRESS...
 
-Answers A and AAAA of the given names by UDP and TCP at port 53 of each address; all else has no such name. While FLAGS_FILE holds the word
-`truncate`, answers by UDP are cut. Each query is one line on standard output: udp or tcp, A or other, the name."""
+Answers A and AAAA of the given names by UDP and TCP at port 53 of each address; all else has no such name. Each query is one line
+on standard output: udp or tcp, A or other, the name. Words in FLAGS_FILE, as long as they are there: `truncate`, answers by UDP
+are cut; `silent-udp`, `silent-tcp`, there are none by this way; `slow`, each comes after 50 ms."""
 import ipaddress
 import socket
 import struct
 import sys
 import threading
+import time
 
 
 def answer(query, names, truncate):
@@ -27,10 +29,10 @@ def answer(query, names, truncate):
     return {1: "A", 28: "AAAA"}.get(kind, str(kind)) + " " + name, head + question + body
 
 
-def wants_cut(flags):
+def wants(word, flags):
     try:
         with open(flags, encoding="ascii") as f:
-            return "truncate" in f.read()
+            return word in f.read().split()
     except FileNotFoundError:
         return False
 
@@ -39,24 +41,31 @@ def serve_udp(sock, names, flags):
     while True:
         query, peer = sock.recvfrom(4096)
         try:
-            text, reply = answer(query, names, wants_cut(flags))
+            text, reply = answer(query, names, wants("truncate", flags))
         except (IndexError, struct.error):
             continue
         print("udp", text, flush=True)
-        sock.sendto(reply, peer)
+        if wants("slow", flags):
+            time.sleep(0.05)
+        if not wants("silent-udp", flags):
+            sock.sendto(reply, peer)
 
 
-def serve_tcp(listener, names):
+def serve_tcp(listener, names, flags):
     while True:
         peer, _ = listener.accept()
-        threading.Thread(target=serve_connection, args=(peer, names), daemon=True).start()
+        threading.Thread(target=serve_connection, args=(peer, names, flags), daemon=True).start()
 
 
-def serve_connection(peer, names):
+def serve_connection(peer, names, flags):
     with peer, peer.makefile("rwb") as stream:
         while len(head := stream.read(2)) == 2:
             text, reply = answer(stream.read(struct.unpack("!H", head)[0]), names, False)
             print("tcp", text, flush=True)
+            if wants("silent-tcp", flags):
+                continue
+            if wants("slow", flags):
+                time.sleep(0.05)
             stream.write(struct.pack("!H", len(reply)) + reply)
             stream.flush()
 
@@ -75,7 +84,7 @@ def main():
         tcp.bind((address, 53))
         tcp.listen(16)
         threads.append(threading.Thread(target=serve_udp, args=(udp, names, sys.argv[2]), daemon=True))
-        threads.append(threading.Thread(target=serve_tcp, args=(tcp, names), daemon=True))
+        threads.append(threading.Thread(target=serve_tcp, args=(tcp, names, sys.argv[2]), daemon=True))
     for t in threads:
         t.start()
     print("ready", flush=True)

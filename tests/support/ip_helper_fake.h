@@ -29,6 +29,7 @@ struct fake_helper {
     struct ip_helper_route routes[FAKE_ROUTES_MAX];
     unsigned routes_n;
 
+    unsigned long best_error;  /* of all, 0: none */
     unsigned long list_error;  /* of get_adapters, 0: none */
     unsigned long list_needed; /* bytes; grows by list_growth with each call */
     unsigned long list_growth;
@@ -83,6 +84,8 @@ static inline unsigned long fake_best_route(void *ctx, uint64_t luid, const stru
     const struct ip_helper_route *best = NULL;
     unsigned a = fake_number(f, luid);
 
+    if (f->best_error != 0)
+        return f->best_error;
     if (a == f->adapters_n || f->best_fails[a])
         return 1231; /* ERROR_NETWORK_UNREACHABLE */
     for (unsigned i = 0; i < f->routes_n; i++) {

@@ -9,6 +9,7 @@
 #
 #   nat_begin                                  makes core, the internet
 #   nat_host NAME KIND [OPTION...]             makes NAME and its router NAME_1
+#   nat_second NAME                            a second uplink besides: eth2 and NAME_2; no default route leads there
 #
 # KIND is what the router does with IPv4; IPv6 is routed by all of them:
 #   none    routes: the host's address is public
@@ -60,6 +61,12 @@ nat_host() { # NAME KIND [OPTION...]
     ns_add "$name"
     nat_router "$name" 1
     nat_join "$name" 1
+}
+
+nat_second() { # NAME
+    nat_router "$1" 2
+    nat_device eth2 $(nat_lan "$1" 2 "${NAT_LAST[$1]}") | ip -n "$(ns "$1")" -batch -
+    nat_rules "$1"
 }
 
 # ---- changes ----
