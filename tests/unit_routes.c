@@ -80,10 +80,9 @@ static char *host_state(void)
                          "ip rule; ip -6 rule; cat " MARKS));
 }
 
-/* Frees `before`. */
-static void expect_same_state(char *before)
+/* Shows where they begin to differ. */
+static void expect_same_text(const char *before, const char *now)
 {
-    char *now = host_state();
     size_t i = 0;
     while (before[i] && before[i] == now[i])
         i++;
@@ -91,6 +90,13 @@ static void expect_same_state(char *before)
         i--;
     if (strcmp(before, now) != 0)
         fail_msg("host differs; before:\n%.200s\nnow:\n%.200s", before + i, now + i);
+}
+
+/* Frees `before`. */
+static void expect_same_state(char *before)
+{
+    char *now = host_state();
+    expect_same_text(before, now);
     free(before);
     free(now);
 }
