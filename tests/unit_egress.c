@@ -36,19 +36,6 @@ enum {
 
 static char why_text[256];
 
-static bool ip(const char *args)
-{
-    char command[256];
-    snprintf(command, sizeof command, "ip %s >/dev/null 2>&1", args);
-    return system(command) == 0;
-}
-
-static void must(const char *args)
-{
-    if (!ip(args))
-        fail_msg("ip %s", args);
-}
-
 static const char *const topology[] = {
     "link add up0 type veth peer name up0-peer",
     "link add tun type veth peer name tun-peer",
@@ -71,7 +58,7 @@ static const char *const topology[] = {
 static bool build_topology(void)
 {
     for (size_t i = 0; i < ARRAY_LEN(topology); i++) {
-        if (ip(topology[i]))
+        if (netns_ip(topology[i]))
             continue;
         fprintf(stderr, "skipped: 'ip %s' failed\n", topology[i]);
         return false;
@@ -200,15 +187,15 @@ static void test_uplink_lost(void **state)
     struct egress e;
     (void)state;
     open_egress(&e, 0, true);
-    must("link set up0 down");
+    netns_must("link set up0 down");
     assert_string_equal(way(&e, "203.0.113.1:53"), "unreachable");
     assert_non_null(strstr(why_text, "no way to it but the tunnel"));
     assert_string_equal(way(&e, "[2001:db8:9::1]:53"), "unreachable");
-    must("link set up0 up");
-    must("route add default via 192.0.2.1 dev up0");
+    netns_must("link set up0 up");
+    netns_must("route add default via 192.0.2.1 dev up0");
     assert_string_equal(way(&e, "203.0.113.1:53"), "192.0.2.10 0 up0");
-    must("-6 addr add 2001:db8:1::10/64 dev up0 nodad");
-    must("-6 route add default via 2001:db8:1::1 dev up0");
+    netns_must("-6 addr add 2001:db8:1::10/64 dev up0 nodad");
+    netns_must("-6 route add default via 2001:db8:1::1 dev up0");
     egress_close(&e);
 }
 

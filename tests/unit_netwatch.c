@@ -30,19 +30,6 @@ enum {
     LIMIT_SEC = 60
 };
 
-static bool ip(const char *args)
-{
-    char command[256];
-    snprintf(command, sizeof command, "ip %s >/dev/null 2>&1", args);
-    return system(command) == 0;
-}
-
-static void must(const char *args)
-{
-    if (!ip(args))
-        fail_msg("ip %s", args);
-}
-
 /* Of our namespace. False: no IPv6, or no permission. */
 static bool set_v6(const char *conf, const char *name, const char *value)
 {
@@ -72,9 +59,9 @@ static const char *const topology[] = {
 
 static void destroy_topology(void)
 {
-    (void)ip("link del up0");
-    (void)ip("link del up1");
-    (void)ip("link del tun");
+    (void)netns_ip("link del up0");
+    (void)netns_ip("link del up1");
+    (void)netns_ip("link del tun");
 }
 
 static bool is_running(const char *name)
@@ -97,20 +84,20 @@ static void wait_running(const char *name, bool running)
             fail_msg("%s does not change", name);
         usleep(1000);
     }
-    must("link set lo up"); /* has to wait for who is changing something */
+    netns_must("link set lo up"); /* has to wait for who is changing something */
 }
 
 /* The kernel takes an IPv6 address for checked a moment later, even without a check. False: there is no IPv6. */
 static bool add_v6(const char *args)
 {
-    if (!ip(args))
+    if (!netns_ip(args))
         return false;
     for (int i = 0; system("ip -6 addr show tentative | grep -q inet6") == 0; i++) {
         if (i == LIMIT_SEC * 100)
             fail_msg("ip %s: remains tentative", args);
         usleep(1000);
     }
-    must("link set lo up");
+    netns_must("link set lo up");
     return true;
 }
 
@@ -118,7 +105,7 @@ static void link_down(const char *name, const char *peer)
 {
     char args[64];
     snprintf(args, sizeof args, "link set %s down", name);
-    must(args);
+    netns_must(args);
     wait_running(peer, false);
 }
 
@@ -126,7 +113,7 @@ static void link_up(const char *name, const char *peer)
 {
     char args[64];
     snprintf(args, sizeof args, "link set %s up", name);
-    must(args);
+    netns_must(args);
     wait_running(name, true);
     wait_running(peer, true);
 }
@@ -134,7 +121,7 @@ static void link_up(const char *name, const char *peer)
 static bool build_topology(void)
 {
     for (size_t i = 0; i < ARRAY_LEN(topology); i++) {
-        if (ip(topology[i]))
+        if (netns_ip(topology[i]))
             continue;
         fprintf(stderr, "skipped: 'ip %s' failed\n", topology[i]);
         return false;
@@ -307,10 +294,10 @@ static void test_refreshes(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(again); i++) {
-        must(again[i]);
+        netns_must(again[i]);
         expect_nothing(r);
     }
-    must("link set up0 mtu 1400"); /* lest this shows only that nothing is heard */
+    netns_must("link set up0 mtu 1400"); /* lest this shows only that nothing is heard */
     take_all(r);
     assert_int_equal(r->ways, 1);
 }
@@ -327,19 +314,19 @@ static void test_refreshes_v6(void **state)
 
     if (!add_v6("-6 addr add 2001:db8:1::10/64 dev up0 nodad valid_lft 1000 preferred_lft 500"))
         skip();
-    must("-6 route add default via 2001:db8:1::1 dev up0 metric 100 expires 1000");
+    netns_must("-6 route add default via 2001:db8:1::1 dev up0 metric 100 expires 1000");
     restart_watch(r);
     for (size_t i = 0; i < ARRAY_LEN(again); i++) {
-        must(again[i]);
+        netns_must(again[i]);
         expect_nothing(r);
     }
-    must("-6 route replace default via 2001:db8:1::2 dev up0 metric 100 expires 3000");
+    netns_must("-6 route replace default via 2001:db8:1::2 dev up0 metric 100 expires 3000");
     expect_moves(r, 1, "the default route has changed");
-    must("-6 route replace default via 2001:db8:1::1 dev up0 metric 100 expires 3000");
+    netns_must("-6 route replace default via 2001:db8:1::1 dev up0 metric 100 expires 3000");
     expect_moves(r, 2, "the default route has changed");
-    must("-6 addr change 2001:db8:1::10/64 dev up0 valid_lft 3000 preferred_lft 0");
+    netns_must("-6 addr change 2001:db8:1::10/64 dev up0 valid_lft 3000 preferred_lft 0");
     expect_moves(r, 2, "the default route has changed"); /* deprecated: a change, no move */
-    must("-6 addr del 2001:db8:1::10/64 dev up0");
+    netns_must("-6 addr del 2001:db8:1::10/64 dev up0");
     expect_moves(r, 2, "the default route has changed");
 }
 
@@ -362,23 +349,23 @@ static void test_what_is_ours(void **state)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
-        must(ours[i]);
+        netns_must(ours[i]);
         expect_nothing(r);
     }
-    must("route add default dev tun metric 1");
+    netns_must("route add default dev tun metric 1");
     netwatch_set_tun(r->w, 0);
     netwatch_set_tun(r->w, 0);
-    must("link del tun"); /* told of when it is gone already */
+    netns_must("link del tun"); /* told of when it is gone already */
     expect_nothing(r);
-    must("tuntap add mode tun name tun");
+    netns_must("tuntap add mode tun name tun");
     netwatch_set_tun(r->w, if_nametoindex("tun"));
-    must("link set tun up");
+    netns_must("link set tun up");
     expect_nothing(r);
-    must("rule add not fwmark 1 priority 100 table 7778");
+    netns_must("rule add not fwmark 1 priority 100 table 7778");
     take_all(r);
     assert_int_equal(r->ways, 1);
     assert_false(r->w->check);
-    must("rule del priority 100");
+    netns_must("rule del priority 100");
     expect_moves(r, 0, "");
 }
 
@@ -402,21 +389,21 @@ static void test_default_route(void **state)
 {
     struct rig *r = *state;
 
-    must("route replace default via 192.0.2.1 dev up0 metric 100"); /* what is there */
-    must("route add 10.1.0.0/16 via 192.0.2.1 dev up0");
+    netns_must("route replace default via 192.0.2.1 dev up0 metric 100"); /* what is there */
+    netns_must("route add 10.1.0.0/16 via 192.0.2.1 dev up0");
     expect_moves(r, 0, "");
-    must("route add default via 198.51.100.1 dev up1 metric 600");
+    netns_must("route add default via 198.51.100.1 dev up1 metric 600");
     expect_moves(r, 0, "");
-    must("route add default via 198.51.100.1 dev up1 metric 50");
-    must("addr add 198.51.100.11/24 dev up1");
-    must("route del default metric 600");
+    netns_must("route add default via 198.51.100.1 dev up1 metric 50");
+    netns_must("addr add 198.51.100.11/24 dev up1");
+    netns_must("route del default metric 600");
     expect_moves(r, 1, "the default route has changed"); /* one, of many changes */
     assert_int_equal(r->ways, 3);
-    must("route del default metric 50");
+    netns_must("route del default metric 50");
     expect_moves(r, 2, "the default route has changed");
-    must("route replace default via 192.0.2.1 dev up0 metric 100 src 192.0.2.10");
+    netns_must("route replace default via 192.0.2.1 dev up0 metric 100 src 192.0.2.10");
     expect_moves(r, 3, "the default route has changed");
-    must(
+    netns_must(
         "route replace default metric 100 nexthop via 192.0.2.1 dev up0 nexthop via 198.51.100.1 dev up1");
     expect_moves(r, 4, "the default route has changed");
 }
@@ -426,11 +413,11 @@ static void test_nexthop(void **state)
 {
     struct rig *r = *state;
 
-    if (!ip("nexthop add id 7 via 192.0.2.1 dev up0"))
+    if (!netns_ip("nexthop add id 7 via 192.0.2.1 dev up0"))
         skip();
-    must("route replace default nhid 7 metric 100");
+    netns_must("route replace default nhid 7 metric 100");
     restart_watch(r);
-    must("nexthop replace id 7 via 192.0.2.2 dev up0");
+    netns_must("nexthop replace id 7 via 192.0.2.2 dev up0");
     expect_moves(r, 1, "the default route has changed");
 }
 
@@ -438,13 +425,13 @@ static void test_there_and_back(void **state)
 {
     struct rig *r = *state;
 
-    must("route replace default via 192.0.2.2 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.2 dev up0 metric 100");
     take_all(r);
-    must("route replace default via 192.0.2.1 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.1 dev up0 metric 100");
     expect_moves(r, 0, "");
     link_down("up0", "up0-peer");
     link_up("up0", "up0-peer");
-    must("route add default via 192.0.2.1 dev up0 metric 100");
+    netns_must("route add default via 192.0.2.1 dev up0 metric 100");
     expect_moves(r, 0, "");
 }
 
@@ -455,12 +442,12 @@ static void test_no_default_route(void **state)
     link_down("up0", "up0-peer");
     expect_moves(r, 0, "");
     link_up("up0", "up0-peer");
-    must("route add default via 192.0.2.1 dev up0 metric 100");
+    netns_must("route add default via 192.0.2.1 dev up0 metric 100");
     expect_moves(r, 0, "");
     link_down("up0", "up0-peer");
     expect_moves(r, 0, "");
     link_up("up0", "up0-peer");
-    must("route add default via 192.0.2.2 dev up0 metric 100");
+    netns_must("route add default via 192.0.2.2 dev up0 metric 100");
     expect_moves(r, 1, "the default route has changed");
 }
 
@@ -468,15 +455,15 @@ static void test_first_default_route(void **state)
 {
     struct rig *r = *state;
 
-    must("route del default");
+    netns_must("route del default");
     restart_watch(r);
-    must("route add default via 192.0.2.1 dev up0");
+    netns_must("route add default via 192.0.2.1 dev up0");
     expect_moves(r, 1, "there is a default route now");
     if (!add_v6("-6 addr add 2001:db8:1::10/64 dev up0 nodad"))
         skip();
-    must("-6 route add default via 2001:db8:1::1 dev up0");
+    netns_must("-6 route add default via 2001:db8:1::1 dev up0");
     expect_moves(r, 1, "there is a default route now"); /* one more, and the other is as before */
-    must("-6 route replace default via 2001:db8:1::2 dev up0");
+    netns_must("-6 route replace default via 2001:db8:1::2 dev up0");
     expect_moves(r, 2, "the default route has changed");
 }
 
@@ -487,18 +474,18 @@ static void test_second_family_later(void **state)
 
     if (!add_v6("-6 addr add 2001:db8:1::10/64 dev up0 nodad"))
         skip();
-    must("-6 route add default via 2001:db8:1::1 dev up0");
+    netns_must("-6 route add default via 2001:db8:1::1 dev up0");
     restart_watch(r);
-    must("-6 route del default");
+    netns_must("-6 route del default");
     expect_moves(r, 0, "");
-    must("-6 route add default via 2001:db8:1::1 dev up0");
+    netns_must("-6 route add default via 2001:db8:1::1 dev up0");
     expect_moves(r, 0, "");
-    must("-6 route del default");
-    must("route replace default via 192.0.2.2 dev up0 metric 100");
+    netns_must("-6 route del default");
+    netns_must("route replace default via 192.0.2.2 dev up0 metric 100");
     expect_moves(r, 1, "the default route has changed");
-    must("-6 route add default via 2001:db8:1::2 dev up0");
+    netns_must("-6 route add default via 2001:db8:1::2 dev up0");
     expect_moves(r, 1, "the default route has changed");
-    must("-6 route replace default via 2001:db8:1::1 dev up0");
+    netns_must("-6 route replace default via 2001:db8:1::1 dev up0");
     expect_moves(r, 2, "the default route has changed");
 }
 
@@ -506,11 +493,11 @@ static void test_equal_routes(void **state)
 {
     struct rig *r = *state;
 
-    must("route append default via 192.0.2.4 dev up0 metric 100");
+    netns_must("route append default via 192.0.2.4 dev up0 metric 100");
     expect_moves(r, 0, "");
-    must("route prepend default via 192.0.2.3 dev up0 metric 100");
+    netns_must("route prepend default via 192.0.2.3 dev up0 metric 100");
     expect_moves(r, 0, ""); /* the kernel lists it first now */
-    must("route del default via 192.0.2.1");
+    netns_must("route del default via 192.0.2.1");
     expect_moves(r, 1, "the default route has changed");
 }
 
@@ -518,15 +505,15 @@ static void test_addresses(void **state)
 {
     struct rig *r = *state;
 
-    must("addr add 192.0.2.11/24 dev up0");
+    netns_must("addr add 192.0.2.11/24 dev up0");
     expect_moves(r, 0, "");
-    must("addr del 192.0.2.11/24 dev up0");
+    netns_must("addr del 192.0.2.11/24 dev up0");
     expect_moves(r, 1, "an address of the default route's interface is gone");
-    must("addr del 198.51.100.10/24 dev up1"); /* of another interface */
+    netns_must("addr del 198.51.100.10/24 dev up1"); /* of another interface */
     expect_moves(r, 1, "an address of the default route's interface is gone");
-    must("addr del 192.0.2.10/24 dev up0");
-    must("addr add 192.0.2.12/24 dev up0");
-    must("route replace default via 192.0.2.1 dev up0 metric 100");
+    netns_must("addr del 192.0.2.10/24 dev up0");
+    netns_must("addr add 192.0.2.12/24 dev up0");
+    netns_must("route replace default via 192.0.2.1 dev up0 metric 100");
     expect_moves(r, 2, "an address of the default route's interface is gone");
 }
 
@@ -547,10 +534,10 @@ static void test_hints(void **state)
     expect_moves(r, 2, "too late");
     r->w->told = 0;
     netwatch_hint(r->w, "together");
-    must("route replace default via 192.0.2.2 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.2 dev up0 metric 100");
     expect_moves(r, 3, "the default route has changed");
     r->w->told = 0;
-    must("addr add 192.0.2.11/24 dev up0");
+    netns_must("addr add 192.0.2.11/24 dev up0");
     expect_moves(r, 3, "the default route has changed"); /* the hint is used up */
 }
 
@@ -559,17 +546,17 @@ static void test_handled(void **state)
 {
     struct rig *r = *state;
 
-    must("route replace default via 192.0.2.2 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.2 dev up0 metric 100");
     netwatch_handled(r->w);
     expect_moves(r, 0, "");
     netwatch_hint(r->w, "the same");
     expect_moves(r, 0, "");
-    must("route replace default via 192.0.2.3 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.3 dev up0 metric 100");
     expect_moves(r, 1, "the default route has changed");
     /* While there is none, the last one counts. */
-    must("route del default");
+    netns_must("route del default");
     netwatch_handled(r->w);
-    must("route add default via 192.0.2.3 dev up0 metric 100");
+    netns_must("route add default via 192.0.2.3 dev up0 metric 100");
     expect_moves(r, 1, "the default route has changed");
 }
 
@@ -578,14 +565,14 @@ static void test_hint_without_a_route(void **state)
 {
     struct rig *r = *state;
 
-    must("route del default");
+    netns_must("route del default");
     netwatch_hint(r->w, "no network");
     expect_moves(r, 0, "");
     netwatch_hint(r->w, "another network");
     expect_moves(r, 0, "");
-    must("route add default via 192.0.2.1 dev up0 metric 100");
+    netns_must("route add default via 192.0.2.1 dev up0 metric 100");
     expect_moves(r, 1, "no network");
-    must("route del default");
+    netns_must("route del default");
     restart_watch(r); /* never had one: one does not know better */
     netwatch_hint(r->w, "a hint");
     expect_moves(r, 1, "a hint");
@@ -597,13 +584,13 @@ static void test_debounce(void **state)
 {
     struct rig *r = *state;
 
-    must("route replace default via 192.0.2.2 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.2 dev up0 metric 100");
     take_all(r);
     assert_int_equal(r->ways, 1);
     assert_int_equal(r->settled + r->moved, 0);
     time_ns first = r->w->quiet.deadline;
     assert_true(first == r->w->first + NETWATCH_QUIET_NS);
-    must("route add 10.1.0.0/16 via 192.0.2.1 dev up0");
+    netns_must("route add 10.1.0.0/16 via 192.0.2.1 dev up0");
     run_until_settled(r);
     assert_true(loop_now(r->loop) >= first);
     assert_int_equal(r->ways, 2);
@@ -657,7 +644,8 @@ static void test_suspend(void **state)
     assert_int_equal(r->moved, 1);
     assert_false(loop_timer_armed(&r->w->quiet));
     r->clocks.boot += 3 * NS_PER_SEC;
-    must("route add 10.1.0.0/16 via 192.0.2.1 dev up0"); /* seen before the clock's own event */
+    netns_must(
+        "route add 10.1.0.0/16 via 192.0.2.1 dev up0"); /* seen before the clock's own event */
     take_all(r);
     assert_int_equal(r->moved, 2);
     assert_string_equal(r->why, "the machine was suspended for 3 s");
@@ -699,7 +687,7 @@ static void test_lost_notifications(void **state)
     assert_int_equal(setsockopt(r->w->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
     assert_true(r->w->seen.len > 0);
     flood("add");
-    must("route replace default via 192.0.2.2 dev up0 metric 100"); /* among what is lost */
+    netns_must("route replace default via 192.0.2.2 dev up0 metric 100"); /* among what is lost */
     take_all(r);
     assert_int_equal(r->w->seen.len, 0);
     assert_true(r->w->check);
@@ -730,7 +718,7 @@ static void test_without_v6(void **state)
     if (!set_v6("all", "disable_ipv6", "1"))
         skip();
     restart_watch(r);
-    must("route replace default via 192.0.2.2 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.2 dev up0 metric 100");
     expect_moves(r, 1, "the default route has changed");
     assert_true(set_v6("all", "disable_ipv6", "0"));
 }
@@ -739,9 +727,9 @@ static void test_free_with_changes_pending(void **state)
 {
     struct rig *r = *state;
 
-    must("route replace default via 192.0.2.2 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.2 dev up0 metric 100");
     take_all(r);
-    must("route replace default via 192.0.2.3 dev up0 metric 100");
+    netns_must("route replace default via 192.0.2.3 dev up0 metric 100");
     netwatch_free(r->w);
     r->w = NULL;
     loop_timer_set(r->loop, &r->timer, loop_now(r->loop) + 2 * NETWATCH_QUIET_NS);

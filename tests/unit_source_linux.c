@@ -24,24 +24,12 @@
 
 #include "platform/base/bytes.h"
 #include "platform/source.h"
+#include "tests/support/netns.h"
 
 enum {
     EXIT_SKIPPED = 77,
     OWN_TABLE = 7777
 };
-
-static bool ip(const char *args)
-{
-    char command[256];
-    snprintf(command, sizeof command, "ip %s >/dev/null 2>&1", args);
-    return system(command) == 0;
-}
-
-static void must(const char *args)
-{
-    if (!ip(args))
-        fail_msg("ip %s", args);
-}
 
 static const char *const topology[] = {
     "link set lo up",
@@ -75,7 +63,7 @@ static bool build_topology(void)
     if (unshare(CLONE_NEWNET) != 0)
         return false;
     for (size_t i = 0; i < ARRAY_LEN(topology); i++) {
-        if (ip(topology[i]))
+        if (netns_ip(topology[i]))
             continue;
         fprintf(stderr, "skipped: 'ip %s' failed\n", topology[i]);
         return false;
@@ -152,11 +140,11 @@ static void test_follows_the_system(void **state)
 {
     (void)state;
     struct source *s = new_source(NULL, 0);
-    must("link set up1 down");
+    netns_must("link set up1 down");
     expect(s, "1.2.3.4", "192.0.2.10 up0");
-    must("link set up1 up"); /* takes its default route along */
+    netns_must("link set up1 up"); /* takes its default route along */
     expect(s, "1.2.3.4", "192.0.2.10 up0");
-    must("route add default via 198.51.100.1 dev up1 metric 50");
+    netns_must("route add default via 198.51.100.1 dev up1 metric 50");
     expect(s, "1.2.3.4", "198.51.100.10 up1");
     source_free(s);
 }
@@ -165,10 +153,10 @@ static void test_preferred_source(void **state)
 {
     (void)state;
     struct source *s = new_source(NULL, 0);
-    must("addr add 192.0.2.20/24 dev up0");
-    must("route add 10.9.0.0/16 via 192.0.2.1 dev up0 src 192.0.2.20");
+    netns_must("addr add 192.0.2.20/24 dev up0");
+    netns_must("route add 10.9.0.0/16 via 192.0.2.1 dev up0 src 192.0.2.20");
     expect(s, "10.9.1.1", "192.0.2.20 up0");
-    must("route add 10.9.8.0/24 dev up0"); /* without gateway */
+    netns_must("route add 10.9.8.0/24 dev up0"); /* without gateway */
     expect(s, "10.9.8.1", "192.0.2.10 up0");
     source_free(s);
 }
@@ -177,12 +165,12 @@ static void test_reject_routes(void **state)
 {
     (void)state;
     struct source *s = new_source(NULL, 0);
-    must("route add blackhole 10.1.0.0/16");
-    must("route add unreachable 10.2.0.0/16");
-    must("route add prohibit 10.3.0.0/16");
-    must("-6 route add unreachable 2001:db8:dead::/48");
-    must("route add throw 10.4.0.0/16");
-    must("route add default via 192.0.2.1 dev up0 table default");
+    netns_must("route add blackhole 10.1.0.0/16");
+    netns_must("route add unreachable 10.2.0.0/16");
+    netns_must("route add prohibit 10.3.0.0/16");
+    netns_must("-6 route add unreachable 2001:db8:dead::/48");
+    netns_must("route add throw 10.4.0.0/16");
+    netns_must("route add default via 192.0.2.1 dev up0 table default");
     expect(s, "10.1.1.1", "unreachable");
     expect(s, "10.2.1.1", "unreachable");
     expect(s, "10.3.1.1", "unreachable");
@@ -195,7 +183,7 @@ static void test_multipath(void **state)
 {
     (void)state;
     struct source *s = new_source(NULL, 0);
-    must("route add 10.5.0.0/16 nexthop dev tun nexthop via 192.0.2.1 dev up0");
+    netns_must("route add 10.5.0.0/16 nexthop dev tun nexthop via 192.0.2.1 dev up0");
     expect(s, "10.5.1.1", "192.0.2.10 up0");
     source_free(s);
 }
@@ -206,7 +194,7 @@ static void test_own_tables(void **state)
     (void)state;
     const uint32_t own[] = {OWN_TABLE, 254 /* main: as if the TUN's routes were ours there */};
     struct source *s = new_source(NULL, 0);
-    must("route add 1.0.0.0/8 via 192.0.2.1 dev up0 table 7777");
+    netns_must("route add 1.0.0.0/8 via 192.0.2.1 dev up0 table 7777");
     expect(s, "1.2.3.4", "198.51.100.10 up1");
     source_free(s);
     s = new_source(own, ARRAY_LEN(own));
@@ -220,7 +208,7 @@ static void test_no_way(void **state)
     struct source *s = new_source(NULL, 0);
     struct ip_source out;
     struct ip_addr none = {.family = ADDR_NONE};
-    must("-6 route del default via 2001:db8:1::1 dev up0");
+    netns_must("-6 route del default via 2001:db8:1::1 dev up0");
     expect(s, "2600::1", "unreachable");
     assert_int_equal(source_resolve(s, &none, &out), ERR_INVALID);
     source_free(s);

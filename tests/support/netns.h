@@ -35,6 +35,21 @@ static inline bool netns_link_up(const char *name)
     return ok;
 }
 
+/* Runs `ip` with these arguments. */
+static inline bool netns_ip(const char *args)
+{
+    char command[256];
+    snprintf(command, sizeof command, "ip %s >/dev/null 2>&1", args);
+    return system(command) == 0;
+}
+
+/* The same, in a test of cmocka: it fails if that does. */
+#define netns_must(args)                                                                           \
+    do {                                                                                           \
+        if (!netns_ip(args))                                                                       \
+            fail_msg("ip %s", args);                                                               \
+    } while (0)
+
 /* Moves the process into a namespace of its own with only `lo`, which is up. False without the privilege. */
 static inline bool netns_enter(void)
 {
