@@ -232,6 +232,26 @@ static void test_nothing_stays(void **state)
     must("ip rule del from 10.9.9.9; ip rule del from 10.9.9.9; ip -6 rule del priority 98");
 }
 
+/* A rule of somebody else at one of our priorities must not be jumped over: no guard then, and a warning. */
+static void test_somebody_in_the_way(void **state)
+{
+    (void)state;
+    must(
+        "ip rule add from 192.0.2.1 lookup 77 priority 150 && ip route add default dev up1 table 77");
+    struct routes *r = open_routes(true);
+    expect_way("203.0.113.5 from 192.0.2.1", "up1"); /* it stands between ours, and counts */
+    close_routes(r);
+    must("ip rule add from 192.0.2.1 lookup 77 priority 200 && ip rule del priority 150"
+         " && ip address add 192.0.2.2/24 dev up0");
+    r = open_routes(true);
+    expect_way("203.0.113.5 from 192.0.2.1", "up1");
+    expect_way("203.0.113.5 from 192.0.2.2", "tun0"); /* IPv4 has no guard */
+    expect_way("2001:db8:9::5 from 2001:db8::1", "up0");
+    close_routes(r);
+    must("ip rule del priority 200 && ip route flush table 77"
+         " && ip address del 192.0.2.2/24 dev up0");
+}
+
 static void test_whose_a_rule_is(void **state)
 {
     const struct guard g = {.family = ADDR_V4, .first = 96, .enter = 100, .after = 301};
@@ -260,6 +280,7 @@ int main(void)
         cmocka_unit_test(test_steering),
         cmocka_unit_test(test_addresses_change),
         cmocka_unit_test(test_nothing_stays),
+        cmocka_unit_test(test_somebody_in_the_way),
         cmocka_unit_test(test_whose_a_rule_is),
     };
     netns_enter_or_skip();

@@ -37,6 +37,10 @@ struct change {
     } u;
 };
 
+enum {
+    GUARDS_MAX = 16 /* the product has six, for its tables and both families */
+};
+
 struct routes {
     struct netlink netlink;
     uint32_t ifindex;
@@ -44,7 +48,8 @@ struct routes {
     char why[256];
     struct change *changes;
     size_t changes_n, changes_max;
-    struct guard guards[2]; /* IPv4, IPv6; family ADDR_NONE: none */
+    struct guard guards[GUARDS_MAX];
+    unsigned guards_n;
     struct journal journal;
     bool lan;  /* there is a CHANGE_LAN */
     int watch; /* routes_watch_fd; -1: closed */
@@ -63,6 +68,8 @@ void routes_forget(struct routes *r, size_t i);
 enum err routes_guard(struct routes *r, const struct guard *g) MUST_USE;
 enum err routes_guard_address(struct routes *r, const struct ip_addr *address) MUST_USE;
 void routes_unguard_address(struct routes *r, const struct ip_addr *address);
+/* Packets of all protocols are kept away. */
+bool routes_guarded(const struct routes *r, unsigned family);
 
 /* Empties the table of copies. Returns 0 or a positive errno. */
 int routes_lan_remove(struct netlink *n);

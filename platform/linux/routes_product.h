@@ -17,7 +17,7 @@ enum product_table {
 uint32_t product_table_number(enum product_table table);
 /* "not fwmark MARK lookup TABLE" */
 struct rule product_rule(enum product_table table, unsigned family, uint32_t mark);
-/* Around the rules. */
-struct guard product_guard(unsigned family);
+/* Around that rule. */
+struct guard product_guard(enum product_table table, unsigned family);
 
 #endif

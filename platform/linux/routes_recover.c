@@ -123,12 +123,12 @@ void routes_product_recover(uint32_t mark)
     if (netlink_open(&n) != ERR_OK)
         return;
     for (size_t f = 0; f < ARRAY_LEN(families); f++) {
-        struct guard guard = product_guard(families[f]);
-        if (e == 0)
-            e = delete_guard(&n, &guard, &rules);
         for (unsigned t = 0; t < PRODUCT_TABLES && e == 0; t++) {
             struct rule rule = product_rule(t, families[f], mark);
-            e = delete_rules(&n, &rule, 1, &rules);
+            struct guard guard = product_guard(t, families[f]);
+            e = delete_guard(&n, &guard, &rules);
+            if (e == 0)
+                e = delete_rules(&n, &rule, 1, &rules);
             if (e == 0)
                 e = route_list_flush(&n, families[f], rule.table, &routes);
         }
