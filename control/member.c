@@ -327,8 +327,10 @@ static void on_address_lost(void *arg, const struct ip_addr *ip)
 static void on_reconnect(void *arg)
 {
     struct member *m = arg;
+    bool wait = m->settling && !m->put_off;
 
-    if (m->settling)
+    m->put_off = wait; /* once: a network may never settle */
+    if (wait)
         loop_timer_set(m->loop, &m->reconnect, clock_now() + RECONNECT_AFTER_NS);
     else
         member_reconnect(m);

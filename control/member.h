@@ -88,6 +88,7 @@ struct member {
     struct relays relays;
     struct peers *peers;
     struct loop_timer reconnect; /* the portal's connection has lost its address */
+    bool put_off;                /* that has been put off once */
     bool settling; /* the host's network is changing, and whether it has moved is not known yet */
     bool ending;
 

@@ -11,21 +11,23 @@ enum {
     REASON_MAX = 160
 };
 
-static unsigned capture(struct sock_addr servers[RESOLVERS_MAX], struct dns_control *dns,
-                        const char *module)
+/* False: they cannot be read, as while the service that knows them starts again. */
+static bool capture(struct sock_addr servers[RESOLVERS_MAX], unsigned *kept,
+                    struct dns_control *dns, const char *module)
 {
     char reason[REASON_MAX];
-    unsigned n = 0, kept = 0;
+    unsigned n = 0;
 
+    *kept = 0;
     if (dns_control_resolvers(dns, servers, &n, reason, sizeof reason) != ERR_OK) {
         log_warn(module, "the system's resolvers cannot be read: %s", reason);
-        return 0;
+        return false;
     }
     for (unsigned i = 0; i < n; i++) {
         if (!sentinel_contains(&servers[i].ip))
-            servers[kept++] = servers[i];
+            servers[(*kept)++] = servers[i];
     }
-    return kept;
+    return true;
 }
 
 enum err system_names_new(struct names **out, struct loop *l, struct dns_control *dns,
@@ -33,7 +35,9 @@ enum err system_names_new(struct names **out, struct loop *l, struct dns_control
                           unsigned why_size)
 {
     struct sock_addr servers[RESOLVERS_MAX];
-    unsigned n = capture(servers, dns, module);
+    unsigned n;
+
+    (void)capture(servers, &n, dns, module);
     enum err err = names_new(out, l, servers, n, egress, "/etc/hosts");
 
     if (err != ERR_OK)
@@ -44,7 +48,8 @@ enum err system_names_new(struct names **out, struct loop *l, struct dns_control
 void system_names_refresh(struct names *s, struct dns_control *dns, const char *module)
 {
     struct sock_addr servers[RESOLVERS_MAX];
+    unsigned n;
 
-    if (names_set_servers(s, servers, capture(servers, dns, module)) != ERR_OK)
+    if (capture(servers, &n, dns, module) && names_set_servers(s, servers, n) != ERR_OK)
         log_error(module, "the system's resolvers cannot be used");
 }

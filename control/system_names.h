@@ -16,7 +16,7 @@ enum err system_names_new(struct names **out, struct loop *l, struct dns_control
                           const struct egress *egress, const char *module, char *why,
                           unsigned why_size) MUST_USE;
 
-/* The system's resolvers may have changed. */
+/* The system's resolvers may have changed. If they cannot be read, those that there were are asked on. */
 void system_names_refresh(struct names *s, struct dns_control *dns, const char *module);
 
 #endif

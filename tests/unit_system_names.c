@@ -111,7 +111,9 @@ static void test_refresh(void **state)
     expect_asked(after + 1);
 }
 
-/* Nothing is asked then, but there are still the hosts file and literal addresses. */
+/*
+ * At the start nobody is asked then, but there are still the hosts file and literal addresses. Later, those who were.
+ */
 static void test_unreadable(void **state)
 {
     static const char *const has[] = {"9.9.9.9:53", NULL}, *const none[] = {NULL};
@@ -121,8 +123,12 @@ static void test_unreadable(void **state)
     system_answer = ERR_NOT_FOUND;
     start();
     expect_asked(none);
+    system_answer = ERR_OK;
     system_names_refresh(NULL, NULL, "client");
-    expect_asked(none);
+    expect_asked(has);
+    system_answer = ERR_IO;
+    system_names_refresh(NULL, NULL, "client");
+    expect_asked(has);
     assert_int_equal(asked_times, times + 2);
     system_answer = ERR_OK;
 }

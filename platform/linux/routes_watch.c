@@ -35,7 +35,9 @@ int routes_watch_fd(struct routes *r)
 static void take_flags(struct routes *r, unsigned flags)
 {
     if (!r->down && !(flags & IFF_UP))
-        log_info(MODULE, "%s was set down: nothing passes until it is up again", r->name);
+        log_info(MODULE,
+                 "%s was set down: traffic takes the host's other routes until it is up again",
+                 r->name);
     if (r->down && (flags & IFF_UP)) {
         routes_repair(r);
         log_info(MODULE, "%s is up again", r->name);
@@ -71,6 +73,8 @@ void routes_watch(struct routes *r)
             continue;
         take_news(r, (const void *)bytes);
     }
-    if (errno == ENOBUFS && link_read(&r->netlink, r->ifindex, &now) == 0)
+    if (errno == ENOBUFS && link_read(&r->netlink, r->ifindex, &now) == 0) {
+        r->down = r->down || (now.flags & IFF_UP); /* it may have been, unseen */
         take_flags(r, now.flags);
+    }
 }
