@@ -14,9 +14,11 @@
 #include "platform/base/log.h"
 #include "platform/clock.h"
 #include "platform/instance.h"
+#include "platform/paths.h"
 #include "platform/random.h"
 #include "platform/routes.h"
 #include "platform/service.h"
+#include "platform/tun.h"
 
 enum {
     MEMBER_MTU = 1280
@@ -406,9 +408,19 @@ static enum err add_signals(struct member *m)
 
 /* ---- life ---- */
 
-static enum err start(struct member *m, char *why, unsigned why_size)
+/* Nobody else may use the tables, a client of somebody else's neither, which one knows by its device. */
+static enum err take_network(struct member *m, char *why, unsigned why_size)
 {
     enum err err = instance_take(&m->instance, why, why_size);
+
+    if (err == ERR_OK)
+        err = tun_name_free(paths_tun(), why, why_size);
+    return err == ERR_OK ? tun_name_free(m->options->tunnel.tun_name, why, why_size) : err;
+}
+
+static enum err start(struct member *m, char *why, unsigned why_size)
+{
+    enum err err = take_network(m, why, why_size);
 
     if (err != ERR_OK)
         return err;

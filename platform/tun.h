@@ -39,6 +39,8 @@ struct tun;
  */
 enum err tun_open(struct tun **out, const struct tun_config *config, char *why,
                   unsigned why_size) MUST_USE;
+/* ERR_IN_USE: there is a device of that name, as tun_open would say; it is waited for one that is just going. */
+enum err tun_name_free(const char *name, char *why, unsigned why_size) MUST_USE;
 /* Closes all queues; the kernel removes the device. */
 void tun_free(struct tun *t);
 

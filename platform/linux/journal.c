@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The files of journals. The folder's own lock makes that nobody takes a file that is just being made for one of a dead process, and that
+ * The files of journals. A lock beside them, which others cannot even read, makes that nobody takes a file that is just being made for one of a dead process, and that
  * who starts does not begin before the others have ended their recovery.
  */
 #include "platform/linux/journal.h"
@@ -22,6 +22,7 @@
 
 #define MODULE    "routes"
 #define BOOT_FILE "/proc/sys/kernel/random/boot_id"
+#define LOCK_FILE "lock"
 #define PREFIX    "network-"
 #define SUFFIX    ".journal"
 
@@ -31,7 +32,7 @@
 
 enum {
     NAMES_MAX = 100, /* of one process id */
-    LOCK_TRIES = 200,
+    LOCK_TRIES = 50,
     LOCK_WAIT_MS = 10
 };
 
@@ -42,8 +43,32 @@ static bool is_ours(const struct stat *st)
     return (st->st_uid == 0 || st->st_uid == geteuid()) && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
 }
 
-/* -1 with errno. create: makes it if it is missing. */
-static int folder_open(bool create)
+/* The descriptor of a lock that nobody has now; -1 with errno. */
+static int lock_take(int folder)
+{
+    struct stat st;
+
+    for (unsigned i = 0; i < LOCK_TRIES; i++) {
+        int fd = openat(folder, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return -1;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink == 1)
+            return fd; /* else it has just been given back */
+        close(fd);
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_MS * (long)NS_PER_MS}, NULL);
+    }
+    errno = EBUSY;
+    return -1;
+}
+
+static void lock_give_back(int folder, int lock)
+{
+    unlinkat(folder, LOCK_FILE, 0);
+    close(lock);
+}
+
+/* -1 with errno. create: makes it if it is missing. *lock: to be given back before it is closed. */
+static int folder_open(bool create, int *lock)
 {
     struct stat st;
 
@@ -52,16 +77,9 @@ static int folder_open(bool create)
     int fd = open(paths_run(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    if (fstat(fd, &st) == 0 && is_ours(&st)) {
-        for (unsigned i = 0; i < LOCK_TRIES; i++) {
-            if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-                return fd;
-            nanosleep(&(struct timespec){.tv_nsec = LOCK_WAIT_MS * (long)NS_PER_MS}, NULL);
-        }
-        errno = EBUSY;
-    } else {
-        errno = EPERM;
-    }
+    errno = EPERM;
+    if (fstat(fd, &st) == 0 && is_ours(&st) && (*lock = lock_take(fd)) >= 0)
+        return fd;
     int e = errno;
     close(fd);
     errno = e;
@@ -128,12 +146,13 @@ static bool begin(struct journal *j)
 
     if (!scope_now(&scope))
         return false;
-    int folder = folder_open(true);
+    int lock, folder = folder_open(true, &lock);
     if (folder < 0)
         return false;
     j->fd = create(j, folder);
     bool ok = j->fd >= 0 && append(j, head, journal_text_head(head, sizeof head, &scope));
     int e = errno;
+    lock_give_back(folder, lock);
     close(folder);
     errno = e;
     return ok;
@@ -213,13 +232,14 @@ void journal_recover(journal_undo_fn undo, void *arg)
 {
     struct journal_scope here;
     const struct dirent *entry;
-    int folder = scope_now(&here) ? folder_open(false) : -1;
+    int lock = -1, folder = scope_now(&here) ? folder_open(false, &lock) : -1;
     DIR *dir = folder >= 0 ? fdopendir(folder) : NULL;
 
     if (!dir) {
-        if (folder >= 0)
+        if (folder >= 0) {
+            lock_give_back(folder, lock);
             close(folder);
-        else if (errno != ENOENT)
+        } else if (errno != ENOENT)
             log_debug(MODULE, "%s cannot be read: %s", paths_run(), strerror(errno));
         return;
     }
@@ -231,5 +251,6 @@ void journal_recover(journal_undo_fn undo, void *arg)
             unlinkat(folder, entry->d_name, 0);
         close(fd);
     }
+    lock_give_back(folder, lock);
     closedir(dir);
 }

@@ -119,13 +119,28 @@ static enum err create_failed(struct why why, const char *name, int e)
     }
 }
 
+static void wait_a_moment(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_MS * (long)NS_PER_MS}, NULL);
+}
+
+enum err tun_name_free(const char *name, char *why, unsigned why_size)
+{
+    for (unsigned i = 0; if_nametoindex(name) != 0; i++) {
+        if (i == BUSY_TRIES)
+            return create_failed((struct why){why, why_size}, name, EBUSY);
+        wait_a_moment();
+    }
+    return ERR_OK;
+}
+
 /* What a killed process had in its io_uring the kernel closes a moment after its end. */
 static int create_device(int fd, struct ifreq *ifr)
 {
     for (unsigned i = 0; ioctl(fd, TUNSETIFF, ifr) != 0; i++) {
         if (errno != EBUSY || i == BUSY_TRIES)
             return errno;
-        nanosleep(&(struct timespec){.tv_nsec = BUSY_WAIT_MS * (long)NS_PER_MS}, NULL);
+        wait_a_moment();
     }
     return 0;
 }
