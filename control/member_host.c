@@ -24,6 +24,8 @@ static void on_settled(void *arg)
     m->settling = false;
     if (loop_timer_armed(&m->reconnect))
         loop_timer_set(m->loop, &m->reconnect, loop_now(m->loop));
+    if (m->tunnel)
+        tunnel_p2p_sources(m->tunnel);
     if (m->tunnel && m->role->guarded)
         tunnel_lan_sync(m->tunnel);
 }

@@ -149,8 +149,8 @@ void tunnel_names_came(struct tunnel *t)
     if (!t->default_waits)
         return;
     t->default_waits = false;
-    if (default_rules_add(t) != ERR_OK)
-        log_error("tunnel", "%s", routes_why(t->host));
+    if (default_rules_add(t) != ERR_OK && t->options.failed)
+        t->options.failed(t->options.failed_arg, routes_why(t->host));
     else
         log_info("tunnel", "the default route leads into the tunnel now");
 }

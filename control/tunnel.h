@@ -32,6 +32,9 @@ struct tunnel_options {
     /* Somebody has deleted the TUN device: nothing passes any more. May not free the tunnel. NULL: nobody wants to know. */
     void (*gone)(void *arg);
     void *gone_arg;
+    /* From the loop: the host's configuration has failed, and traffic may take other ways than it should. May not free the tunnel. */
+    void (*failed)(void *arg, const char *why);
+    void *failed_arg;
     /* From the loop: no endpoint's name waits for its addresses any more. May be called again after tunnel_apply_give. NULL: nobody. */
     void (*named)(void *arg);
     void *named_arg;

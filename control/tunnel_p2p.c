@@ -270,17 +270,32 @@ static void tell(struct tunnel_peer *p, enum p2p_peer_news news)
         o->p2p->peer(o->p2p_arg, p->arg, news);
 }
 
-void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path)
+static void send_endpoint(struct tunnel_peer *p, const struct node_path *path)
 {
-    struct tunnel *t = p->tunnel;
     struct command c = {.kind = COMMAND_ENDPOINT, .slot = p->slot};
-    struct wg_fresh fresh = tunnel_fresh(t, p);
 
     c.endpoint.to = path->to;
     c.endpoint.channel = path->channel;
     if (path->from.ip.family != ADDR_NONE)
-        c.endpoint.from = source_of(t, &path->from);
-    tunnel_command(t, p->owner, &c);
+        c.endpoint.from = source_of(p->tunnel, &path->from);
+    tunnel_command(p->tunnel, p->owner, &c);
+}
+
+void tunnel_p2p_sources(struct tunnel *t)
+{
+    for (uint32_t i = 0; i < t->slots_used && t->egress.source; i++) {
+        struct tunnel_peer *p = t->peers[i];
+        if (p && p->p2p.path.kind != NODE_PATH_NONE && p->p2p.path.from.ip.family != ADDR_NONE)
+            send_endpoint(p, &p->p2p.path);
+    }
+}
+
+void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path)
+{
+    struct tunnel *t = p->tunnel;
+    struct wg_fresh fresh = tunnel_fresh(t, p);
+
+    send_endpoint(p, path);
     tell(p, p2p_peer_set_path(&p->p2p, &p->wg, clock_now(), path, &fresh));
     tunnel_fresh_done(t, p, &fresh);
     tunnel_peer_drive(p);

@@ -79,6 +79,8 @@ void tunnel_p2p_send(struct tunnel *t, const struct node_transmit *datagram);
 /* A route of the host into the tunnel, in the tables of the product. On failure, and then nothing has changed, a warning is logged. */
 void tunnel_p2p_route(struct tunnel *t, const struct ip_prefix *prefix, bool add);
 
+/* Ways of the host have changed, and it is quiet again: which interface a path leaves by is looked up anew. */
+void tunnel_p2p_sources(struct tunnel *t);
 /* Local networks stay reachable whatever leads into the tunnel: when it is up, and whenever the network has changed. Failures are logged. */
 void tunnel_lan_sync(struct tunnel *t);
 

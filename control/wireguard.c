@@ -45,6 +45,13 @@ static void on_gone(void *arg)
     loop_stop(app->loop);
 }
 
+static void on_failed(void *arg, const char *why)
+{
+    struct app *app = arg;
+    snprintf(app->why, sizeof app->why, "%s", why);
+    loop_stop(app->loop);
+}
+
 static void roam(struct app *app, const char *why)
 {
     enum err err = tunnel_roam(app->tunnel);
@@ -187,6 +194,8 @@ static enum err start(struct app *app, const struct options *o, struct config *c
     options_tunnel(&options, o);
     options.gone = on_gone;
     options.gone_arg = app;
+    options.failed = on_failed;
+    options.failed_arg = app;
     options.named = on_named;
     options.named_arg = app;
     /* Before any thread exists, so that all of them inherit the blocked signals. */

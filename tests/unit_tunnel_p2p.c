@@ -401,6 +401,31 @@ static void test_source_of_paths(void **state)
     assert_int_equal(step_of(COMMAND_DATAGRAM)->datagram.from.ifindex, 7);
 }
 
+/* The interface of an address was not to be found when the path came; it is when the network has settled. */
+static void test_source_found_later(void **state)
+{
+    (void)state;
+    struct tunnel_peer *p = add_peer(1, 1, true, NULL), *other = add_peer(2, 1, true, NULL);
+    struct node_path path = {.kind = NODE_PEER_TO_PEER,
+                             .to = addr("198.51.100.1:52625"),
+                             .from = addr("192.0.2.11:52625")};
+
+    t->egress.source = (struct source *)t;
+    tunnel_p2p_path(p, &path);
+    assert_int_equal(step_of(COMMAND_ENDPOINT)->endpoint.from.ifindex, 0);
+    packet_comes("192.0.2.11:52625", 8, "203.0.113.1:3478");
+    forget_steps();
+    tunnel_p2p_sources(t);
+    assert_int_equal(assert_step(0, COMMAND_ENDPOINT)->endpoint.from.ifindex, 8);
+    assert_int_equal(assert_step(0, COMMAND_ENDPOINT)->slot, p->slot);
+    assert_int_equal(fake.steps_n, 1); /* the other one has no path */
+    (void)other;
+    t->egress.source = NULL;
+    forget_steps();
+    tunnel_p2p_sources(t);
+    assert_int_equal(fake.steps_n, 0);
+}
+
 static void test_datagram_of_nobody(void **state)
 {
     (void)state;
@@ -641,6 +666,7 @@ int main(void)
         TEST(test_packets_and_where_they_came_in),
         TEST(test_inner_packets),
         TEST(test_source_of_paths),
+        TEST(test_source_found_later),
         TEST(test_datagram_of_nobody),
         TEST(test_address_lost),
         TEST(test_device_gone),
