@@ -274,7 +274,7 @@ net: all support | $(DEPS)/ready-check ## tests over real TUN devices and socket
 windows-check: | $(DEPS)/ready-check ## compile the portable modules with mingw, run their tests under Wine
 	$(Q)$(MAKE) --no-print-directory OS=windows CC=$(MINGW) windows-run
 windows-run: $(archives) $(portable_tests:%=$(O)/tests/%$(EXE))
-	$(Q)tools/check-wine.sh $(O)/wine $(RUN) -s windows $(foreach t,$(portable_tests),'tools/wine.sh $(O)/tests/$(t)$(EXE)$(if $(filter fuzz_%,$(t)), $(call corpus,$(t:fuzz_%=%)))')
+	$(Q)tools/check-wine.sh $(O)/wine $(RUN) -s windows $(foreach t,$(portable_tests),'tools/wine.sh $(O)/tests/$(t)$(EXE)$(if $(filter fuzz_%,$(t)), $(call corpus,$(t:fuzz_%=%)))') 'tests/wine_ways.sh $(O)'
 
 # ---- checks of the sources ----
 headers: | $(DEPS)/ready-build ## each header compiles alone
