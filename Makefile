@@ -265,7 +265,7 @@ fuzz-run: fuzz-build
 fuzz-replay: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
 # They wait for real time nearly all the while, so they run beside the others.
-net_long := $(wildcard $(patsubst %,tests/net_%.sh,rekey portal_long p2p_roam p2p_faults p2p_coturn nice coturn nat))
+net_long := $(wildcard $(patsubst %,tests/net_%.sh,rekey portal_long p2p_roam p2p_faults p2p_coturn nice coturn nat uplinks))
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
 	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
 	$(Q)$(RUN) -s net-long -t 420 $(net_long) & long=$$!; \
