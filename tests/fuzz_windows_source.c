@@ -53,6 +53,10 @@ static void take_tables(struct input *in, struct fake_helper *f)
         f->best_fails[i] = bits & 8;
         f->metrics[i] = take(in);
         f->source_family[i] = take(in) % 32;
+        if (bits & 16)
+            f->lent[i] = take_address(in);
+        if (bits & 32)
+            f->route_luid[i] = take(in) % 8;
         a->addresses_n = bits >> 6;
         for (unsigned k = 0; k < a->addresses_n; k++)
             a->addresses[k] = take_prefix(in);
@@ -76,10 +80,13 @@ static void take_tables(struct input *in, struct fake_helper *f)
 static void check(const struct fake_helper *f, uint64_t tun, const struct source_best *best)
 {
     bool found = false;
-    for (unsigned i = 0; i < f->adapters_n; i++)
-        found = found || (f->adapters[i].ifindex == best->source.ifindex && f->adapters[i].up &&
-                          (tun == 0 || f->adapters[i].luid != tun));
-    ASSERT(found);
+    for (unsigned i = 0; i < f->adapters_n; i++) {
+        const struct ip_helper_adapter *a = &f->adapters[i];
+        found = found || (a->ifindex == best->source.ifindex && a->up &&
+                          a->luid == best->route.luid && (tun == 0 || a->luid != tun));
+        ASSERT(tun == 0 || a->luid != tun || !has_address(a, &best->source.ip));
+    }
+    ASSERT(found && !is_unspecified(&best->source.ip));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -101,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (source_best(&f.helper, tun, &dst, &best) != ERR_OK)
             continue;
         check(&f, tun, &best);
+        ASSERT(best.source.ip.family == dst.family);
         if (host_routes_get(&routes, &dst, &best.route, &route) == ERR_OK && take(&in) % 2)
             host_routes_put(&routes, route);
     }

@@ -166,6 +166,8 @@ static void test_errors(void **state)
     fake.table_error = 50;
     host_routes_sweep(&routes, &dst); /* logged */
     assert_int_equal(fake.tables_out, 0);
+    fake.helper.get_routes = NULL;
+    host_routes_sweep(&routes, &dst);
 }
 
 int main(void)

@@ -191,6 +191,32 @@ static void test_source_family(void **state)
     expect(TUN, "1.2.3.4", "198.51.100.10 102");
 }
 
+/* The system may lend an adapter another one's address, but never ours; and it may say things of no use. */
+static void test_answers_of_no_use(void **state)
+{
+    (void)state;
+    describe(office);
+    fake.lent[0] = addr("198.51.100.10");
+    expect(TUN, "1.2.3.4", "198.51.100.10 101");
+    fake.lent[0] = addr("100.64.0.1");
+    expect(TUN, "1.2.3.4", "198.51.100.10 102");
+    expect(0, "1.2.3.4", "198.51.100.10 102"); /* by the name */
+    fake.lent[0] = addr("0.0.0.0");
+    expect(TUN, "1.2.3.4", "198.51.100.10 102");
+    fake.lent[0] = addr("2001:db8::10");
+    fake.source_family[0] = IP_HELPER_AF_INET6;
+    expect(TUN, "1.2.3.4", "198.51.100.10 102");
+    describe(office);
+    fake.route_luid[0] = TUN;
+    expect(TUN, "1.2.3.4", "198.51.100.10 102");
+    fake.route_luid[0] = 2; /* adapter 2 has said so itself */
+    expect(TUN, "1.2.3.4", "198.51.100.10 102");
+    describe(office);
+    fake.adapters[0].ifindex_v6 = 0; /* IPv6 is off there */
+    expect(TUN, "2600::1", "unreachable");
+    expect(TUN, "1.2.3.4", "192.0.2.10 101");
+}
+
 static void test_ties_go_to_the_first(void **state)
 {
     (void)state;
@@ -318,6 +344,13 @@ static void random_tables(void)
         fake.best_fails[i] = pick(8) == 0;
         fake.source_family[i] = families[pick(ARRAY_LEN(families))];
     }
+    for (unsigned i = 0; i < fake.adapters_n; i++) {
+        const struct ip_helper_adapter *from = &fake.adapters[pick(fake.adapters_n)];
+        if (pick(5) == 0 && from->addresses_n > 0)
+            fake.lent[i] = from->addresses[pick(from->addresses_n)].ip;
+        if (pick(10) == 0)
+            fake.route_luid[i] = 1 + pick(fake.adapters_n);
+    }
     fake.routes_n = pick(20);
     for (unsigned i = 0; i < fake.routes_n; i++) {
         struct ip_helper_route *r = &fake.routes[i];
@@ -325,18 +358,38 @@ static void random_tables(void)
         r->dst = (struct ip_prefix){.ip = random_address(pick(2)), .len = (uint8_t)(8 * pick(4))};
         ip_prefix_mask(&r->dst);
         r->next_hop.family = r->dst.ip.family;
+        if (pick(2))
+            r->next_hop = random_address(r->dst.ip.family == ADDR_V6);
     }
 }
 
+static bool belongs_to(uint64_t luid, const struct ip_addr *ip)
+{
+    for (unsigned a = 0; a < fake.adapters_n; a++)
+        for (unsigned i = 0; i < fake.adapters[a].addresses_n; i++)
+            if (fake.adapters[a].luid == luid &&
+                ip_addr_equal(&fake.adapters[a].addresses[i].ip, ip))
+                return true;
+    return false;
+}
+
+/* Whether the system's answer for an adapter is one that may be used. */
+static bool answers(unsigned a, uint64_t tun)
+{
+    const struct ip_addr *lent = &fake.lent[a];
+    bool own_row = fake.route_luid[a] == 0 || fake.route_luid[a] == fake.adapters[a].luid;
+    return !fake.best_fails[a] && fake.source_family[a] != 17 && own_row && !belongs_to(tun, lent);
+}
+
 /* The best of all (adapter, route) pairs by counting who is better; -1: none. */
-static int reference(uint64_t tun, const struct ip_addr *dst)
+static int reference(uint64_t tun, const struct ip_addr *dst, bool by_table)
 {
     int best = -1;
     long best_len = -1, best_metric = 0;
 
     for (unsigned a = 0; a < fake.adapters_n; a++) {
         long len = -1, metric = 0;
-        bool addressed = false;
+        bool addressed = !by_table && fake.lent[a].family != ADDR_NONE;
         for (unsigned i = 0; i < fake.adapters[a].addresses_n; i++)
             addressed = addressed || fake.adapters[a].addresses[i].ip.family == dst->family;
         for (unsigned i = 0; i < fake.routes_n; i++) {
@@ -349,8 +402,8 @@ static int reference(uint64_t tun, const struct ip_addr *dst)
                 metric = m;
             }
         }
-        if (len < 0 || !addressed || fake.best_fails[a] || fake.source_family[a] == 17 ||
-            !fake.adapters[a].up || fake.adapters[a].luid == tun)
+        if (len < 0 || !addressed || (!by_table && !answers(a, tun)) || !fake.adapters[a].up ||
+            fake.adapters[a].luid == tun)
             continue;
         if (best < 0 || len > best_len || (len == best_len && metric < best_metric)) {
             best = (int)a;
@@ -361,32 +414,55 @@ static int reference(uint64_t tun, const struct ip_addr *dst)
     return best;
 }
 
+/* What is lent is of the destination's family. */
+static void keep_families(const struct ip_addr *dst)
+{
+    for (unsigned i = 0; i < fake.adapters_n; i++) {
+        if (fake.lent[i].family != dst->family)
+            fake.lent[i].family = ADDR_NONE;
+    }
+}
+
+/* True: there is a way. */
+static bool compare(unsigned number, uint64_t tun, const struct ip_addr *dst, bool by_table)
+{
+    struct source_best best;
+    int want = reference(tun, dst, by_table);
+    enum err err = source_best(&fake.helper, tun, dst, &best);
+
+    if (want < 0) {
+        if (err != ERR_UNREACHABLE)
+            fail_msg("table %u: there is no way", number);
+        return false;
+    }
+    const struct ip_helper_adapter *a = &fake.adapters[want];
+    if (err != ERR_OK || best.route.luid != a->luid ||
+        best.source.ifindex != (dst->family == ADDR_V6 ? a->ifindex_v6 : a->ifindex))
+        fail_msg("table %u: not adapter %d", number, want);
+    /* whatever the reference says */
+    assert_true(a->up && a->luid != tun && best.source.ip.family == dst->family);
+    assert_false(belongs_to(tun, &best.source.ip));
+    if (by_table || fake.lent[want].family == ADDR_NONE)
+        assert_true(belongs_to(a->luid, &best.source.ip));
+    return true;
+}
+
 static void test_against_the_reference(void **state)
 {
-    unsigned answers = 0;
+    unsigned answers_by_system = 0, answers_by_table = 0;
     (void)state;
     for (unsigned i = 0; i < TABLES; i++) {
-        struct source_best best;
         seed = i;
         random_tables();
         uint64_t tun = 1 + pick(fake.adapters_n);
         struct ip_addr dst = random_address(pick(2));
-        int want = reference(tun, &dst);
-        enum err err = source_best(&fake.helper, tun, &dst, &best);
-        if (want < 0) {
-            if (err != ERR_UNREACHABLE)
-                fail_msg("table %u: there is no way", i);
-            continue;
-        }
-        answers++;
-        const struct ip_helper_adapter *a = &fake.adapters[want];
-        if (err != ERR_OK || best.route.luid != a->luid ||
-            best.source.ifindex != (dst.family == ADDR_V6 ? a->ifindex_v6 : a->ifindex))
-            fail_msg("table %u: not adapter %d", i, want);
-        /* whatever the reference says */
-        assert_true(a->up && a->luid != tun && has_address(a, &best.source.ip));
+        keep_families(&dst);
+        answers_by_system += compare(i, tun, &dst, false);
+        fake.helper.best_route = NULL;
+        answers_by_table += compare(i, tun, &dst, true);
     }
-    assert_in_range(answers, TABLES / 10, TABLES);
+    assert_in_range(answers_by_system, TABLES / 10, TABLES);
+    assert_in_range(answers_by_table, TABLES / 10, TABLES);
 }
 
 int main(void)
@@ -395,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_which_is_ours),
         cmocka_unit_test(test_source_family),
+        cmocka_unit_test(test_answers_of_no_use),
         cmocka_unit_test(test_ties_go_to_the_first),
         cmocka_unit_test(test_the_list_grows),
         cmocka_unit_test(test_from_the_table),

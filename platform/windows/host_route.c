@@ -47,7 +47,10 @@ void host_routes_sweep(struct host_routes *r, const struct ip_addr *dst)
 {
     struct ip_helper_route *routes;
     size_t n;
-    unsigned long e = r->helper->get_routes(r->helper->ctx, ip_helper_family(dst), &routes, &n);
+    unsigned long e =
+        r->helper->get_routes
+            ? r->helper->get_routes(r->helper->ctx, ip_helper_family(dst), &routes, &n)
+            : (unsigned long)IP_HELPER_NOT_SUPPORTED;
 
     if (e != IP_HELPER_OK) {
         log_warn(MODULE, "the table of routes cannot be read: error %lu", e);

@@ -77,12 +77,18 @@ static void addresses_from(struct ip_helper_adapter *out, const IP_ADAPTER_ADDRE
     for (; u && out->addresses_n < IP_HELPER_ADDRESSES_MAX; u = u->Next) {
         SOCKADDR_INET s;
         memset(&s, 0, sizeof s);
-        if (u->Address.iSockaddrLength > (int)sizeof s)
+        /* Not one that may turn out to be somebody else's. */
+        bool settled = u->DadState == IpDadStatePreferred || u->DadState == IpDadStateDeprecated;
+        if (!settled || u->Address.iSockaddrLength > (int)sizeof s)
             continue;
         memcpy(&s, u->Address.lpSockaddr, (size_t)u->Address.iSockaddrLength);
         struct ip_prefix p = {.ip = ip_from(&s), .len = u->OnLinkPrefixLength};
-        if (p.ip.family != ADDR_NONE && p.len <= ip_addr_bits(&p.ip))
-            out->addresses[out->addresses_n++] = p;
+        if (p.ip.family == ADDR_NONE || p.len > ip_addr_bits(&p.ip))
+            continue;
+        out->addresses[out->addresses_n++] = p;
+        /* Wine has an index for one family only. */
+        if (p.ip.family == ADDR_V6 && out->ifindex_v6 == 0)
+            out->ifindex_v6 = out->ifindex;
     }
 }
 
@@ -97,7 +103,7 @@ static bool adapter_at(void *ctx, const void *buf, size_t i, struct ip_helper_ad
         return false; /* no adapter at all leaves the buffer as it was */
     *out = (struct ip_helper_adapter){.luid = a->Luid.Value,
                                       .ifindex = a->IfIndex,
-                                      .ifindex_v6 = a->Ipv6IfIndex ? a->Ipv6IfIndex : a->IfIndex,
+                                      .ifindex_v6 = a->Ipv6IfIndex,
                                       .up = a->OperStatus == IfOperStatusUp};
     if (a->FriendlyName && WideCharToMultiByte(CP_UTF8, 0, a->FriendlyName, -1, out->name,
                                                sizeof out->name, NULL, NULL) == 0)

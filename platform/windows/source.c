@@ -11,7 +11,8 @@ enum err source_new(struct source **out, const struct source_config *config)
     struct source *s = mem_zalloc(1, sizeof *s);
 
     s->helper = ip_helper_system();
-    s->tun_luid = config->tun_luid;
+    s->tun_luid =
+        config->tun_luid ? config->tun_luid : source_best_luid(s->helper, config->tun_ifindex);
     *out = s;
     return ERR_OK;
 }

@@ -50,6 +50,21 @@ static bool is_usable(const struct ip_helper_adapter *a, uint64_t tun_luid)
     return a->up && !is_ours(a, tun_luid);
 }
 
+static bool has_address(const struct ip_helper_adapter *a, const struct ip_addr *address)
+{
+    for (unsigned i = 0; i < a->addresses_n; i++) {
+        if (ip_addr_equal(&a->addresses[i].ip, address))
+            return true;
+    }
+    return false;
+}
+
+/* 0: the adapter does not have the family. */
+static uint32_t index_for(const struct ip_helper_adapter *a, const struct ip_addr *ip)
+{
+    return ip->family == ADDR_V6 ? a->ifindex_v6 : a->ifindex;
+}
+
 /* ---- one adapter ---- */
 
 struct candidate {
@@ -73,13 +88,30 @@ static bool source_from(struct ip_addr *out, const struct ip_helper_source *s,
     return true;
 }
 
+/* With weak hosts the system may lend an adapter the address of another one, of ours as well. */
+static bool is_tun_address(const struct ip_helper *h, const void *list, uint64_t tun_luid,
+                           const struct ip_addr *ip)
+{
+    struct ip_helper_adapter a;
+
+    for (size_t i = 0; h->adapter_at(h->ctx, list, i, &a); i++) {
+        if (is_ours(&a, tun_luid) && has_address(&a, ip))
+            return true;
+    }
+    return false;
+}
+
+static bool is_unspecified(const struct ip_addr *ip)
+{
+    static const uint8_t none[sizeof ip->bytes];
+    return memcmp(ip->bytes, none, sizeof none) == 0;
+}
+
 /* An address of the adapter: one that shares the next hop's network, else the first. */
 static bool address_for(const struct ip_helper_adapter *a, const struct ip_helper_route *route,
                         const struct ip_addr *dst, struct ip_addr *out)
 {
-    static const uint8_t none[16];
-    bool on_link = memcmp(route->next_hop.bytes, none, sizeof none) == 0;
-    const struct ip_addr *hop = on_link ? dst : &route->next_hop;
+    const struct ip_addr *hop = is_unspecified(&route->next_hop) ? dst : &route->next_hop;
     bool found = false;
 
     for (unsigned i = 0; i < a->addresses_n; i++) {
@@ -132,6 +164,12 @@ static bool make_candidate(const struct ip_helper *h, const struct ip_helper_ada
     if (lacks ? !best_of_table(h, a, dst, c)
               : e != IP_HELPER_OK || !source_from(&c->source, &source, dst))
         return false;
+    /* An answer about another adapter is that one's to give; nothing is sent from nowhere. */
+    if ((c->route.luid != 0 && c->route.luid != a->luid) || c->source.family != dst->family ||
+        is_unspecified(&c->source))
+        return false;
+    c->route.luid = a->luid;
+    c->route.ifindex = index_for(a, dst);
     if (h->interface_metric(h->ctx, a->luid, ip_helper_family(dst), &metric) != IP_HELPER_OK)
         metric = 0;
     c->metric = (uint64_t)c->route.metric + metric;
@@ -162,11 +200,11 @@ enum err source_best(const struct ip_helper *h, uint64_t tun_luid, const struct 
     if (err != ERR_OK)
         return err;
     for (size_t i = 0; h->adapter_at(h->ctx, list, i, &a); i++) {
-        if (!is_usable(&a, tun_luid) || !make_candidate(h, &a, dst, &c) ||
+        if (!is_usable(&a, tun_luid) || index_for(&a, dst) == 0 ||
+            !make_candidate(h, &a, dst, &c) || is_tun_address(h, list, tun_luid, &c.source) ||
             (found && !goes_before(&c, &best)))
             continue;
         best = c;
-        best.route.ifindex = dst->family == ADDR_V6 ? a.ifindex_v6 : a.ifindex;
         found = true;
     }
     free(list);
@@ -175,15 +213,6 @@ enum err source_best(const struct ip_helper *h, uint64_t tun_luid, const struct 
     *out = (struct source_best){.source = {.ip = best.source, .ifindex = best.route.ifindex},
                                 .route = best.route};
     return ERR_OK;
-}
-
-static bool has_address(const struct ip_helper_adapter *a, const struct ip_addr *address)
-{
-    for (unsigned i = 0; i < a->addresses_n; i++) {
-        if (ip_addr_equal(&a->addresses[i].ip, address))
-            return true;
-    }
-    return false;
 }
 
 uint32_t source_best_interface(const struct ip_helper *h, uint64_t tun_luid,
@@ -197,7 +226,7 @@ uint32_t source_best_interface(const struct ip_helper *h, uint64_t tun_luid,
         return 0;
     for (size_t i = 0; found == 0 && h->adapter_at(h->ctx, list, i, &a); i++) {
         if (is_usable(&a, tun_luid) && has_address(&a, address))
-            found = address->family == ADDR_V6 ? a.ifindex_v6 : a.ifindex;
+            found = index_for(&a, address);
     }
     free(list);
     return found;

@@ -60,13 +60,21 @@ static enum err keep_out(SOCKET fd, const struct egress *e, const struct sock_ad
     struct source_best best;
     struct host_route *route = NULL;
 
+    const struct source *source = e->source;
+    if (to->scope != 0) { /* a link-local address is on one link, and connect is told on which */
+        uint64_t luid = source_best_luid(source->helper, to->scope);
+        if (luid != 0 && luid != source->tun_luid)
+            return ERR_OK;
+        snprintf(why, why_size, "there is no such link but the tunnel");
+        return ERR_UNREACHABLE;
+    }
     /* What leads to the machine itself never leaves it. */
-    if (source_best_interface(e->source->helper, 0, &to->ip) != 0)
+    if (source_best_interface(source->helper, 0, &to->ip) != 0)
         return ERR_OK;
     if (!routes.helper)
-        host_routes_init(&routes, e->source->helper);
+        host_routes_init(&routes, source->helper);
     host_routes_sweep(&routes, &to->ip);
-    enum err err = source_best(e->source->helper, e->source->tun_luid, &to->ip, &best);
+    enum err err = source_best(source->helper, source->tun_luid, &to->ip, &best);
     if (err != ERR_OK) {
         snprintf(why, why_size, "there is no way to it but the tunnel (%s)", err_text(err));
         return ERR_UNREACHABLE;

@@ -26,6 +26,8 @@ struct fake_helper {
     bool metric_fails[FAKE_ADAPTERS_MAX];
     bool best_fails[FAKE_ADAPTERS_MAX];
     unsigned source_family[FAKE_ADAPTERS_MAX]; /* 1: the right one; else as it is told */
+    struct ip_addr lent[FAKE_ADAPTERS_MAX];    /* the source instead of an own one; ADDR_NONE: no */
+    uint64_t route_luid[FAKE_ADAPTERS_MAX];    /* what the row says instead; 0: the truth */
     struct ip_helper_route routes[FAKE_ROUTES_MAX];
     unsigned routes_n;
 
@@ -100,9 +102,13 @@ static inline unsigned long fake_best_route(void *ctx, uint64_t luid, const stru
         if (f->adapters[a].addresses[i].ip.family == dst->family)
             from = &f->adapters[a].addresses[i].ip;
     }
+    if (f->lent[a].family != ADDR_NONE)
+        from = &f->lent[a];
     if (!best || !from)
         return 1231;
     *route = *best;
+    if (f->route_luid[a] != 0)
+        route->luid = f->route_luid[a];
     source->family = f->source_family[a] == 1 ? ip_helper_family(dst) : f->source_family[a];
     memcpy(source->bytes, from->bytes, sizeof source->bytes);
     return IP_HELPER_OK;
