@@ -87,7 +87,7 @@ ALL_CFLAGS := -std=gnu11 -fno-omit-frame-pointer $(WARN) $(CFLAGS) $(san_flags) 
   $(if $(filter gcc,$(family)),-fno-delete-null-pointer-checks) $(if $(filter memory,$(SAN)),-mllvm -msan-handle-icmp-exact=1)
 ifeq ($(OS),windows)
 EXE := .exe
-LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -liphlpapi -lws2_32 -lbcrypt -lpthread -static
+LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -liphlpapi -lole32 -lws2_32 -lbcrypt -lpthread -static
 CMOCKA := $(prefix)/lib/libcmocka.a
 else
 LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson -lsystemd $(if $(SAN),,-ljemalloc) -pthread
@@ -125,8 +125,8 @@ NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet addr bench_% b
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
               fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts ip lan log_cleanup \
               log_filter log_line net_event net_seen netwatch nm_watch noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolv_file_faults resolv_text resolved_servers resolvers resources segment \
-              source_cache_million source_rank source_seen sign_url timers token_text tunnel_p2p uapi way_out windows_host_route windows_source)
-NOT_WINDOWS ?= unit_log_file_%
+              source_cache_million source_rank source_seen sign_url timers token_text tunnel_p2p uapi way_out windows_host_route windows_network_filter windows_source)
+NOT_WINDOWS ?= unit_log_file_% unit_access_%
 unit_run := $(if $(filter thread,$(SAN)),$(filter-out $(NOT_TSAN),$(unit_names)),$(unit_names))
 # A portable module `folder/x.c` has the tests unit_x, unit_x_*, unit_folder_x (diff_ and fuzz_ alike).
 portable_stems := $(sort $(basename $(notdir $(PORTABLE) $(wildcard platform/base/*.h engine/wire/*.h))) shared $(subst /,_,$(patsubst control/%,%,$(patsubst \
@@ -265,7 +265,7 @@ fuzz-run: fuzz-build
 fuzz-replay: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
 # They wait for real time nearly all the while, so they run beside the others.
-net_long := $(wildcard $(patsubst %,tests/net_%.sh,rekey portal_long p2p_roam p2p_faults p2p_coturn nice coturn nat))
+net_long := $(wildcard $(patsubst %,tests/net_%.sh,rekey portal_long p2p_roam p2p_faults p2p_coturn nice coturn nat uplinks))
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
 	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
 	$(Q)$(RUN) -s net-long -t 420 $(net_long) & long=$$!; \

@@ -6,7 +6,8 @@
  * Changes of the own TUN and of the tables that are ours do not count. Tickless: without changes it never wakes the loop up.
  *
  * The machine has moved when, after a change and the debounce, its default route is another one than before (interface,
- * gateway, preferred source address), or its interface has lost an address that was in use; and when it was suspended.
+ * gateway, preferred source address), or its interface has lost an address that was in use; and when it was suspended, as soon as
+ * there is a way out again.
  * Not when the default route is gone (there is nowhere to go), when it comes back as it was, when there is a route more in the
  * other family, or an address more.
  */

@@ -26,6 +26,7 @@
 #include "platform/source.h"
 #include "platform/tcp.h"
 #include "platform/windows/net_change.h"
+#include "platform/windows/network_list.h"
 #include "platform/windows/source_best.h"
 
 static const char *const destinations[] = {"127.0.0.1", "203.0.113.1", "10.1.2.3",    "8.8.8.8",
@@ -345,13 +346,30 @@ static void test_registrations(void **state)
     net_change_fini(&c);
 }
 
+static void on_moved(void *arg)
+{
+    (void)arg;
+}
+
+static void test_list_of_networks(void **state)
+{
+    struct network_list *l;
+    (void)state;
+    if (network_list_new(&l, on_moved, NULL) != ERR_OK) {
+        printf("this system does not tell of networks\n");
+        skip();
+    }
+    network_list_free(l);
+    network_list_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adapters),      cmocka_unit_test(test_against_the_table),
         cmocka_unit_test(test_tun_by_index),  cmocka_unit_test(test_connection_without_routes),
         cmocka_unit_test(test_never_the_tun), cmocka_unit_test(test_connection_to_ourselves),
-        cmocka_unit_test(test_registrations),
+        cmocka_unit_test(test_registrations), cmocka_unit_test(test_list_of_networks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

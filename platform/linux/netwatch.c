@@ -160,8 +160,11 @@ static void read_clocks(void *arg, struct netwatch_clocks *out)
     }
 }
 
-/* Writes the phrase for a suspend since the last look. False: there was none. */
-static bool check_suspended(struct netwatch *w, char why[NETWATCH_WHY_MAX])
+/*
+ * Whether there was a suspend since the last look. It is told of as a move when the debounce ends and there is a way out: on waking up
+ * there is mostly none yet.
+ */
+static bool check_suspended(struct netwatch *w)
 {
     struct netwatch_clocks now;
 
@@ -169,8 +172,9 @@ static bool check_suspended(struct netwatch *w, char why[NETWATCH_WHY_MAX])
     time_ns asleep = netwatch_suspended(&w->asleep, &now);
     if (asleep == 0)
         return false;
-    snprintf(why, NETWATCH_WHY_MAX, "the machine was suspended for %" PRIu64 " s",
+    snprintf(w->hint, NETWATCH_WHY_MAX, "the machine was suspended for %" PRIu64 " s",
              asleep / NS_PER_SEC);
+    w->check = true;
     return true;
 }
 
@@ -187,7 +191,6 @@ static bool arm_clock(int fd)
 static void clock_was_set(void *arg, unsigned events)
 {
     struct netwatch *w = arg;
-    char why[NETWATCH_WHY_MAX];
     uint64_t expirations;
 
     (void)events;
@@ -195,9 +198,9 @@ static void clock_was_set(void *arg, unsigned events)
         log_debug(MODULE, "the clock was set");
     if (!arm_clock(w->clock_fd))
         loop_del_fd(w->loop, w->clock_fd);
-    if (check_suspended(w, why)) {
+    if (check_suspended(w)) {
+        note_change(w);
         tell_ways(w);
-        tell_moved(w, why);
     }
 }
 
@@ -206,12 +209,9 @@ static void clock_was_set(void *arg, unsigned events)
 static void settle(void *arg)
 {
     struct netwatch *w = arg;
-    char why[NETWATCH_WHY_MAX] = "", suspended[NETWATCH_WHY_MAX];
+    char why[NETWATCH_WHY_MAX] = "";
 
-    if (check_suspended(w, suspended))
-        w->ways_due = true;
-    else
-        suspended[0] = '\0';
+    w->ways_due = check_suspended(w) || w->ways_due;
     if (w->check)
         check_moved(w, why);
     if (why[0])
@@ -219,9 +219,7 @@ static void settle(void *arg)
     if (w->ways_due)
         tell_ways(w);
     tell_settled(w);
-    if (suspended[0])
-        tell_moved(w, suspended);
-    else if (why[0])
+    if (why[0])
         tell_moved(w, why);
 }
 
@@ -280,19 +278,16 @@ static bool take_next(struct netwatch *w, bool *changed)
 static void take_notifications(void *arg, unsigned events)
 {
     struct netwatch *w = arg;
-    char why[NETWATCH_WHY_MAX];
     bool changed = false;
 
     (void)events;
     for (unsigned i = 0; i < NETWATCH_BATCH && take_next(w, &changed); i++)
         ;
-    bool suspended = check_suspended(w, why);
-    if (changed)
-        note_change(w);
-    if (changed || suspended)
-        tell_ways(w);
-    if (suspended)
-        tell_moved(w, why);
+    changed = check_suspended(w) || changed;
+    if (!changed)
+        return;
+    note_change(w);
+    tell_ways(w);
 }
 
 /* ---- set-up ---- */
@@ -444,8 +439,9 @@ enum err netwatch_new(struct netwatch **out, struct loop *l, const struct netwat
     open_clock(w);
     if (config->network_manager)
         open_network_manager(w);
-    char unused[NETWATCH_WHY_MAX];
-    (void)check_suspended(w, unused); /* all suspends until now */
+    (void)check_suspended(w); /* all suspends until now */
+    w->hint[0] = '\0';
+    w->check = false;
     *out = w;
     return ERR_OK;
 }
