@@ -3,6 +3,7 @@
  * The Windows resolver and its host routes on tables and answers that the input describes: whatever IP Helper says, an answer is on an
  * adapter that is up and not ours, and what was created is deleted again.
  */
+#include "platform/windows/adapters.c"
 #include "platform/windows/host_route.c"
 #undef MODULE
 #include "platform/windows/source_best.c"
@@ -84,7 +85,7 @@ static void check(const struct fake_helper *f, uint64_t tun, const struct source
         const struct ip_helper_adapter *a = &f->adapters[i];
         found = found || (a->ifindex == best->source.ifindex && a->up &&
                           a->luid == best->route.luid && (tun == 0 || a->luid != tun));
-        ASSERT(tun == 0 || a->luid != tun || !has_address(a, &best->source.ip));
+        ASSERT(tun == 0 || a->luid != tun || !adapter_has_address(a, &best->source.ip));
     }
     ASSERT(found && !is_unspecified(&best->source.ip));
 }

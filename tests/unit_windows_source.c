@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which way Windows' tables lead past the tunnel, on every system: hosts described in lines of text, and random ones against a
- * reference that knows nothing of the order of steps.
- *   adapter LUID up|down NAME METRIC ADDRESS/LEN...
- *   route LUID PREFIX [via ADDRESS] [metric N]
- * Adapter 9 is our TUN.
+ * reference that knows nothing of the order of steps. Adapter 9 is our TUN.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,8 +12,9 @@
 
 #include <stdio.h>
 
+#include "platform/windows/adapters.c"
 #include "platform/windows/source_best.c"
-#include "tests/support/ip_helper_fake.h"
+#include "tests/support/ip_helper_text.h"
 
 enum {
     TUN = 9,
@@ -25,69 +23,10 @@ enum {
 
 static struct fake_helper fake;
 
-static struct ip_addr addr(const char *text)
-{
-    struct ip_addr a;
-    if (ip_addr_parse(&a, text) != ERR_OK)
-        fail_msg("bad address '%s'", text);
-    return a;
-}
-
-static struct ip_prefix prefix(const char *text)
-{
-    struct ip_prefix p;
-    if (ip_prefix_parse(&p, text) != ERR_OK)
-        fail_msg("bad prefix '%s'", text);
-    return p;
-}
-
-static void add_adapter(char **w, unsigned n)
-{
-    struct ip_helper_adapter *a = &fake.adapters[fake.adapters_n];
-
-    *a = (struct ip_helper_adapter){.luid = (uint64_t)atoi(w[1]), .up = strcmp(w[2], "up") == 0};
-    a->ifindex = (uint32_t)a->luid + 100;
-    a->ifindex_v6 = (uint32_t)a->luid + 200;
-    snprintf(a->name, sizeof a->name, "%s", w[3]);
-    fake.metrics[fake.adapters_n++] = (uint32_t)atoi(w[4]);
-    for (unsigned i = 5; i < n; i++)
-        a->addresses[a->addresses_n++] = prefix(w[i]);
-}
-
-static void add_route(char **w, unsigned n)
-{
-    struct ip_helper_route *r = &fake.routes[fake.routes_n++];
-
-    *r = (struct ip_helper_route){.luid = (uint64_t)atoi(w[1]), .dst = prefix(w[2])};
-    r->next_hop.family = r->dst.ip.family;
-    for (unsigned i = 3; i + 1 < n; i += 2) {
-        if (strcmp(w[i], "via") == 0)
-            r->next_hop = addr(w[i + 1]);
-        if (strcmp(w[i], "metric") == 0)
-            r->metric = (uint32_t)atoi(w[i + 1]);
-    }
-}
-
 static void describe(const char *const *lines)
 {
     fake_helper_init(&fake);
-    for (; *lines; lines++) {
-        char text[256], *w[16];
-        unsigned n = 0;
-        snprintf(text, sizeof text, "%s", *lines);
-        for (char *p = text; *p && n < ARRAY_LEN(w);) {
-            while (*p == ' ')
-                *p++ = '\0';
-            if (*p)
-                w[n++] = p;
-            while (*p && *p != ' ')
-                p++;
-        }
-        if (strcmp(w[0], "adapter") == 0)
-            add_adapter(w, n);
-        else
-            add_route(w, n);
-    }
+    fake_helper_describe(&fake, lines);
 }
 
 /* "source ifindex", or "unreachable". */
@@ -279,10 +218,34 @@ static void test_from_the_table(void **state)
     expect(TUN, "10.9.9.9", "10.9.9.9 101");
     expect(TUN, "172.20.0.1", "192.0.2.10 101");
     expect(TUN, "2600::1", "unreachable");
+    fake.adapters[0].deprecated = 1 << 1;
+    expect(TUN, "1.2.3.4", "192.0.2.10 101"); /* not one that is about to go */
+    fake.adapters[0].deprecated = 7;
+    expect(TUN, "1.2.3.4", "198.51.100.10 101"); /* if there is another */
     fake.table_error = 5;
     expect(TUN, "1.2.3.4", "unreachable");
     fake.table_error = 0;
     fake.helper.get_routes = NULL;
+    expect(TUN, "1.2.3.4", "unreachable");
+}
+
+/* By a gateway on the link all the same from an address that is good beyond it. */
+static void test_from_the_table_v6(void **state)
+{
+    static const char *const host[] = {
+        "adapter 1 up Ethernet 25 fe80::10/64 2001:db8::10/64 169.254.3.4/16",
+        "route 1 ::/0 via fe80::1",
+        "route 1 fe80::/64",
+        "route 1 0.0.0.0/0 via 169.254.0.1",
+        "route 1 169.254.0.0/16",
+        NULL,
+    };
+    (void)state;
+    describe(host);
+    fake.helper.best_route = NULL;
+    expect(TUN, "2600::1", "2001:db8::10 201");
+    expect(TUN, "fe80::99", "fe80::10 201");
+    expect(TUN, "169.254.9.9", "169.254.3.4 101");
     expect(TUN, "1.2.3.4", "unreachable");
 }
 
@@ -475,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_ties_go_to_the_first),
         cmocka_unit_test(test_the_list_grows),
         cmocka_unit_test(test_from_the_table),
+        cmocka_unit_test(test_from_the_table_v6),
         cmocka_unit_test(test_interface_of_address),
         cmocka_unit_test(test_against_the_reference),
     };

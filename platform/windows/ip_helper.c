@@ -85,6 +85,8 @@ static void addresses_from(struct ip_helper_adapter *out, const IP_ADAPTER_ADDRE
         struct ip_prefix p = {.ip = ip_from(&s), .len = u->OnLinkPrefixLength};
         if (p.ip.family == ADDR_NONE || p.len > ip_addr_bits(&p.ip))
             continue;
+        if (u->DadState == IpDadStateDeprecated)
+            out->deprecated |= UINT32_C(1) << out->addresses_n;
         out->addresses[out->addresses_n++] = p;
         /* Wine has an index for one family only. */
         if (p.ip.family == ADDR_V6 && out->ifindex_v6 == 0)

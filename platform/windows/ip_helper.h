@@ -39,6 +39,7 @@ struct ip_helper_adapter {
     char name[IP_HELPER_NAME_MAX]; /* friendly, which users may change; "": none */
     struct ip_prefix addresses[IP_HELPER_ADDRESSES_MAX];
     unsigned addresses_n;
+    uint32_t deprecated; /* bit i: addresses[i] is about to go, and not for anything new */
 };
 
 struct ip_helper_route {

@@ -5,65 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/base/mem.h"
-
-#define OUR_NAME "Firezone"
-
-enum {
-    LIST_BYTES = 15000, /* as Microsoft advises */
-    LIST_ATTEMPTS = 2
-};
-
-/* ---- the list of adapters ---- */
-
-static enum err err_of(unsigned long e)
-{
-    return e == IP_HELPER_NOT_ENOUGH_MEMORY ? ERR_NO_MEMORY : ERR_IO;
-}
-
-/* *list is the caller's to free. */
-static enum err read_list(const struct ip_helper *h, void **list)
-{
-    unsigned long size = LIST_BYTES, e = IP_HELPER_BUFFER_OVERFLOW;
-
-    *list = NULL;
-    for (unsigned i = 0; i < LIST_ATTEMPTS && e == IP_HELPER_BUFFER_OVERFLOW; i++) {
-        free(*list);
-        *list = mem_zalloc(size, 1);
-        e = h->get_adapters(h->ctx, *list, &size);
-    }
-    if (e == IP_HELPER_OK)
-        return ERR_OK;
-    free(*list);
-    *list = NULL;
-    return err_of(e);
-}
-
-/* Users may rename an adapter, so the name counts only before ours is known. */
-static bool is_ours(const struct ip_helper_adapter *a, uint64_t tun_luid)
-{
-    return tun_luid != 0 ? a->luid == tun_luid : strcmp(a->name, OUR_NAME) == 0;
-}
-
-static bool is_usable(const struct ip_helper_adapter *a, uint64_t tun_luid)
-{
-    return a->up && !is_ours(a, tun_luid);
-}
-
-static bool has_address(const struct ip_helper_adapter *a, const struct ip_addr *address)
-{
-    for (unsigned i = 0; i < a->addresses_n; i++) {
-        if (ip_addr_equal(&a->addresses[i].ip, address))
-            return true;
-    }
-    return false;
-}
-
-/* 0: the adapter does not have the family. */
-static uint32_t index_for(const struct ip_helper_adapter *a, const struct ip_addr *ip)
-{
-    return ip->family == ADDR_V6 ? a->ifindex_v6 : a->ifindex;
-}
+#include "platform/windows/adapters.h"
 
 /* ---- one adapter ---- */
 
@@ -95,7 +37,7 @@ static bool is_tun_address(const struct ip_helper *h, const void *list, uint64_t
     struct ip_helper_adapter a;
 
     for (size_t i = 0; h->adapter_at(h->ctx, list, i, &a); i++) {
-        if (is_ours(&a, tun_luid) && has_address(&a, ip))
+        if (adapter_is_ours(&a, tun_luid) && adapter_has_address(&a, ip))
             return true;
     }
     return false;
@@ -107,24 +49,31 @@ static bool is_unspecified(const struct ip_addr *ip)
     return memcmp(ip->bytes, none, sizeof none) == 0;
 }
 
-/* An address of the adapter: one that shares the next hop's network, else the first. */
+/* How well address `i` of the adapter suits; 0: not at all. */
+static unsigned suits(const struct ip_helper_adapter *a, unsigned i, const struct ip_addr *hop,
+                      const struct ip_addr *dst)
+{
+    const struct ip_prefix *p = &a->addresses[i];
+
+    if (p->ip.family != dst->family || (adapter_link_only(&p->ip) && !adapter_link_only(dst)))
+        return 0;
+    return 1 + 2 * !(a->deprecated >> i & 1) + ip_prefix_contains(p, hop);
+}
+
+/* An address of the adapter: rather one that stays, then one that shares the next hop's network, then the first. */
 static bool address_for(const struct ip_helper_adapter *a, const struct ip_helper_route *route,
                         const struct ip_addr *dst, struct ip_addr *out)
 {
     const struct ip_addr *hop = is_unspecified(&route->next_hop) ? dst : &route->next_hop;
-    bool found = false;
+    unsigned best = 0;
 
     for (unsigned i = 0; i < a->addresses_n; i++) {
-        if (a->addresses[i].ip.family != dst->family)
-            continue;
-        bool near = ip_prefix_contains(&a->addresses[i], hop);
-        if (!found || near)
+        unsigned how = suits(a, i, hop, dst);
+        if (how > best)
             *out = a->addresses[i].ip;
-        found = true;
-        if (near)
-            break;
+        best = how > best ? how : best;
     }
-    return found;
+    return best > 0;
 }
 
 /* For systems that cannot be asked: from the table of routes. */
@@ -155,7 +104,6 @@ static bool make_candidate(const struct ip_helper *h, const struct ip_helper_ada
                            const struct ip_addr *dst, struct candidate *c)
 {
     struct ip_helper_source source = {.family = IP_HELPER_AF_UNSPEC};
-    uint32_t metric = 0;
 
     memset(c, 0, sizeof *c);
     unsigned long e = h->best_route ? h->best_route(h->ctx, a->luid, dst, &c->route, &source)
@@ -169,10 +117,8 @@ static bool make_candidate(const struct ip_helper *h, const struct ip_helper_ada
         is_unspecified(&c->source))
         return false;
     c->route.luid = a->luid;
-    c->route.ifindex = index_for(a, dst);
-    if (h->interface_metric(h->ctx, a->luid, ip_helper_family(dst), &metric) != IP_HELPER_OK)
-        metric = 0;
-    c->metric = (uint64_t)c->route.metric + metric;
+    c->route.ifindex = adapter_index(a, dst);
+    c->metric = adapter_metric(h, &c->route, ip_helper_family(dst));
     return true;
 }
 
@@ -196,11 +142,11 @@ enum err source_best(const struct ip_helper *h, uint64_t tun_luid, const struct 
     memset(out, 0, sizeof *out);
     if (dst->family != ADDR_V4 && dst->family != ADDR_V6)
         return ERR_INVALID;
-    enum err err = read_list(h, &list);
+    enum err err = adapters_read(h, &list);
     if (err != ERR_OK)
         return err;
     for (size_t i = 0; h->adapter_at(h->ctx, list, i, &a); i++) {
-        if (!is_usable(&a, tun_luid) || index_for(&a, dst) == 0 ||
+        if (!adapter_is_usable(&a, tun_luid) || adapter_index(&a, dst) == 0 ||
             !make_candidate(h, &a, dst, &c) || is_tun_address(h, list, tun_luid, &c.source) ||
             (found && !goes_before(&c, &best)))
             continue;
@@ -222,11 +168,11 @@ uint32_t source_best_interface(const struct ip_helper *h, uint64_t tun_luid,
     uint32_t found = 0;
     void *list;
 
-    if (read_list(h, &list) != ERR_OK)
+    if (adapters_read(h, &list) != ERR_OK)
         return 0;
     for (size_t i = 0; found == 0 && h->adapter_at(h->ctx, list, i, &a); i++) {
-        if (is_usable(&a, tun_luid) && has_address(&a, address))
-            found = index_for(&a, address);
+        if (adapter_is_usable(&a, tun_luid) && adapter_has_address(&a, address))
+            found = adapter_index(&a, address);
     }
     free(list);
     return found;
@@ -238,7 +184,7 @@ uint64_t source_best_luid(const struct ip_helper *h, uint32_t ifindex)
     uint64_t found = 0;
     void *list;
 
-    if (ifindex == 0 || read_list(h, &list) != ERR_OK)
+    if (ifindex == 0 || adapters_read(h, &list) != ERR_OK)
         return 0;
     for (size_t i = 0; found == 0 && h->adapter_at(h->ctx, list, i, &a); i++) {
         if (a.ifindex == ifindex || a.ifindex_v6 == ifindex)
