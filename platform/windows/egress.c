@@ -25,5 +25,6 @@ void egress_close(struct egress *e)
 
 void egress_set_tun(struct egress *e, uint32_t ifindex)
 {
-    source_set_tun(e->source, ifindex);
+    if (e->source)
+        source_set_tun(e->source, ifindex);
 }

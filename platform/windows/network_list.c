@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* INetworkEvents by hand: the object lives in the list, counts nobody, and is unadvised before the list is freed. */
+/*
+ * INetworkEvents by hand. The object is the list itself, which lives as long as anybody holds it: a call may be on its way when it is
+ * unadvised.
+ */
 #include "platform/windows/network_list.h"
 
 #define COBJMACROS
@@ -24,10 +27,11 @@
 _Static_assert(sizeof(GUID) == NETWORK_ID_LEN, "a network is known by a GUID");
 
 struct network_list {
-    INetworkEvents events; /* first: the object that COM sees */
-    void (*moved)(void *arg);
+    INetworkEvents events;    /* first: the object that COM sees */
+    LONG holders;             /* its owner and the system */
+    CRITICAL_SECTION lock;    /* of what follows: COM calls from several threads */
+    void (*moved)(void *arg); /* NULL: the owner is gone */
     void *arg;
-    CRITICAL_SECTION lock; /* of the filter: COM calls from several threads */
     struct network_filter filter;
     HANDLE thread, ready, stop;
     bool advised;
@@ -35,26 +39,32 @@ struct network_list {
 
 /* ---- the object ---- */
 
-static HRESULT STDMETHODCALLTYPE query(INetworkEvents *self, REFIID id, void **out)
-{
-    if (IsEqualIID(id, &IID_IUnknown) || IsEqualIID(id, &IID_INetworkEvents)) {
-        *out = self;
-        return S_OK;
-    }
-    *out = NULL;
-    return E_NOINTERFACE;
-}
-
 static ULONG STDMETHODCALLTYPE add_ref(INetworkEvents *self)
 {
-    (void)self;
-    return 2;
+    struct network_list *l = (struct network_list *)self;
+    return (ULONG)InterlockedIncrement(&l->holders);
 }
 
 static ULONG STDMETHODCALLTYPE release(INetworkEvents *self)
 {
-    (void)self;
-    return 1;
+    struct network_list *l = (struct network_list *)self;
+    LONG left = InterlockedDecrement(&l->holders);
+
+    if (left == 0) {
+        DeleteCriticalSection(&l->lock);
+        free(l);
+    }
+    return (ULONG)left;
+}
+
+static HRESULT STDMETHODCALLTYPE query(INetworkEvents *self, REFIID id, void **out)
+{
+    *out = NULL;
+    if (!IsEqualIID(id, &IID_IUnknown) && !IsEqualIID(id, &IID_INetworkEvents))
+        return E_NOINTERFACE;
+    (void)add_ref(self);
+    *out = self;
+    return S_OK;
 }
 
 static HRESULT STDMETHODCALLTYPE on_added(INetworkEvents *self, GUID id)
@@ -68,11 +78,12 @@ static HRESULT STDMETHODCALLTYPE on_connectivity(INetworkEvents *self, GUID id,
 {
     struct network_list *l = (struct network_list *)self;
 
+    /* The owner takes the lock before it goes, so that no call of `moved` is left then. */
     EnterCriticalSection(&l->lock);
-    bool counts = network_filter_changed(&l->filter, (const uint8_t *)&id, (uint32_t)connectivity);
-    LeaveCriticalSection(&l->lock);
-    if (counts)
+    if (network_filter_changed(&l->filter, (const uint8_t *)&id, (uint32_t)connectivity) &&
+        l->moved)
         l->moved(l->arg);
+    LeaveCriticalSection(&l->lock);
     return S_OK;
 }
 
@@ -173,7 +184,7 @@ enum err network_list_new(struct network_list **out, void (*moved)(void *arg), v
     struct network_list *l = mem_zalloc(1, sizeof *l);
 
     *out = NULL;
-    *l = (struct network_list){.events.lpVtbl = &methods, .moved = moved, .arg = arg};
+    *l = (struct network_list){.events.lpVtbl = &methods, .holders = 1, .moved = moved, .arg = arg};
     InitializeCriticalSection(&l->lock);
     network_filter_init(&l->filter);
     read_profiles(&l->filter);
@@ -196,6 +207,9 @@ void network_list_free(struct network_list *l)
 {
     if (!l)
         return;
+    EnterCriticalSection(&l->lock);
+    l->moved = NULL;
+    LeaveCriticalSection(&l->lock);
     if (l->thread) {
         SetEvent(l->stop);
         WaitForSingleObject(l->thread, INFINITE);
@@ -205,6 +219,5 @@ void network_list_free(struct network_list *l)
         CloseHandle(l->ready);
     if (l->stop)
         CloseHandle(l->stop);
-    DeleteCriticalSection(&l->lock);
-    free(l);
+    (void)release(&l->events);
 }

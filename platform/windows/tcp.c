@@ -32,6 +32,13 @@ static enum err why_failed(char *why, unsigned why_size, enum err err, const cha
     return err;
 }
 
+/* Whatever it is: another address may have better luck. */
+static enum err connect_failed(char *why, unsigned why_size, int e)
+{
+    return why_failed(why, why_size, e == WSAETIMEDOUT ? ERR_TIMEOUT : ERR_UNREACHABLE,
+                      "cannot connect", e);
+}
+
 static int name_of(struct sockaddr_storage *name, const struct sock_addr *a)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)name;
@@ -138,7 +145,7 @@ static enum err begin(SOCKET fd, const struct sock_addr *to, const struct egress
     int len = name_of(&name, to);
     if (connect(fd, (struct sockaddr *)&name, len) == 0 || WSAGetLastError() == WSAEWOULDBLOCK)
         return ERR_OK;
-    return why_failed(why, why_size, ERR_UNREACHABLE, "cannot connect", WSAGetLastError());
+    return connect_failed(why, why_size, WSAGetLastError());
 }
 
 enum err tcp_connect(int *fd, const struct sock_addr *to, const struct egress *egress, char *why,
@@ -174,7 +181,7 @@ enum err tcp_connected(int fd, char *why, unsigned why_size)
         e = WSAGetLastError();
     if (e == 0 && !(p.revents & (POLLERR | POLLHUP)))
         return ERR_OK;
-    return why_failed(why, why_size, ERR_UNREACHABLE, "cannot connect", e);
+    return connect_failed(why, why_size, e);
 }
 
 struct sock_addr tcp_local(int fd)
