@@ -132,9 +132,12 @@ static void test_swept(void **state)
     (void)present("2001:db8::5", 128, IP_HELPER_PROTOCOL_NETMGMT);
     (void)present("203.0.113.5", 32, IP_HELPER_PROTOCOL_NETMGMT); /* and the last */
     fake.routes[6].next_hop = addr("192.0.2.77");
+    struct ip_helper_route *by_3 = present("0.0.0.0", 0, 2);
+    by_3->luid = 3;
+    by_3->next_hop = addr("192.0.2.1");
     struct host_route *used = get("203.0.113.5", 3);
     host_routes_sweep(&routes, &dst);
-    assert_int_equal(fake.routes_n, 6);
+    assert_int_equal(fake.routes_n, 7);
     assert_int_equal(routes_to("203.0.113.5"), 3); /* interface, loopback, in use */
     assert_int_equal(routes_to("2001:db8::5"), 1);
     host_routes_sweep(&routes, &v6);
@@ -142,6 +145,110 @@ static void test_swept(void **state)
     assert_int_equal(fake.tables_out, 0);
     host_routes_put(&routes, used);
     assert_int_equal(routes_to("203.0.113.5"), 2);
+}
+
+/* The machine has left the network of a gateway while a connection by it lives: a new one must not find that route. */
+static void test_stale(void **state)
+{
+    struct ip_addr dst = addr("203.0.113.5");
+    (void)state;
+    struct ip_helper_route *by_default = present("0.0.0.0", 0, 2);
+    by_default->next_hop = addr("192.0.2.1");
+    struct host_route *old = get("203.0.113.5", 1), *other = get("203.0.113.6", 1);
+    host_routes_sweep(&routes, &dst);
+    assert_int_equal(routes_to("203.0.113.5"), 1); /* confirmed */
+    fake.routes[0].next_hop = addr("198.51.100.1");
+    host_routes_sweep(&routes, &dst);
+    assert_int_equal(routes_to("203.0.113.5"), 0);
+    assert_int_equal(routes_to("203.0.113.6"), 1); /* when somebody connects there */
+    fake.routes[0].next_hop = addr("192.0.2.1");   /* and back again */
+    struct host_route *new = get("203.0.113.5", 1);
+    assert_ptr_not_equal(old, new);
+    assert_int_equal(routes_to("203.0.113.5"), 1);
+    host_routes_put(&routes, old); /* is not the new one's end */
+    assert_int_equal(routes_to("203.0.113.5"), 1);
+    host_routes_sweep(&routes, &dst);
+    assert_int_equal(routes_to("203.0.113.5"), 1);
+    host_routes_put(&routes, new);
+    host_routes_put(&routes, other);
+    assert_int_equal(fake.routes_n, 1);
+}
+
+/* ---- random orders, against numbers of users ---- */
+
+enum {
+    HOSTS = 4,
+    WAYS = 2,
+    HELD = 12,
+    STEPS = 40000
+};
+
+static uint64_t seed;
+
+static unsigned pick(unsigned n)
+{
+    seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(seed >> 33) % n;
+}
+
+static const char *const hosts[HOSTS] = {"203.0.113.5", "203.0.113.6", "203.0.113.7",
+                                         "203.0.113.8"};
+
+static bool has_route(unsigned number, uint64_t luid)
+{
+    struct ip_addr a = addr(hosts[number]);
+    for (unsigned i = 0; i < fake.routes_n; i++) {
+        if (ip_addr_equal(&fake.routes[i].dst.ip, &a) && fake.routes[i].luid == luid &&
+            fake.routes[i].dst.len == 32)
+            return true;
+    }
+    return false;
+}
+
+/* A route is there as long as it has users, whatever is swept in between, and somebody else's always. */
+static void test_random_orders(void **state)
+{
+    struct {
+        struct host_route *route;
+        unsigned number;
+        uint64_t luid;
+    } held[HELD] = {{0}};
+    unsigned users[HOSTS][WAYS + 1] = {{0}};
+    (void)state;
+    for (uint64_t luid = 1; luid <= WAYS; luid++) {
+        struct ip_helper_route *r = present("0.0.0.0", 0, 2);
+        r->luid = luid;
+        r->next_hop = addr("192.0.2.1");
+    }
+    (void)present(hosts[0], 32, 2);
+    fake.routes[2].luid = 7;
+    for (unsigned step = 0; step < STEPS; step++) {
+        unsigned i = pick(HELD);
+        if (pick(8) == 0) {
+            struct ip_addr a = addr(hosts[pick(HOSTS)]);
+            host_routes_sweep(&routes, &a);
+        } else if (held[i].route) {
+            host_routes_put(&routes, held[i].route);
+            held[i].route = NULL;
+            users[held[i].number][held[i].luid]--;
+        } else {
+            held[i].number = pick(HOSTS);
+            held[i].luid = 1 + pick(WAYS);
+            held[i].route = get(hosts[held[i].number], held[i].luid);
+            users[held[i].number][held[i].luid]++;
+        }
+        unsigned expected = 3;
+        for (unsigned n = 0; n < HOSTS; n++) {
+            for (uint64_t luid = 1; luid <= WAYS; luid++) {
+                assert_int_equal(has_route(n, luid), users[n][luid] > 0);
+                expected += users[n][luid] > 0;
+            }
+        }
+        assert_int_equal(fake.routes_n, expected);
+        assert_int_equal(fake.tables_out, 0);
+    }
+    host_routes_fini(&routes);
+    assert_int_equal(fake.routes_n, 3);
 }
 
 static void test_errors(void **state)
@@ -177,6 +284,8 @@ int main(void)
         cmocka_unit_test_setup(test_counted, set_up),
         cmocka_unit_test_setup(test_somebody_elses, set_up),
         cmocka_unit_test_setup(test_swept, set_up),
+        cmocka_unit_test_setup(test_stale, set_up),
+        cmocka_unit_test_setup(test_random_orders, set_up),
         cmocka_unit_test_setup(test_errors, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,10 +37,36 @@ static void delete_route(struct host_routes *r, const struct ip_helper_route *ro
 static bool in_use(const struct host_routes *r, const struct ip_helper_route *route)
 {
     for (const struct host_route *h = r->list; h; h = h->next) {
-        if (is_route_to(&h->route, &route->dst.ip) && same_way(&h->route, route))
+        if (!h->stale && is_route_to(&h->route, &route->dst.ip) && same_way(&h->route, route))
             return true;
     }
     return false;
+}
+
+/* Whether the table leads to the host this way without a route of ours. */
+static bool is_confirmed(const struct host_route *h, const struct ip_helper_route *routes, size_t n)
+{
+    const struct ip_addr *dst = &h->route.dst.ip;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!is_route_to(&routes[i], dst) && same_way(&routes[i], &h->route) &&
+            ip_prefix_contains(&routes[i].dst, dst))
+            return true;
+    }
+    return false;
+}
+
+/* A gateway of a network that the machine has left would be found again as the best way: by our own route to it. */
+static void drop_stale(struct host_routes *r, const struct ip_addr *dst,
+                       const struct ip_helper_route *routes, size_t n)
+{
+    for (struct host_route *h = r->list; h; h = h->next) {
+        if (!h->ours || !is_route_to(&h->route, dst) || is_confirmed(h, routes, n))
+            continue;
+        delete_route(r, &h->route);
+        h->ours = false;
+        h->stale = true;
+    }
 }
 
 void host_routes_sweep(struct host_routes *r, const struct ip_addr *dst)
@@ -61,6 +87,7 @@ void host_routes_sweep(struct host_routes *r, const struct ip_addr *dst)
             routes[i].protocol == IP_HELPER_PROTOCOL_NETMGMT && !in_use(r, &routes[i]))
             delete_route(r, &routes[i]);
     }
+    drop_stale(r, dst, routes, n);
     r->helper->free_routes(r->helper->ctx, routes);
 }
 
@@ -74,7 +101,7 @@ enum err host_routes_get(struct host_routes *r, const struct ip_addr *dst,
     route.dst = ip_prefix_host(dst);
     route.protocol = IP_HELPER_PROTOCOL_NETMGMT;
     for (struct host_route *h = r->list; h; h = h->next) {
-        if (is_route_to(&h->route, dst) && same_way(&h->route, &route)) {
+        if (!h->stale && is_route_to(&h->route, dst) && same_way(&h->route, &route)) {
             h->users++;
             *out = h;
             return ERR_OK;

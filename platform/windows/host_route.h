@@ -13,7 +13,8 @@
 struct host_route {
     struct ip_helper_route route;
     unsigned users;
-    bool ours; /* false: it was there before, and stays */
+    bool ours;  /* false: it was there before, and stays; or it is stale */
+    bool stale; /* its network was left while it was in use: it is gone, and nobody else gets it */
     struct host_route *next;
 };
 
@@ -28,7 +29,7 @@ void host_routes_fini(struct host_routes *r);
 
 /*
  * Removes what a run that was killed has left for dst: routes to this host alone that somebody has configured. Not those that are in use here, nor
- * that of an address of the machine. Failures are logged.
+ * that of an address of the machine. Of those in use here such go to which no other route leads the same way any more. Failures are logged.
  */
 void host_routes_sweep(struct host_routes *r, const struct ip_addr *dst);
 
