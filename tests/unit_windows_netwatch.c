@@ -19,93 +19,13 @@
 #include "platform/windows/netwatch.c"
 #include "platform/windows/source_best.c"
 #include "tests/support/ip_helper_text.h"
+#include "tests/support/loop_fake.h"
 
 enum {
     TUN = 9,
     TELLERS = 3,
     TELLS = 3000
 };
-
-/* ---- the loop ---- */
-
-struct loop {
-    time_ns now;
-    struct loop_timer *timer;
-    struct loop_bell *bell;
-    uint32_t rung;
-    bool bell_fails;
-};
-
-time_ns loop_now(const struct loop *l)
-{
-    return l->now;
-}
-
-void loop_timer_init(struct loop_timer *t, loop_fn fire, void *arg)
-{
-    *t = (struct loop_timer){
-        .deadline = TIME_NEVER, .heap_index = LOOP_TIMER_OFF, .fire = fire, .arg = arg};
-}
-
-void loop_timer_set(struct loop *l, struct loop_timer *t, time_ns deadline)
-{
-    t->deadline = deadline;
-    t->heap_index = 0;
-    l->timer = t;
-}
-
-void loop_timer_clear(struct loop *l, struct loop_timer *t)
-{
-    t->deadline = TIME_NEVER;
-    t->heap_index = LOOP_TIMER_OFF;
-    l->timer = NULL;
-}
-
-static struct loop the_loop;
-
-enum err loop_bell_add(struct loop *l, struct loop_bell *b, loop_fn rung, void *arg)
-{
-    if (l->bell_fails)
-        return ERR_NO_SPACE;
-    *b = (struct loop_bell){.fd = 7, .rung = rung, .arg = arg};
-    l->bell = b;
-    return ERR_OK;
-}
-
-void loop_bell_del(struct loop *l, struct loop_bell *b)
-{
-    assert_ptr_equal(l->bell, b);
-    l->bell = NULL;
-    b->fd = -1;
-}
-
-void loop_bell_ring(const struct loop_bell *b)
-{
-    (void)b;
-    __atomic_store_n(&the_loop.rung, 1, __ATOMIC_RELEASE);
-}
-
-static bool answer_bell(void)
-{
-    if (__atomic_exchange_n(&the_loop.rung, 0, __ATOMIC_ACQ_REL) == 0)
-        return false;
-    the_loop.bell->rung(the_loop.bell->arg);
-    return true;
-}
-
-/* Time passes; what is due fires. */
-static void pass(time_ns ns)
-{
-    time_ns end = the_loop.now + ns;
-    struct loop_timer *t;
-
-    while ((t = the_loop.timer) && t->deadline <= end) {
-        the_loop.now = time_max(the_loop.now, t->deadline);
-        loop_timer_clear(&the_loop, t);
-        t->fire(t->arg);
-    }
-    the_loop.now = end;
-}
 
 /* ---- the system ---- */
 
