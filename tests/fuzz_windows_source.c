@@ -6,6 +6,7 @@
 #include "platform/windows/adapters.c"
 #include "platform/windows/host_route.c"
 #undef MODULE
+#include "platform/windows/own_hosts.c"
 #include "platform/windows/source_best.c"
 #include "tests/support/ip_helper_fake.h"
 
@@ -93,11 +94,12 @@ static void check(const struct fake_helper *f, uint64_t tun, const struct source
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct fake_helper f;
+    static struct own_hosts own = OWN_HOSTS_INIT;
     struct input in = {data, size};
     struct host_routes routes;
 
     take_tables(&in, &f);
-    host_routes_init(&routes, &f.helper);
+    host_routes_init(&routes, &f.helper, &own);
     unsigned before = f.routes_n;
     for (unsigned i = 0; i < 8 && in.n > 0; i++) {
         uint64_t tun = take(&in) % 8;

@@ -8,10 +8,12 @@
 #include <cmocka.h>
 
 #include "platform/windows/host_route.c"
+#include "platform/windows/own_hosts.c"
 #include "tests/support/ip_helper_fake.h"
 
 static struct fake_helper fake;
 static struct host_routes routes;
+static struct own_hosts own = OWN_HOSTS_INIT;
 
 static struct ip_addr addr(const char *text)
 {
@@ -54,7 +56,7 @@ static int set_up(void **state)
 {
     (void)state;
     fake_helper_init(&fake);
-    host_routes_init(&routes, &fake.helper);
+    host_routes_init(&routes, &fake.helper, &own);
     return 0;
 }
 
@@ -83,6 +85,11 @@ static void test_made_and_removed(void **state)
     host_routes_put(&routes, a);
     assert_int_equal(fake.routes_n, 0);
     host_routes_put(&routes, NULL);
+    struct ip_addr host = addr("203.0.113.5"), other = addr("203.0.113.99");
+    assert_true(own_hosts_has(&own, &host)); /* also when it is gone: it is told of later */
+    assert_false(own_hosts_has(&own, &other));
+    host_routes_sweep(&routes, &other);
+    assert_true(own_hosts_has(&own, &other));
 }
 
 static void test_counted(void **state)

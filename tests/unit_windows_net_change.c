@@ -16,6 +16,7 @@
 
 #include "engine/source_cache.h"
 #include "platform/windows/net_change.c"
+#include "platform/windows/own_hosts.c"
 
 enum {
     OUR_LUID = 9,
@@ -57,9 +58,11 @@ static void on_wake(void *arg)
     fake.wakes++;
 }
 
+static struct own_hosts own = OWN_HOSTS_INIT;
+
 static void tell(enum net_change_what what, uint64_t luid, unsigned kind)
 {
-    fake.fn[what](fake.arg[what], what, luid, kind);
+    fake.fn[what](fake.arg[what], what, luid, kind, NULL);
 }
 
 static void test_what_counts(void **state)
@@ -83,7 +86,7 @@ static void test_what_counts(void **state)
     struct net_change c;
     (void)state;
     memset(&fake, 0, sizeof fake);
-    assert_int_equal(net_change_init(&c, &source, on_wake, NULL), ERR_OK);
+    assert_int_equal(net_change_init(&c, &source, &own, on_wake, NULL), ERR_OK);
     net_change_set_tun(&c, OUR_LUID);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         fake.wakes = 0;
@@ -100,6 +103,41 @@ static void test_what_counts(void **state)
     assert_int_equal(fake.running, 0);
 }
 
+/* Routes of ours to single hosts are no change of the network. */
+static void test_own_routes(void **state)
+{
+    struct ip_addr host = {.family = ADDR_V4, .bytes = {203, 0, 113, 5}}, other = host;
+    struct ip_prefix route = ip_prefix_host(&host), net = {.ip = host, .len = 31};
+    struct net_change c;
+    (void)state;
+    memset(&fake, 0, sizeof fake);
+    assert_int_equal(net_change_init(&c, &source, &own, on_wake, NULL), ERR_OK);
+    net_change_fn fn = fake.fn[NET_CHANGE_ROUTES];
+    fn(&c, NET_CHANGE_ROUTES, 1, NET_CHANGE_ADDED, &route);
+    assert_int_equal(net_change_take(&c), NET_CHANGE_WAYS);
+    own_hosts_add(&own, &host);
+    fn(&c, NET_CHANGE_ROUTES, 1, NET_CHANGE_ADDED, &route);
+    fn(&c, NET_CHANGE_ROUTES, 1, NET_CHANGE_DELETED, &route);
+    assert_int_equal(net_change_take(&c), 0);
+    fn(&c, NET_CHANGE_ROUTES, 1, NET_CHANGE_ADDED, &net);
+    assert_int_equal(net_change_take(&c), NET_CHANGE_WAYS);
+    /* The oldest is forgotten, if it is not one of the last. */
+    for (unsigned i = 0; i < OWN_HOSTS_MAX - 1; i++) {
+        other.bytes[3] = (uint8_t)(100 + i);
+        own_hosts_add(&own, &other);
+        own_hosts_add(&own, &other);
+    }
+    assert_true(own_hosts_has(&own, &host));
+    other.bytes[2] = 9;
+    own_hosts_add(&own, &other);
+    assert_false(own_hosts_has(&own, &host));
+    assert_true(own_hosts_has(&own, &other));
+    other = (struct ip_addr){.family = ADDR_NONE};
+    assert_false(own_hosts_has(&own, &other));
+    assert_ptr_equal(own_hosts_process(), own_hosts_process());
+    net_change_fini(&c);
+}
+
 static void test_the_system_refuses(void **state)
 {
     struct net_change c;
@@ -107,7 +145,7 @@ static void test_the_system_refuses(void **state)
     for (unsigned i = 1; i <= NET_CHANGE_WHATS; i++) {
         memset(&fake, 0, sizeof fake);
         fake.refuse_at = i;
-        assert_int_equal(net_change_init(&c, &source, on_wake, NULL), ERR_UNSUPPORTED);
+        assert_int_equal(net_change_init(&c, &source, &own, on_wake, NULL), ERR_UNSUPPORTED);
         assert_int_equal(fake.running, 0);
         net_change_fini(&c);
     }
@@ -185,7 +223,7 @@ static void test_threads(void **state)
     memset(&s, 0, sizeof s);
     s.cache = source_cache_new(1);
     assert_non_null(s.cache);
-    assert_int_equal(net_change_init(&s.change, &source, on_stress_wake, &s), ERR_OK);
+    assert_int_equal(net_change_init(&s.change, &source, &own, on_stress_wake, &s), ERR_OK);
     for (unsigned i = 0; i < READERS; i++)
         assert_int_equal(pthread_create(&readers[i], NULL, reader_thread, &s), 0);
     assert_int_equal(pthread_create(&system, NULL, system_thread, &s), 0);
@@ -204,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_counts),
+        cmocka_unit_test(test_own_routes),
         cmocka_unit_test(test_the_system_refuses),
         cmocka_unit_test(test_threads),
     };

@@ -17,6 +17,7 @@
 #include "platform/windows/default_way.c"
 #include "platform/windows/net_change.c"
 #include "platform/windows/netwatch.c"
+#include "platform/windows/own_hosts.c"
 #include "platform/windows/source_best.c"
 #include "tests/support/ip_helper_text.h"
 #include "tests/support/loop_fake.h"
@@ -78,12 +79,18 @@ const struct net_change_source *net_change_system(void)
     return notifier.absent ? NULL : &source;
 }
 
-static void tell(enum net_change_what what, uint64_t luid, unsigned kind)
+static void tell_route(enum net_change_what what, uint64_t luid, unsigned kind,
+                       const struct ip_prefix *dst)
 {
     pthread_mutex_lock(&notifier.lock);
     if (notifier.fn[what])
-        notifier.fn[what](notifier.arg[what], what, luid, kind);
+        notifier.fn[what](notifier.arg[what], what, luid, kind, dst);
     pthread_mutex_unlock(&notifier.lock);
+}
+
+static void tell(enum net_change_what what, uint64_t luid, unsigned kind)
+{
+    tell_route(what, luid, kind, NULL);
 }
 
 struct network_list {
@@ -234,6 +241,13 @@ static void test_what_is_ours(void **state)
     tell(NET_CHANGE_ADDRESSES, TUN, NET_CHANGE_ADDED);
     tell(NET_CHANGE_ROUTES, TUN, NET_CHANGE_ADDED);
     tell(NET_CHANGE_ADDRESSES, 1, NET_CHANGE_PARAMETER); /* a lifetime is renewed */
+    assert_false(answer_bell());
+    /* The route to the portal comes and goes with each try to connect, which is not to begin the next one. */
+    struct ip_addr portal = addr("203.0.113.5");
+    struct ip_prefix route = ip_prefix_host(&portal);
+    own_hosts_add(own_hosts_process(), &portal);
+    tell_route(NET_CHANGE_ROUTES, 1, NET_CHANGE_ADDED, &route);
+    tell_route(NET_CHANGE_ROUTES, 1, NET_CHANGE_DELETED, &route);
     assert_false(answer_bell());
     netwatch_set_tun(rig.w, 0);
     tell(NET_CHANGE_INTERFACES, TUN, NET_CHANGE_DELETED); /* its end is ours, too */

@@ -339,7 +339,7 @@ static void test_registrations(void **state)
         printf("this system does not tell of changes\n");
         skip();
     }
-    if (net_change_init(&c, source, on_wake, NULL) != ERR_OK) {
+    if (net_change_init(&c, source, own_hosts_process(), on_wake, NULL) != ERR_OK) {
         printf("this system refuses to tell of changes\n");
         skip();
     }

@@ -9,9 +9,9 @@
 
 #define MODULE "host_route"
 
-void host_routes_init(struct host_routes *r, const struct ip_helper *helper)
+void host_routes_init(struct host_routes *r, const struct ip_helper *helper, struct own_hosts *own)
 {
-    *r = (struct host_routes){.helper = helper};
+    *r = (struct host_routes){.helper = helper, .own = own};
 }
 
 static bool is_route_to(const struct ip_helper_route *route, const struct ip_addr *dst)
@@ -78,6 +78,7 @@ void host_routes_sweep(struct host_routes *r, const struct ip_addr *dst)
             ? r->helper->get_routes(r->helper->ctx, ip_helper_family(dst), &routes, &n)
             : (unsigned long)IP_HELPER_NOT_SUPPORTED;
 
+    own_hosts_add(r->own, dst);
     if (e != IP_HELPER_OK) {
         log_warn(MODULE, "the table of routes cannot be read: error %lu", e);
         return;
@@ -107,6 +108,7 @@ enum err host_routes_get(struct host_routes *r, const struct ip_addr *dst,
             return ERR_OK;
         }
     }
+    own_hosts_add(r->own, dst);
     unsigned long e = r->helper->create_route(r->helper->ctx, &route);
     if (e != IP_HELPER_OK && e != IP_HELPER_ALREADY_EXISTS) {
         log_error(MODULE,

@@ -9,6 +9,7 @@
 
 #include "platform/base/err.h"
 #include "platform/windows/ip_helper.h"
+#include "platform/windows/own_hosts.h"
 
 struct host_route {
     struct ip_helper_route route;
@@ -20,10 +21,11 @@ struct host_route {
 
 struct host_routes {
     const struct ip_helper *helper;
+    struct own_hosts *own; /* is told of every host */
     struct host_route *list;
 };
 
-void host_routes_init(struct host_routes *r, const struct ip_helper *helper);
+void host_routes_init(struct host_routes *r, const struct ip_helper *helper, struct own_hosts *own);
 /* Removes those that are left. */
 void host_routes_fini(struct host_routes *r);
 

@@ -2,12 +2,18 @@
 /* See net_change.h. */
 #include "platform/windows/net_change.h"
 
-static void on_change(void *arg, enum net_change_what what, uint64_t luid, unsigned kind)
+static bool is_own_route(struct net_change *c, const struct ip_prefix *dst)
+{
+    return dst && dst->len == ip_addr_bits(&dst->ip) && own_hosts_has(c->own, &dst->ip);
+}
+
+static void on_change(void *arg, enum net_change_what what, uint64_t luid, unsigned kind,
+                      const struct ip_prefix *dst)
 {
     struct net_change *c = arg;
     unsigned bits = NET_CHANGE_WAYS;
 
-    if (luid != 0 && luid == counter_read(&c->tun_luid))
+    if ((luid != 0 && luid == counter_read(&c->tun_luid)) || is_own_route(c, dst))
         return;
     if (what == NET_CHANGE_ADDRESSES) {
         if (kind != NET_CHANGE_ADDED && kind != NET_CHANGE_DELETED)
@@ -19,9 +25,9 @@ static void on_change(void *arg, enum net_change_what what, uint64_t luid, unsig
 }
 
 enum err net_change_init(struct net_change *c, const struct net_change_source *source,
-                         void (*wake)(void *arg), void *arg)
+                         struct own_hosts *own, void (*wake)(void *arg), void *arg)
 {
-    *c = (struct net_change){.source = source, .wake = wake, .arg = arg};
+    *c = (struct net_change){.source = source, .own = own, .wake = wake, .arg = arg};
     for (unsigned i = 0; i < NET_CHANGE_WHATS; i++) {
         if (source->start(source->ctx, (enum net_change_what)i, on_change, c, &c->handles[i]) == 0)
             continue;

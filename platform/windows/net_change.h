@@ -2,7 +2,7 @@
 /*
  * What IP Helper tells of changes, on threads of the system's, for the control thread: a set of bits and a wake-up. Source: spec/platform.md 3.6.
  *
- * Addresses count when they come and go, not when a lifetime is renewed; those of our own adapter do not. Every change of an address,
+ * Addresses count when they come and go, not when a lifetime is renewed; those of our own adapter do not, nor do our routes to single hosts. Every change of an address,
  * a route or an interface makes answers about ways old (engine_sources_invalidate); a change of addresses may be a move.
  */
 #ifndef FZ_WINDOWS_NET_CHANGE_H
@@ -10,9 +10,11 @@
 
 #include <stdint.h>
 
+#include "platform/base/addr.h"
 #include "platform/base/counter.h"
 #include "platform/base/edge.h"
 #include "platform/base/err.h"
+#include "platform/windows/own_hosts.h"
 
 /* Windows' kinds of notifications. */
 enum {
@@ -34,8 +36,9 @@ enum net_change_bit {
     NET_CHANGE_MOVED = 1 << 1
 };
 
-/* Called by threads of the system's. kind: one of the above. */
-typedef void (*net_change_fn)(void *arg, enum net_change_what what, uint64_t luid, unsigned kind);
+/* Called by threads of the system's. kind: one of the above. dst: of a route; NULL: something else, or the system does not say. */
+typedef void (*net_change_fn)(void *arg, enum net_change_what what, uint64_t luid, unsigned kind,
+                              const struct ip_prefix *dst);
 
 /* The system's registrations; *handle is for `stop`. */
 struct net_change_source {
@@ -48,6 +51,7 @@ struct net_change_source {
 
 struct net_change {
     const struct net_change_source *source;
+    struct own_hosts *own;
     void *handles[NET_CHANGE_WHATS];
     struct counter tun_luid; /* control to the system's threads */
     struct edges changes;    /* the other way: enum net_change_bit */
@@ -57,7 +61,7 @@ struct net_change {
 
 /* Control. ERR_UNSUPPORTED: the system does not tell; nothing is registered then. */
 enum err net_change_init(struct net_change *c, const struct net_change_source *source,
-                         void (*wake)(void *arg), void *arg) MUST_USE;
+                         struct own_hosts *own, void (*wake)(void *arg), void *arg) MUST_USE;
 /* Control. Waits for what is running. */
 void net_change_fini(struct net_change *c);
 /* Control: 0: gone. */

@@ -46,19 +46,29 @@ struct registration {
 static VOID WINAPI on_address(PVOID arg, PMIB_UNICASTIPADDRESS_ROW row, MIB_NOTIFICATION_TYPE kind)
 {
     struct registration *r = arg;
-    r->fn(r->arg, NET_CHANGE_ADDRESSES, row ? row->InterfaceLuid.Value : 0, (unsigned)kind);
+    r->fn(r->arg, NET_CHANGE_ADDRESSES, row ? row->InterfaceLuid.Value : 0, (unsigned)kind, NULL);
 }
 
 static VOID WINAPI on_route(PVOID arg, PMIB_IPFORWARD_ROW2 row, MIB_NOTIFICATION_TYPE kind)
 {
     struct registration *r = arg;
-    r->fn(r->arg, NET_CHANGE_ROUTES, row ? row->InterfaceLuid.Value : 0, (unsigned)kind);
+    struct ip_prefix dst;
+
+    if (!row) {
+        r->fn(r->arg, NET_CHANGE_ROUTES, 0, (unsigned)kind, NULL);
+        return;
+    }
+    bool v6 = row->DestinationPrefix.Prefix.si_family == AF_INET6;
+    dst.ip = v6 ? ip_addr_v6(&row->DestinationPrefix.Prefix.Ipv6.sin6_addr)
+                : ip_addr_v4(&row->DestinationPrefix.Prefix.Ipv4.sin_addr);
+    dst.len = row->DestinationPrefix.PrefixLength;
+    r->fn(r->arg, NET_CHANGE_ROUTES, row->InterfaceLuid.Value, (unsigned)kind, &dst);
 }
 
 static VOID WINAPI on_interface(PVOID arg, PMIB_IPINTERFACE_ROW row, MIB_NOTIFICATION_TYPE kind)
 {
     struct registration *r = arg;
-    r->fn(r->arg, NET_CHANGE_INTERFACES, row ? row->InterfaceLuid.Value : 0, (unsigned)kind);
+    r->fn(r->arg, NET_CHANGE_INTERFACES, row ? row->InterfaceLuid.Value : 0, (unsigned)kind, NULL);
 }
 
 static unsigned long start(void *ctx, enum net_change_what what, net_change_fn fn, void *arg,

@@ -227,7 +227,8 @@ static enum err listen_to_system(struct netwatch *w, char *why, unsigned why_siz
         snprintf(why, why_size, "cannot add a bell to the loop: %s", err_text(err));
         return err;
     }
-    err = source ? net_change_init(&w->change, source, wake, w) : ERR_UNSUPPORTED;
+    err = source ? net_change_init(&w->change, source, own_hosts_process(), wake, w)
+                 : ERR_UNSUPPORTED;
     if (err != ERR_OK) {
         w->change.source = NULL;
         snprintf(why, why_size, "Windows does not tell of changes of addresses and routes");

@@ -79,7 +79,7 @@ static enum err keep_out(SOCKET fd, const struct egress *e, const struct sock_ad
     if (source_best_interface(source->helper, 0, &to->ip) != 0)
         return ERR_OK;
     if (!routes.helper)
-        host_routes_init(&routes, source->helper);
+        host_routes_init(&routes, source->helper, own_hosts_process());
     host_routes_sweep(&routes, &to->ip);
     enum err err = source_best(source->helper, source->tun_luid, &to->ip, &best);
     if (err != ERR_OK) {
