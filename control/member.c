@@ -263,6 +263,7 @@ static enum err open_portal(struct member *m, char *why, unsigned why_size)
 void member_reconnect(struct member *m)
 {
     loop_timer_clear(m->loop, &m->reconnect);
+    m->put_off = false;
     peers_portal(m->peers, false);
     member_host_resolvers(m);
     portal_io_reset(m->portal, m->identity.public_key);
