@@ -152,6 +152,10 @@ static void test_swept(void **state)
     assert_int_equal(fake.tables_out, 0);
     host_routes_put(&routes, used);
     assert_int_equal(routes_to("203.0.113.5"), 2);
+    struct ip_addr first = addr("203.0.113.0"); /* also the name of a network */
+    unsigned before = fake.routes_n;
+    host_routes_sweep(&routes, &first);
+    assert_int_equal(fake.routes_n, before);
 }
 
 /* The machine has left the network of a gateway while a connection by it lives: a new one must not find that route. */
@@ -179,6 +183,38 @@ static void test_stale(void **state)
     host_routes_put(&routes, new);
     host_routes_put(&routes, other);
     assert_int_equal(fake.routes_n, 1);
+}
+
+/* An adapter that goes away takes its routes along; who connects when it is back is kept out of the tunnel, too. */
+static void test_made_again(void **state)
+{
+    struct ip_addr dst = addr("203.0.113.5");
+    struct ip_helper_route w = way(1);
+    struct host_route *out;
+    (void)state;
+    struct host_route *a = get("203.0.113.5", 1);
+    fake.routes_n = 0;
+    assert_ptr_equal(get("203.0.113.5", 1), a);
+    assert_int_equal(routes_to("203.0.113.5"), 1);
+    fake.routes_n = 0;
+    fake.create_error = 5;
+    assert_int_equal(host_routes_get(&routes, &dst, &w, &out), ERR_PERMISSION);
+    assert_null(out);
+    fake.create_error = 0;
+    assert_ptr_equal(get("203.0.113.5", 1), a); /* the failure is no user */
+    host_routes_put(&routes, a);
+    host_routes_put(&routes, a);
+    assert_int_equal(routes_to("203.0.113.5"), 1);
+    host_routes_put(&routes, a);
+    assert_int_equal(fake.routes_n, 0);
+    /* Somebody else's that went, and that we had to make: ours to remove. */
+    present("203.0.113.5", 32, 1)->next_hop = addr("192.0.2.1");
+    a = get("203.0.113.5", 1);
+    fake.routes_n = 0;
+    assert_ptr_equal(get("203.0.113.5", 1), a);
+    host_routes_put(&routes, a);
+    host_routes_put(&routes, a);
+    assert_int_equal(fake.routes_n, 0);
 }
 
 /* ---- random orders, against numbers of users ---- */
@@ -212,7 +248,22 @@ static bool has_route(unsigned number, uint64_t luid)
     return false;
 }
 
-/* A route is there as long as it has users, whatever is swept in between, and somebody else's always. */
+static void lose(unsigned number, uint64_t luid)
+{
+    struct ip_addr a = addr(hosts[number]);
+    for (unsigned i = 0; i < fake.routes_n; i++) {
+        if (ip_addr_equal(&fake.routes[i].dst.ip, &a) && fake.routes[i].luid == luid &&
+            fake.routes[i].dst.len == 32) {
+            fake.routes[i] = fake.routes[--fake.routes_n];
+            return;
+        }
+    }
+}
+
+/*
+ * A route is there as long as it has users, whatever is swept in between, and somebody else's always. One that got lost is there
+ * again when the next user comes.
+ */
 static void test_random_orders(void **state)
 {
     struct {
@@ -221,6 +272,7 @@ static void test_random_orders(void **state)
         uint64_t luid;
     } held[HELD] = {{0}};
     unsigned users[HOSTS][WAYS + 1] = {{0}};
+    bool lost[HOSTS][WAYS + 1] = {{0}};
     (void)state;
     for (uint64_t luid = 1; luid <= WAYS; luid++) {
         struct ip_helper_route *r = present("0.0.0.0", 0, 2);
@@ -231,7 +283,12 @@ static void test_random_orders(void **state)
     fake.routes[2].luid = 7;
     for (unsigned step = 0; step < STEPS; step++) {
         unsigned i = pick(HELD);
-        if (pick(8) == 0) {
+        if (pick(16) == 0) {
+            unsigned number = pick(HOSTS);
+            uint64_t luid = 1 + pick(WAYS);
+            lose(number, luid);
+            lost[number][luid] = true;
+        } else if (pick(8) == 0) {
             struct ip_addr a = addr(hosts[pick(HOSTS)]);
             host_routes_sweep(&routes, &a);
         } else if (held[i].route) {
@@ -243,12 +300,14 @@ static void test_random_orders(void **state)
             held[i].luid = 1 + pick(WAYS);
             held[i].route = get(hosts[held[i].number], held[i].luid);
             users[held[i].number][held[i].luid]++;
+            lost[held[i].number][held[i].luid] = false;
         }
         unsigned expected = 3;
         for (unsigned n = 0; n < HOSTS; n++) {
             for (uint64_t luid = 1; luid <= WAYS; luid++) {
-                assert_int_equal(has_route(n, luid), users[n][luid] > 0);
-                expected += users[n][luid] > 0;
+                bool there = users[n][luid] > 0 && !lost[n][luid];
+                assert_int_equal(has_route(n, luid), there);
+                expected += there;
             }
         }
         assert_int_equal(fake.routes_n, expected);
@@ -293,6 +352,7 @@ int main(void)
         cmocka_unit_test_setup(test_swept, set_up),
         cmocka_unit_test_setup(test_stale, set_up),
         cmocka_unit_test_setup(test_random_orders, set_up),
+        cmocka_unit_test_setup(test_made_again, set_up),
         cmocka_unit_test_setup(test_errors, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,12 +138,64 @@ static void test_threads(void **state)
     }
 }
 
+/* ---- profiles, in a key of this test's ---- */
+
+#define PROFILES_OF_TEST "Software\\firezone-test-profiles"
+
+static void add_profile(const char *name, const char *value, DWORD type, DWORD data)
+{
+    char path[512];
+    HKEY key;
+
+    snprintf(path, sizeof path, PROFILES_OF_TEST "\\%s", name);
+    assert_int_equal(RegCreateKeyExA(HKEY_CURRENT_USER, path, 0, NULL, REG_OPTION_VOLATILE,
+                                     KEY_WRITE, NULL, &key, NULL),
+                     ERROR_SUCCESS);
+    assert_int_equal(RegSetValueExA(key, value, 0, type, (const BYTE *)&data, sizeof data),
+                     ERROR_SUCCESS);
+    RegCloseKey(key);
+}
+
+static int remove_profiles(void **state)
+{
+    (void)state;
+    (void)RegDeleteTreeA(HKEY_CURRENT_USER, PROFILES_OF_TEST);
+    return 0;
+}
+
+static void test_profiles(void **state)
+{
+    static const bool counts[] = {true, false, true, false, true, true};
+    static struct network_filter f;
+    char longer[200];
+    (void)state;
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    add_profile(longer, "NameType", REG_DWORD, 53);
+    add_profile("not a GUID", "NameType", REG_DWORD, 53);
+    add_profile("{00000000-0000-0000-0000-000000000001}", "NameType", REG_DWORD, NETWORK_WIRED);
+    add_profile("{00000001-0000-0000-0000-000000000001}", "NameType", REG_DWORD, 53);
+    add_profile("{00000002-0000-0000-0000-000000000001}", "NameType", REG_BINARY, 53);
+    add_profile("{00000003-0000-0000-0000-000000000001}", "NameType", REG_DWORD, 23);
+    add_profile("{00000004-0000-0000-0000-000000000001}", "Category", REG_DWORD, 53);
+    network_filter_init(&f);
+    read_profiles(&f, HKEY_CURRENT_USER, PROFILES_OF_TEST);
+    for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        GUID id = {.Data1 = i, .Data4 = {[7] = 1}};
+        assert_int_equal(network_filter_changed(&f, (const uint8_t *)&id, 0x40), counts[i]);
+    }
+    unsigned known = f.n;
+    read_profiles(&f, HKEY_CURRENT_USER, PROFILES_OF_TEST "\\none");
+    assert_int_equal(f.n, known);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_object),
         cmocka_unit_test(test_what_is_told),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test_setup_teardown(test_profiles, remove_profiles, remove_profiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

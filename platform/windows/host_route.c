@@ -34,13 +34,15 @@ static void delete_route(struct host_routes *r, const struct ip_helper_route *ro
                  ip_addr_format(&route->dst.ip, text, sizeof text), e);
 }
 
-static bool in_use(const struct host_routes *r, const struct ip_helper_route *route)
+/* NULL: not in use. */
+static struct host_route *find(const struct host_routes *r, const struct ip_helper_route *route)
 {
-    for (const struct host_route *h = r->list; h; h = h->next) {
-        if (!h->stale && is_route_to(&h->route, &route->dst.ip) && same_way(&h->route, route))
-            return true;
-    }
-    return false;
+    struct host_route *h = r->list;
+
+    while (h &&
+           (h->stale || !is_route_to(&h->route, &route->dst.ip) || !same_way(&h->route, route)))
+        h = h->next;
+    return h;
 }
 
 /* Whether the table leads to the host this way without a route of ours. */
@@ -85,7 +87,7 @@ void host_routes_sweep(struct host_routes *r, const struct ip_addr *dst)
     }
     for (size_t i = 0; i < n; i++) {
         if (is_route_to(&routes[i], dst) && !routes[i].loopback &&
-            routes[i].protocol == IP_HELPER_PROTOCOL_NETMGMT && !in_use(r, &routes[i]))
+            routes[i].protocol == IP_HELPER_PROTOCOL_NETMGMT && !find(r, &routes[i]))
             delete_route(r, &routes[i]);
     }
     drop_stale(r, dst, routes, n);
@@ -101,14 +103,9 @@ enum err host_routes_get(struct host_routes *r, const struct ip_addr *dst,
     *out = NULL;
     route.dst = ip_prefix_host(dst);
     route.protocol = IP_HELPER_PROTOCOL_NETMGMT;
-    for (struct host_route *h = r->list; h; h = h->next) {
-        if (!h->stale && is_route_to(&h->route, dst) && same_way(&h->route, &route)) {
-            h->users++;
-            *out = h;
-            return ERR_OK;
-        }
-    }
+    struct host_route *h = find(r, &route);
     own_hosts_add(r->own, dst);
+    /* Also for one that is in use: an adapter that was away has taken its routes along. */
     unsigned long e = r->helper->create_route(r->helper->ctx, &route);
     if (e != IP_HELPER_OK && e != IP_HELPER_ALREADY_EXISTS) {
         log_error(MODULE,
@@ -116,10 +113,13 @@ enum err host_routes_get(struct host_routes *r, const struct ip_addr *dst,
                   ip_addr_format(dst, text, sizeof text), e);
         return ERR_PERMISSION;
     }
-    struct host_route *h = mem_zalloc(1, sizeof *h);
-    *h =
-        (struct host_route){.route = route, .users = 1, .ours = e == IP_HELPER_OK, .next = r->list};
-    r->list = h;
+    if (!h) {
+        h = mem_zalloc(1, sizeof *h);
+        *h = (struct host_route){.route = route, .next = r->list};
+        r->list = h;
+    }
+    h->users++;
+    h->ours = h->ours || e == IP_HELPER_OK;
     *out = h;
     return ERR_OK;
 }

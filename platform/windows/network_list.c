@@ -110,20 +110,20 @@ static void read_profile(struct network_filter *f, HKEY profiles, const wchar_t 
         network_filter_profile(f, (const uint8_t *)&id, type);
 }
 
-static void read_profiles(struct network_filter *f)
+static void read_profiles(struct network_filter *f, HKEY root, const char *path)
 {
     wchar_t name[64];
     HKEY key;
 
-    if (RegOpenKeyExA(HKEY_LOCAL_MACHINE, PROFILES, 0, KEY_READ, &key) != ERROR_SUCCESS)
+    if (RegOpenKeyExA(root, path, 0, KEY_READ, &key) != ERROR_SUCCESS)
         return;
     for (DWORD i = 0;; i++) {
         DWORD len = sizeof name / sizeof name[0];
         LSTATUS e = RegEnumKeyExW(key, i, name, &len, NULL, NULL, NULL, NULL);
-        if (e == ERROR_NO_MORE_ITEMS)
-            break;
         if (e == ERROR_SUCCESS)
             read_profile(f, key, name);
+        else if (e != ERROR_MORE_DATA) /* a longer name is none of a network */
+            break;
     }
     RegCloseKey(key);
 }
@@ -187,7 +187,7 @@ enum err network_list_new(struct network_list **out, void (*moved)(void *arg), v
     *l = (struct network_list){.events.lpVtbl = &methods, .holders = 1, .moved = moved, .arg = arg};
     InitializeCriticalSection(&l->lock);
     network_filter_init(&l->filter);
-    read_profiles(&l->filter);
+    read_profiles(&l->filter, HKEY_LOCAL_MACHINE, PROFILES);
     l->ready = CreateEventW(NULL, TRUE, FALSE, NULL);
     l->stop = CreateEventW(NULL, TRUE, FALSE, NULL);
     if (l->ready && l->stop)

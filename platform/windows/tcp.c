@@ -172,14 +172,21 @@ enum err tcp_connect(int *fd, const struct sock_addr *to, const struct egress *e
 
 enum err tcp_connected(int fd, char *why, unsigned why_size)
 {
-    WSAPOLLFD p = {.fd = (SOCKET)fd, .events = POLLOUT};
+    struct timeval no_time = {.tv_sec = 0};
+    fd_set connected, failed;
     int e = 0, len = sizeof e;
 
-    if (WSAPoll(&p, 1, 0) == 0)
+    /* WSAPoll says nothing of a failure before Windows 10 2004. */
+    FD_ZERO(&connected);
+    FD_ZERO(&failed);
+    FD_SET((SOCKET)fd, &connected);
+    FD_SET((SOCKET)fd, &failed);
+    int n = select(0, NULL, &connected, &failed, &no_time);
+    if (n == 0)
         return ERR_AGAIN;
-    if (getsockopt((SOCKET)fd, SOL_SOCKET, SO_ERROR, (char *)&e, &len) != 0)
+    if (n == SOCKET_ERROR || getsockopt((SOCKET)fd, SOL_SOCKET, SO_ERROR, (char *)&e, &len) != 0)
         e = WSAGetLastError();
-    if (e == 0 && !(p.revents & (POLLERR | POLLHUP)))
+    else if (e == 0 && !FD_ISSET((SOCKET)fd, &failed))
         return ERR_OK;
     return connect_failed(why, why_size, e);
 }
