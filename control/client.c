@@ -182,6 +182,15 @@ static void on_wanted(void *arg, void *destination_arg)
 
 static const struct access_events access_events = {member_push};
 
+/* Of a kind that is of no use here. */
+static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len)
+{
+    (void)arg;
+    (void)peer;
+    (void)packet;
+    (void)len;
+}
+
 static const struct member_role role = {
     .name = "client",
     .endpoint = CLIENT_ENDPOINT,
@@ -196,6 +205,7 @@ static const struct member_role role = {
     .invalidated = REQUEST_CANDIDATES_REMOVED,
     .lines = request_candidates,
     .ended = on_peer_ended,
+    .inner = on_inner,
     .wanted = on_wanted,
 };
 

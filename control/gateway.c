@@ -183,6 +183,15 @@ static void on_ended(void *arg, const struct uuid *client, bool in_use)
     (void)in_use;
 }
 
+/* Of a kind that is of no use here. */
+static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len)
+{
+    (void)arg;
+    (void)peer;
+    (void)packet;
+    (void)len;
+}
+
 static const struct member_role role = {
     .name = "gateway",
     .endpoint = GATEWAY_ENDPOINT,
@@ -196,6 +205,7 @@ static const struct member_role role = {
     .invalidated = GATEWAY_REQUEST_CANDIDATES_REMOVED,
     .lines = gateway_request_candidates,
     .ended = on_ended,
+    .inner = on_inner,
 };
 
 static const struct clients_events clients_events = {member_push};

@@ -294,7 +294,11 @@ static void log_path(const struct member *m, const char *what, const struct uuid
 
 static void on_up(void *arg, const struct uuid *peer, const struct node_path *path)
 {
-    log_path(arg, "connected", peer, ",", path);
+    struct member *m = arg;
+
+    log_path(m, "connected", peer, ",", path);
+    if (m->role->connected)
+        m->role->connected(m->arg, peer);
 }
 
 static void on_path(void *arg, const struct uuid *peer, const struct node_path *path)
@@ -368,9 +372,15 @@ static void on_peers_down(void *arg)
     loop_stop(m->loop);
 }
 
-static const struct peers_events peers_events = {on_candidates, on_up,           on_path,
-                                                 on_peer_ended, on_address_lost, on_ready,
-                                                 on_no_relays,  on_wanted,       on_peers_down};
+static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len)
+{
+    struct member *m = arg;
+    m->role->inner(m->arg, peer, packet, len);
+}
+
+static const struct peers_events peers_events = {
+    on_candidates, on_up,        on_path,  on_peer_ended, on_address_lost,
+    on_ready,      on_no_relays, on_inner, on_wanted,     on_peers_down};
 
 /* ---- signals ---- */
 

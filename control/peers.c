@@ -106,8 +106,12 @@ static void on_inner(void *arg, void *peer_arg, const uint8_t *packet, size_t le
     struct peers *p = arg;
     struct connection *c = peer_arg;
 
-    if (len < INNER_LEN_MIN || packet[INNER_OFF_EVENT] != INNER_GOODBYE)
-        return; /* of a kind that we do not know */
+    if (len < INNER_LEN_MIN)
+        return;
+    if (packet[INNER_OFF_EVENT] != INNER_GOODBYE) {
+        p->events->inner(p->arg, &c->link.id, packet, len);
+        return;
+    }
     c->goodbye = p->some_failed = true;
     wake(p);
 }

@@ -33,6 +33,8 @@ struct peers_events {
     void (*ready)(void *arg);
     /* The portal is to be asked for relays. */
     void (*no_relays)(void *arg);
+    /* A control packet from inside the tunnel that is not about the connection: engine/wire/inner.h. */
+    void (*inner)(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len);
     /* As tunnel_p2p_events. */
     void (*wanted)(void *arg, void *destination_arg);
     /* After peers_shut_down: nothing is left. */

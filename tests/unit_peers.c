@@ -360,6 +360,11 @@ static void on_no_relays(void *arg)
     tell("no relays", 0);
 }
 
+static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len)
+{
+    tell("inner", packet[INNER_OFF_EVENT]);
+}
+
 static void on_wanted(void *arg, void *destination_arg)
 {
     tell("wanted", 0);
@@ -370,9 +375,9 @@ static void on_down(void *arg)
     tell("down", 0);
 }
 
-static const struct peers_events events = {on_candidates, on_up,           on_path,
-                                           on_ended,      on_address_lost, on_ready,
-                                           on_no_relays,  on_wanted,       on_down};
+static const struct peers_events events = {on_candidates, on_up,        on_path,  on_ended,
+                                           on_address_lost, on_ready,     on_no_relays, on_inner,
+                                           on_wanted,       on_down};
 
 static int set_up(void **state)
 {
