@@ -168,10 +168,10 @@ static void on_ready(void *arg)
     access_ask_held(c->access);
 }
 
-static void on_peer_ended(void *arg, const struct uuid *gateway, bool in_use)
+static void on_peer_ended(void *arg, const struct uuid *gateway, const struct peers_end *end)
 {
     struct client *c = arg;
-    access_ended(c->access, gateway, in_use);
+    access_ended(c->access, gateway, end->in_use);
 }
 
 static void on_wanted(void *arg, void *destination_arg)

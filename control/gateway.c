@@ -176,11 +176,11 @@ static void on_ready(void *arg)
 }
 
 /* What the client was granted stays: it may come back. */
-static void on_ended(void *arg, const struct uuid *client, bool in_use)
+static void on_ended(void *arg, const struct uuid *client, const struct peers_end *end)
 {
     (void)arg;
     (void)client;
-    (void)in_use;
+    (void)end;
 }
 
 /* Of a kind that is of no use here. */

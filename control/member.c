@@ -306,14 +306,14 @@ static void on_path(void *arg, const struct uuid *peer, const struct node_path *
     log_path(arg, "the path", peer, " is now", path);
 }
 
-static void on_peer_ended(void *arg, const struct uuid *peer, bool in_use, const char *why)
+static void on_peer_ended(void *arg, const struct uuid *peer, const struct peers_end *end)
 {
     struct member *m = arg;
     char id[UUID_TEXT_MAX];
 
     uuid_format(peer, id);
-    log_info(m->role->name, "the connection to %s %s has ended: %s", m->role->peer, id, why);
-    m->role->ended(m->arg, peer, in_use);
+    log_info(m->role->name, "the connection to %s %s has ended: %s", m->role->peer, id, end->why);
+    m->role->ended(m->arg, peer, end);
 }
 
 /* Without the portal the peers would not hear of the new address. The key stays, and with it all connections. */

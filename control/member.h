@@ -68,7 +68,7 @@ struct member_role {
         *invalidated; /* the messages with lines for a peer, and their payload */
     json_t *(*lines)(const struct uuid *peer, const char *const *lines, size_t n);
     void (*connected)(void *arg, const struct uuid *peer); /* NULL: does not care */
-    void (*ended)(void *arg, const struct uuid *peer, bool in_use);
+    void (*ended)(void *arg, const struct uuid *peer, const struct peers_end *end);
     /* As peers_events. */
     void (*inner)(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len);
     void (*wanted)(void *arg, void *destination_arg); /* NULL: has no destinations */

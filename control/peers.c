@@ -13,7 +13,10 @@
 #include "platform/random.h"
 
 enum {
-    OUTPUTS_PER_STEP = 512
+    OUTPUTS_PER_STEP = 512,
+    INNER_MAX =
+        1024, /* control packets that wait for the loop; later ones are lost, as on any network */
+    INNER_PER_STEP = 64
 };
 
 struct connection {
@@ -26,6 +29,14 @@ struct connection {
     struct connection *next, **at;
 };
 
+/* A control packet that came from inside the tunnel. */
+struct inner {
+    struct uuid from;
+    struct inner *next;
+    size_t len;
+    uint8_t packet[];
+};
+
 struct peers {
     struct loop *loop;
     const struct peers_events *events;
@@ -34,6 +45,8 @@ struct peers {
     struct node node;
     struct loop_timer timer;
     struct connection *list;
+    struct inner *inner, **inner_end;
+    unsigned inner_n;
     bool roaming; /* there are no sockets to send by */
     bool ready;   /* told */
     bool portal_there, some_failed, some_mail, shutting_down;
@@ -108,12 +121,20 @@ static void on_inner(void *arg, void *peer_arg, const uint8_t *packet, size_t le
 
     if (len < INNER_LEN_MIN)
         return;
-    if (packet[INNER_OFF_EVENT] != INNER_GOODBYE) {
-        p->events->inner(p->arg, &c->link.id, packet, len);
+    wake(p);
+    if (packet[INNER_OFF_EVENT] == INNER_GOODBYE) {
+        c->goodbye = p->some_failed = true;
         return;
     }
-    c->goodbye = p->some_failed = true;
-    wake(p);
+    if (p->inner_n == INNER_MAX)
+        return;
+    struct inner *i = mem_zalloc(1, sizeof *i + len);
+    i->from = c->link.id;
+    i->len = len;
+    memcpy(i->packet, packet, len);
+    *p->inner_end = i;
+    p->inner_end = &i->next;
+    p->inner_n++;
 }
 
 static void on_traffic(void *arg, void *peer_arg, struct node_traffic traffic)
@@ -148,7 +169,7 @@ static void say_goodbye(struct connection *c)
 static void connection_end(struct peers *p, struct connection *c, const char *why)
 {
     struct uuid id = c->link.id;
-    bool in_use = c->up && !c->link.idle;
+    bool in_use = c->up && !c->link.idle, goodbye = c->goodbye;
 
     if (c->up && !c->failed && !c->goodbye && !p->roaming && c->link.end == NODE_END_CLOSED)
         say_goodbye(c);
@@ -160,7 +181,7 @@ static void connection_end(struct peers *p, struct connection *c, const char *wh
     peers_mail_fini(&c->mail);
     secure_wipe(c, sizeof *c);
     free(c);
-    p->events->ended(p->arg, &id, in_use, why);
+    p->events->ended(p->arg, &id, &(struct peers_end){in_use, goodbye, why});
 }
 
 static void new_path(struct peers *p, struct connection *c, const struct node_path *path)
@@ -260,6 +281,21 @@ static bool take_outputs(struct peers *p)
     return n < OUTPUTS_PER_STEP;
 }
 
+/* False: there may be more. */
+static bool take_inner(struct peers *p)
+{
+    for (unsigned n = 0; p->inner && n < INNER_PER_STEP; n++) {
+        struct inner *i = p->inner;
+        p->inner = i->next;
+        if (--p->inner_n == 0)
+            p->inner_end = &p->inner;
+        if (find(p, &i->from))
+            p->events->inner(p->arg, &i->from, i->packet, i->len);
+        free(i);
+    }
+    return !p->inner;
+}
+
 static void look_at_relays(struct peers *p)
 {
     bool ready = node_has_relay(&p->node);
@@ -280,6 +316,7 @@ static void on_timer(void *arg)
     if (node_poll_timeout(&p->node) <= clock_now())
         node_handle_timeout(&p->node, clock_now());
     bool done = take_outputs(p);
+    done = take_inner(p) && done;
     send_mail(p);
     look_at_relays(p);
     if (!done)
@@ -302,6 +339,7 @@ struct peers *peers_new(struct loop *l, const struct peers_events *events, void 
     p->loop = l;
     p->events = events;
     p->arg = arg;
+    p->inner_end = &p->inner;
     loop_timer_init(&p->timer, on_timer, p);
     random_bytes(seed, sizeof seed);
     node_init(&p->node, seed, clock_now());
@@ -315,6 +353,11 @@ void peers_free(struct peers *p)
         return;
     loop_timer_clear(p->loop, &p->timer);
     node_fini(&p->node);
+    while (p->inner) {
+        struct inner *i = p->inner;
+        p->inner = i->next;
+        free(i);
+    }
     while (p->list) {
         struct connection *c = p->list;
         p->list = c->next;

@@ -17,6 +17,13 @@
 
 struct peers;
 
+/* How a connection ended. */
+struct peers_end {
+    bool in_use;     /* it was up, and there were packets a short time ago */
+    bool goodbye;    /* the peer has closed it */
+    const char *why; /* one phrase */
+};
+
 /* None may free the peers; all else is permitted. */
 struct peers_events {
     /* For the peer, through the portal: new lines, or such that are not valid any more. False: they have to wait. */
@@ -25,8 +32,7 @@ struct peers_events {
     void (*up)(void *arg, const struct uuid *peer, const struct node_path *path);
     /* It is up and goes another way from now on. */
     void (*path)(void *arg, const struct uuid *peer, const struct node_path *path);
-    /* The connection is over. in_use: it was up, and there were packets a short time ago. why: one phrase. */
-    void (*ended)(void *arg, const struct uuid *peer, bool in_use, const char *why);
+    void (*ended)(void *arg, const struct uuid *peer, const struct peers_end *end);
     /* The system does not send from this address of ours any more; the peers have other ways looked for already. */
     void (*address_lost)(void *arg, const struct ip_addr *ip);
     /* A relay has answered: connections can be made (again). */

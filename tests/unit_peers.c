@@ -340,7 +340,7 @@ static void on_path(void *arg, const struct uuid *peer, const struct node_path *
     tell("path", peer->bytes[0]);
 }
 
-static void on_ended(void *arg, const struct uuid *peer, bool in_use, const char *why)
+static void on_ended(void *arg, const struct uuid *peer, const struct peers_end *end)
 {
     tell("ended", peer->bytes[0]);
 }
@@ -375,8 +375,8 @@ static void on_down(void *arg)
     tell("down", 0);
 }
 
-static const struct peers_events events = {on_candidates, on_up,        on_path,  on_ended,
-                                           on_address_lost, on_ready,     on_no_relays, on_inner,
+static const struct peers_events events = {on_candidates,   on_up,    on_path,      on_ended,
+                                           on_address_lost, on_ready, on_no_relays, on_inner,
                                            on_wanted,       on_down};
 
 static int set_up(void **state)
@@ -557,8 +557,9 @@ static void test_goodbye(void **state)
     fake.events->inner(fake.arg, peer_of(3)->arg, packet, sizeof packet);
     packet[INNER_OFF_EVENT] = INNER_GOODBYE;
     fake.events->inner(fake.arg, peer_of(3)->arg, packet, sizeof packet - 1);
-    turn();
     assert_told("");
+    turn();
+    assert_told("inner1 ");
     fake.events->inner(fake.arg, peer_of(3)->arg, packet, sizeof packet);
     assert_told(""); /* not while the tunnel is at it */
     turn();
