@@ -375,8 +375,8 @@ static void on_down(void *arg)
     tell("down", 0);
 }
 
-static const struct peers_events events = {on_candidates, on_up,        on_path,  on_ended,
-                                           on_address_lost, on_ready,     on_no_relays, on_inner,
+static const struct peers_events events = {on_candidates,   on_up,    on_path,      on_ended,
+                                           on_address_lost, on_ready, on_no_relays, on_inner,
                                            on_wanted,       on_down};
 
 static int set_up(void **state)
