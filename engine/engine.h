@@ -45,6 +45,13 @@ enum engine_helpers {
     ENGINE_HELPERS_ALWAYS /* whenever it has a backlog */
 };
 
+/* By what rules packets pass between the TUN and peers. */
+enum engine_role {
+    ENGINE_WIREGUARD, /* AllowedIPs: engine_set_routes */
+    ENGINE_CLIENT,
+    ENGINE_GATEWAY
+};
+
 struct engine_config {
     unsigned workers; /* 1..ENGINE_WORKERS_MAX */
     enum io_backend io;
@@ -58,6 +65,7 @@ struct engine_config {
      * where it was heard last (roaming).
      */
     bool fixed_paths;
+    enum engine_role role;
     enum engine_helpers helpers;
     bool gate; /* one thread more, which owns no peers and gets all handshake messages */
     bool pin;  /* worker i runs on the i-th usable CPU only */
