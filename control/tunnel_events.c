@@ -398,6 +398,7 @@ static bool acks_step(struct tunnel *t)
                 roam_finish(t);
             break;
         case ACK_ECHO:
+        case ACK_BLOCK:
             break;
         }
     }

@@ -60,7 +60,7 @@ void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e)
     const struct udp_group *group = e->to.ip.family == ADDR_V6 ? &t->v6 : &t->v4;
     struct sock_addr local = {.ip = e->to.ip, .port = group->port};
 
-    if (e->peer != EVENT_NO_PEER) {
+    if (e->kind == EVENT_PACKET_INNER) {
         if (t->peers[e->peer])
             t->options.p2p->inner(t->options.p2p_arg, t->peers[e->peer]->arg, e->bytes, e->len);
         return;
@@ -305,9 +305,7 @@ void tunnel_p2p_packet_to(struct tunnel_peer *p, const uint8_t *packet, size_t l
 {
     struct command c = {.kind = COMMAND_PACKET, .slot = p->slot};
 
-    ASSERT(len <= sizeof c.packet.bytes);
-    c.packet.len = (uint16_t)len;
-    memcpy(c.packet.bytes, packet, len);
+    c.block = engine_block_new(packet, (uint32_t)len);
     tunnel_command(p->tunnel, p->owner, &c);
 }
 

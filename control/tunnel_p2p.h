@@ -58,7 +58,7 @@ struct tunnel_peer *tunnel_p2p_add(struct tunnel *t, const struct tunnel_p2p_pee
 void tunnel_p2p_remove(struct tunnel *t, struct tunnel_peer *p);
 /* Where to send from now on. */
 void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path);
-/* A packet of up to COMMAND_DATAGRAM_MAX bytes inside the tunnel; lost if there is no session. */
+/* A packet inside the tunnel, up to the MTU; lost if there is no session. */
 void tunnel_p2p_packet_to(struct tunnel_peer *p, const uint8_t *packet, size_t len);
 /* It was authorised once more. */
 void tunnel_p2p_again(struct tunnel_peer *p);

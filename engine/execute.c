@@ -60,8 +60,28 @@ static void stage_move_to(struct worker *w, struct peer *p, uint32_t slot)
     if (!to)
         return;
     p->moved_to = slot + 1;
-    stage_move(w, p, to);
+    while (p->staged_n > 0)
+        stage_move_oldest(w, p, to);
     egress_staged(w, to);
+}
+
+/* Decided with what control has published before. */
+static void replay(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker)
+{
+    w->policy = snapshot_read(&w->engine->policy);
+    client_replay(w, p);
+}
+
+static void block_send(struct worker *w, struct peer *p, const struct command *c)
+    REQUIRES_ROLE(role_worker)
+{
+    if (c->kind == COMMAND_INJECT) {
+        w->policy = snapshot_read(&w->engine->policy);
+        client_inject(w, c->block->bytes, c->block->len);
+    } else if (p) {
+        egress_packet(w, p, c->block->bytes, c->block->len);
+    }
+    worker_ack(w, &(struct event_ack){.kind = ACK_BLOCK, .block = c->block});
 }
 
 /* Everything that was framed leaves, or is dropped, before the sockets do. */
@@ -127,6 +147,10 @@ void worker_execute(struct worker *w, const struct command *c)
         if (p)
             stage_move_to(w, p, c->to);
         break;
+    case COMMAND_STAGE_REPLAY:
+        if (p)
+            replay(w, p);
+        break;
     case COMMAND_KEEPALIVE:
         if (p)
             egress_keepalive(w, p);
@@ -138,8 +162,8 @@ void worker_execute(struct worker *w, const struct command *c)
             counter_add(&p->shared.tx_bytes, c->datagram.len);
         break;
     case COMMAND_PACKET:
-        if (p)
-            egress_packet(w, p, c->packet.bytes, c->packet.len);
+    case COMMAND_INJECT:
+        block_send(w, p, c);
         break;
     case COMMAND_SOCKETS_DROP:
         sockets_drop(w);

@@ -245,6 +245,15 @@ struct peer *engine_peer_new(uint32_t slot, unsigned owner)
     return p;
 }
 
+struct command_block *engine_block_new(const uint8_t *bytes, uint32_t len)
+{
+    struct command_block *b = malloc(sizeof *b + len);
+    assert_non_null(b);
+    b->len = (uint16_t)len;
+    memcpy(b->bytes, bytes, len);
+    return b;
+}
+
 void engine_peer_free(struct peer *p)
 {
     free(p);

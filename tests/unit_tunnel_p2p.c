@@ -369,20 +369,22 @@ static void test_inner_packets(void **state)
     struct tunnel_peer *p = add_peer(1, 1, true, &fake.ups);
 
     for (unsigned i = 0; i < 2; i++)
-        fake.packets[fake.packets_n++] =
-            (struct event_packet){.peer = p->slot, .len = 48, .bytes = {(uint8_t)(0x60 + i)}};
+        fake.packets[fake.packets_n++] = (struct event_packet){
+            .kind = EVENT_PACKET_INNER, .peer = p->slot, .len = 48, .bytes = {(uint8_t)(0x60 + i)}};
     events_come();
     assert_int_equal(fake.packet_events, 0);
     assert_ptr_equal(fake.peer_arg, &fake.ups);
     assert_int_equal(fake.inner_len, 48);
     fake.inner_len = 0;
-    fake.packets[fake.packets_n++] = (struct event_packet){.peer = p->slot + 1, .len = 48};
+    fake.packets[fake.packets_n++] =
+        (struct event_packet){.kind = EVENT_PACKET_INNER, .peer = p->slot + 1, .len = 48};
     events_come();
     assert_int_equal(fake.inner_len, 0);
     forget_steps();
     tunnel_p2p_packet_to(p, (const uint8_t *)"goodbye", 7);
-    assert_int_equal(assert_step(0, COMMAND_PACKET)->packet.len, 7);
-    assert_memory_equal(assert_step(0, COMMAND_PACKET)->packet.bytes, "goodbye", 7);
+    assert_int_equal(assert_step(0, COMMAND_PACKET)->block->len, 7);
+    assert_memory_equal(assert_step(0, COMMAND_PACKET)->block->bytes, "goodbye", 7);
+    free(assert_step(0, COMMAND_PACKET)->block);
 }
 
 static void test_source_of_paths(void **state)

@@ -262,6 +262,7 @@ REFUSED(uint32_t, engine_peer_take_edges, struct peer *p)
 REFUSED(bool, engine_pop_edge, struct engine *e, struct event_edge *out)
 REFUSED(bool, engine_pop_handshake, struct engine *e, struct event_handshake *out)
 REFUSED(bool, engine_pop_packet, struct engine *e, struct event_packet *out)
+REFUSED(struct command_block *, engine_block_new, const uint8_t *bytes, uint32_t len)
 REFUSED(uint32_t, engine_session_index, const struct session *s)
 REFUSED(struct session *, engine_session_new, uint32_t local_index, uint32_t remote_index,
         bool initiator, time_ns created, const uint8_t send_key[32], const uint8_t receive_key[32])
