@@ -332,6 +332,20 @@ build_native_cares() {
     cmake_install "$SRC" -DCARES_STATIC=ON -DCARES_SHARED=OFF -DCARES_STATIC_PIC=ON -DCARES_BUILD_TOOLS=OFF -DCARES_BUILD_TESTS=OFF
 }
 
+# Both sides have a `struct ip_addr`; its users name theirs by the typedef.
+pin lwip lwip/trixie lwip_2.2.1+dfsg1.orig.tar.xz 83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1
+build_native_lwip() {
+    sed -i 's/^typedef struct ip_addr {/typedef struct lwip_ip_addr {/' "$SRC/src/include/lwip/ip_addr.h"
+    printf '%s\n' "$SRC"/src/core/*.c "$SRC"/src/core/ipv[46]/*.c |
+        xargs -n 1 -P "$JOBS" gcc -std=gnu11 -O2 -g -fPIC -fno-omit-frame-pointer \
+            -I"$FILES/lwip" -I"$SRC/src/include" "-ffile-prefix-map=$SRC=lwip" -c
+    mkdir -p "$PREFIX/include/arch" "$PREFIX/lib"
+    rm -rf "$PREFIX/include/lwip" "$PREFIX/lib/liblwip.a"
+    cp -R "$SRC/src/include/lwip" "$FILES/lwip/lwipopts.h" "$PREFIX/include/"
+    cp "$FILES/lwip/arch/"*.h "$PREFIX/include/arch/"
+    ar rcs "$PREFIX/lib/liblwip.a" ./*.o
+}
+
 pin wireguard_go wireguard-go/bookworm-backports wireguard-go_0.0.20231211-1~bpo12+1_amd64.deb \
     8aa051985912bbc5499e4abe66389395656cf2daec02271a1ca654a277a82d33
 build_tools_wireguard_go() {
@@ -396,6 +410,7 @@ group_build() {
     provide native boringssl
     provide native libwebsockets
     provide native cares
+    provide native lwip
 }
 
 group_check() {
