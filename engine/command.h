@@ -28,10 +28,8 @@ enum command_kind {
     COMMAND_SESSION_ADD,   /* slot, session; staged packets leave if it is usable at once */
     COMMAND_SESSIONS_DROP, /* slot: all sessions of the peer end */
     COMMAND_STAGE_PURGE,   /* slot: no session came to be */
-    COMMAND_STAGE_MOVE, /* slot, to: staged packets, and those that are still routed to `slot`, are the other
-                              peer's, which the same worker owns */
-    COMMAND_STAGE_REPLAY, /* slot: what is staged there is decided once more (client) */
-    COMMAND_KEEPALIVE,    /* slot: staged packets or else an empty one */
+    COMMAND_STAGE_REPLAY,  /* slot: what is staged there is decided once more (client) */
+    COMMAND_KEEPALIVE,     /* slot: staged packets or else an empty one */
     COMMAND_DATAGRAM, /* send these bytes (handshake, STUN); slot: the peer whose tx_bytes they are,
                               COMMAND_NO_PEER: nobody's */
     COMMAND_PACKET, /* slot: send this packet to the peer inside the tunnel, if there is a session (block) */
@@ -73,7 +71,6 @@ struct command {
             uint8_t bytes[COMMAND_DATAGRAM_MAX];
         } datagram;
         struct command_block *block;
-        uint32_t to;
         uint64_t token;
     };
 };

@@ -163,8 +163,6 @@ enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsign
     if (owner != w->index)
         return egress_lend(w, rx, origin, owner);
     struct peer *p = w->peers[slot_of(value)];
-    if (UNLIKELY(p && p->moved_to != 0))
-        p = w->peers[p->moved_to - 1];
     if (!p)
         return drop(w, rx, VERDICT_OUT_NO_PEER);
     return egress_to_peer(w, p, rx, v.ecn);

@@ -51,20 +51,6 @@ static void handshake_failed(struct worker *w, struct peer *p) REQUIRES_ROLE(rol
     counter_set(&p->shared.unacked_since, 0);
 }
 
-/* The other peer's own packets keep their place. */
-static void stage_move_to(struct worker *w, struct peer *p, uint32_t slot)
-    REQUIRES_ROLE(role_worker)
-{
-    struct peer *to = slot < w->engine->config.peers_max ? w->peers[slot] : NULL;
-
-    if (!to)
-        return;
-    p->moved_to = slot + 1;
-    while (p->staged_n > 0)
-        stage_move_oldest(w, p, to);
-    egress_staged(w, to);
-}
-
 /* Decided with what control has published before. */
 static void replay(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker)
 {
@@ -142,10 +128,6 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_STAGE_PURGE:
         if (p)
             handshake_failed(w, p);
-        break;
-    case COMMAND_STAGE_MOVE:
-        if (p)
-            stage_move_to(w, p, c->to);
         break;
     case COMMAND_STAGE_REPLAY:
         if (p)

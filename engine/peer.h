@@ -48,7 +48,6 @@ struct peer {
     uint16_t channel; /* `endpoint` is a relay: the channel that leads to the peer; 0: none */
 
     bool waits_for_path; /* packets are staged while `endpoint` is not known */
-    uint32_t moved_to;   /* slot + 1 of the peer that its packets belong to now, 0: to this one */
     bool replays;        /* what is staged is decided once more when there are trains (client) */
 
     struct train *train; /* open in this batch, or NULL */
