@@ -319,6 +319,40 @@ static void late_answers_are_no_harm(void **state)
     world_free(w);
 }
 
+/* The server resets all its connections. */
+static void drop_connections(struct world *w)
+{
+    struct ip_addr other = world_addr("100.100.111.9"), v4 = world_addr(V4);
+    l3_tcp_set_sentinels(w->t, &other, 1, w->now);
+    l3_tcp_set_sentinels(w->t, &v4, 1, w->now);
+}
+
+static void a_server_that_closes_is_asked_once_more(void **state)
+{
+    struct world *w = world_new(1);
+
+    (void)state;
+    assert_int_equal(world_ask(w, 1, V4, 24), ERR_OK);
+    world_run_for(w, NS_PER_SEC);
+    w->answer_after = NS_PER_SEC;
+    ask_all(w, 2, 3, V4, 24);
+    world_run_for(w, 500 * NS_PER_MS);
+    drop_connections(w);
+    world_run_for(w, 2 * NS_PER_SEC);
+    for (unsigned i = 2; i < 5; i++)
+        assert_true(world_is_answered(w, i, 24));
+    assert_int_equal(l3_tcp_counters(w->t)->retried, 3);
+    assert_int_equal(l3_tcp_counters(w->t)->accepted, 2);
+    ask_all(w, 5, 1, V4, 24);
+    for (unsigned i = 0; i < 2; i++) {
+        world_run_for(w, 500 * NS_PER_MS);
+        drop_connections(w);
+    }
+    world_run_for(w, NS_PER_SEC);
+    assert_ended(w, 5, 1, ERR_CLOSED);
+    world_free(w);
+}
+
 static void what_is_no_answer_ends_the_connection(void **state)
 {
     (void)state;
@@ -448,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_long_pause_ages_no_new_connection),
         cmocka_unit_test(addresses_that_are_no_sentinels_are_dead),
         cmocka_unit_test(late_answers_are_no_harm),
+        cmocka_unit_test(a_server_that_closes_is_asked_once_more),
         cmocka_unit_test(what_is_no_answer_ends_the_connection),
         cmocka_unit_test(an_icmp_error_ends_the_connection_it_is_about),
         cmocka_unit_test(a_reset_ends_what_waits),

@@ -234,7 +234,6 @@ enum err l3_tcp_new(struct l3_tcp **out, const uint8_t seed[L3_SEED_LEN],
     netif_set_link_up(&t->host);
     netif_set_up(&t->tunnel);
     netif_set_link_up(&t->tunnel);
-    l3_client_init(t);
     enum err e = l3_server_init(t);
     if (e != ERR_OK) {
         snprintf(why, why_size, "the TCP stack for DNS cannot listen: %s", err_text(e));

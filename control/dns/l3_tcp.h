@@ -9,15 +9,17 @@
  * the one that has been so for longest when there are too many; it is reset for what cannot be a query. Neither more queries nor
  * more answers than a bound wait for a connection: then no more is read from it, or it is reset.
  *
- * Client: queries get ids of their own on the way. What is no answer to one of them, the connection's end, or an ICMP error about
- * it ends all its queries. A query that is not answered in time ends alone; its connection gets no more.
+ * Client: queries get ids of their own on the way. What is no answer to one of them, or an ICMP error about it, ends a connection and
+ * all its queries. So does the server when it closes it, but where it had answered before they are asked once more. A query that is not
+ * answered in time ends alone; its connection gets no more.
  *
  * It stands on lwIP, of whose state a process has one only: so there is one l3_tcp at a time.
  *
  * Sans-IO; control role. `now` never goes back. l3_tcp_handle_timeout runs when l3_tcp_poll_timeout says so, which is every 250 ms
  * while there are connections. `to_host` and `to_tunnel` must not call back in; the other events may call everything but
  * the functions that take packets, handle_timeout and free.
- * Source: RFC 7766, 9293; spec/tunnel.md 7.2, 7.7.
+ * Source: RFC 7766, 9293; spec/tunnel.md 7.2, 7.7. Other than upstream's client, which ends all queries of a connection when one of them
+ * was not answered in time, and asks nothing twice.
  */
 #ifndef FZ_CONTROL_DNS_L3_TCP_H
 #define FZ_CONTROL_DNS_L3_TCP_H
@@ -69,6 +71,7 @@ struct l3_tcp_events {
     X(overflowed)   /* reset for answers that it did not take */                                   \
     X(asked)        /* queries of l3_tcp_ask */                                                    \
     X(answered)                                                                                    \
+    X(retried) /* once more, by another connection */                                              \
     X(timed_out)                                                                                   \
     X(unreachable)                                                                                 \
     X(closed)                                                                                      \

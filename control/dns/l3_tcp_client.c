@@ -55,61 +55,46 @@ static const struct l3_closed *find_closed(const struct l3_tcp *t, uint16_t port
 
 /* ---- queries ---- */
 
-static void free_ask(struct l3_tcp *t, struct l3_remote *r, struct l3_ask *a)
+/* at: where its connection has it. */
+static struct l3_ask *unlink_ask(struct l3_remote *r, struct l3_ask **at)
 {
+    struct l3_ask *a = *at;
+
+    *at = a->next;
+    if (!*at)
+        r->asks_end = at;
     if (!a->late)
         r->waiting--;
-    a->older->newer = a->newer;
-    a->newer->older = a->older;
+    return a;
+}
+
+static void free_ask(struct l3_tcp *t, struct l3_ask *a)
+{
     t->asks_n--;
     free(a);
 }
 
-static struct l3_ask *find_wire(struct l3_remote *r, uint16_t wire)
+static struct l3_ask **find_wire(struct l3_remote *r, uint16_t wire)
 {
-    for (struct l3_ask *a = r->asks.newer; a != &r->asks; a = a->newer) {
-        if (a->wire == wire)
-            return a;
-    }
-    return NULL;
+    struct l3_ask **at = &r->asks;
+
+    while (*at && (*at)->wire != wire)
+        at = &(*at)->next;
+    return *at ? at : NULL;
 }
 
-static uint64_t *counter_of(struct l3_tcp *t, enum err err)
+static void put_ask(struct l3_tcp *t, struct l3_remote *r, struct l3_ask *a)
 {
-    return err == ERR_UNREACHABLE ? &t->counters.unreachable
-           : err == ERR_TIMEOUT   ? &t->counters.timed_out
-                                  : &t->counters.closed;
-}
-
-/* The connection is over; its queries end so. What is asked meanwhile gets another one. */
-static void end(struct l3_tcp *t, struct l3_remote *r, enum err err, bool in_peace)
-{
-    struct l3_ask *all = NULL, *a;
-
-    while ((a = r->asks.older) != &r->asks) { /* `all` becomes a list, the oldest first */
-        a->older->newer = a->newer;
-        a->newer->older = a->older;
-        a->newer = all;
-        all = a;
-    }
-    r->waiting = 0;
-    remember(t, r);
-    r->conn.used = false;
-    if (in_peace)
-        l3_stream_close(&r->conn.stream);
-    else
-        l3_stream_abort(&r->conn.stream);
-    while ((a = all)) {
-        uint64_t id = a->id;
-        bool late = a->late;
-        all = a->newer;
-        t->asks_n--;
-        free(a);
-        if (late)
-            continue;
-        ++*counter_of(t, err);
-        t->events->asked(t->arg, id, err, NULL, 0);
-    }
+    do
+        a->wire = (uint16_t)l3_random_draw(&t->random);
+    while (find_wire(r, a->wire));
+    a->next = NULL;
+    *r->asks_end = a;
+    r->asks_end = &a->next;
+    r->waiting++;
+    l3_message_set_id(a->query, a->wire);
+    l3_stream_put(&r->conn.stream, a->query, a->len);
+    l3_tcp_changed(t, &r->conn.stream);
 }
 
 /* ---- connections ---- */
@@ -138,6 +123,16 @@ static struct l3_remote *find_server(struct l3_tcp *t, const struct sock_addr *s
     return NULL;
 }
 
+static void over(struct l3_tcp *t, struct l3_remote *r, bool in_peace)
+{
+    r->conn.used = false;
+    if (in_peace)
+        l3_stream_close(&r->conn.stream);
+    else
+        l3_stream_abort(&r->conn.stream);
+    remember(t, r);
+}
+
 /* An unused place; or that of the connection without a query that has been so for longest. */
 static struct l3_remote *find_place(struct l3_tcp *t)
 {
@@ -150,8 +145,11 @@ static struct l3_remote *find_place(struct l3_tcp *t)
         if (r->waiting == 0 && (!idle || r->conn.active < idle->conn.active))
             idle = r;
     }
-    if (idle)
-        end(t, idle, ERR_CLOSED, true);
+    if (!idle)
+        return NULL;
+    while (idle->asks) /* late ones */
+        free_ask(t, unlink_ask(idle, &idle->asks));
+    over(t, idle, true);
     return idle;
 }
 
@@ -191,15 +189,63 @@ static struct l3_remote *connect_to(struct l3_tcp *t, const struct sock_addr *se
     r->conn.active = t->now;
     r->server = *server;
     r->own = (struct sock_addr){.ip = *own, .port = port};
-    r->asks.older = r->asks.newer = &r->asks;
+    r->asks = NULL;
+    r->asks_end = &r->asks;
     r->waiting = 0;
-    r->spent = false;
+    r->answered = r->spent = false;
     t->events->watch(t->arg, port, true);
     if (open_connection(t, r))
         return r;
     r->conn.used = false;
     t->events->watch(t->arg, port, false);
     return NULL;
+}
+
+static struct l3_remote *connection_to(struct l3_tcp *t, const struct sock_addr *server,
+                                       const struct ip_addr *own)
+{
+    struct l3_remote *r = find_server(t, server, own);
+
+    return r ? r : connect_to(t, server, own);
+}
+
+/* ---- the end of connections ---- */
+
+/* A server may close a connection at any time, also while a query is under way to it (RFC 7766 section 6.2.4). */
+static bool retry(struct l3_tcp *t, const struct sock_addr *server, const struct sock_addr *own,
+                  struct l3_ask *a)
+{
+    struct l3_remote *r = a->retried ? NULL : connection_to(t, server, &own->ip);
+
+    if (!r)
+        return false;
+    a->retried = true;
+    t->counters.retried++;
+    put_ask(t, r, a);
+    return true;
+}
+
+/* The connection is over; its queries end so. What is asked meanwhile gets another one. */
+static void end(struct l3_tcp *t, struct l3_remote *r, enum err err, bool by_server)
+{
+    struct sock_addr server = r->server, own = r->own;
+    bool again = by_server && r->answered;
+    uint64_t *counter = err == ERR_UNREACHABLE ? &t->counters.unreachable : &t->counters.closed;
+    struct l3_ask *all = r->asks, *a;
+
+    over(t, r, r->waiting == 0 && !r->asks);
+    while ((a = all)) {
+        uint64_t id = a->id;
+        all = a->next;
+        if (!a->late && again && retry(t, &server, &own, a))
+            continue;
+        bool late = a->late;
+        free_ask(t, a);
+        if (late)
+            continue;
+        ++*counter;
+        t->events->asked(t->arg, id, err, NULL, 0);
+    }
 }
 
 /* ---- asking ---- */
@@ -209,32 +255,17 @@ static bool make_room(struct l3_tcp *t)
 {
     for (unsigned i = 0; i < L3_TCP_SERVERS_MAX && t->asks_n == L3_TCP_ASKS_MAX; i++) {
         struct l3_remote *r = &t->remotes[i];
+        struct l3_ask **at = &r->asks;
         if (!r->conn.used)
             continue;
-        for (struct l3_ask *a = r->asks.newer, *next; a != &r->asks; a = next) {
-            next = a->newer;
-            if (a->late) {
-                free_ask(t, r, a);
-                r->spent = true; /* its answer would be one to nothing */
-                break;
-            }
-        }
+        while (*at && !(*at)->late)
+            at = &(*at)->next;
+        if (!*at)
+            continue;
+        free_ask(t, unlink_ask(r, at));
+        r->spent = true; /* its answer would be one to nothing */
     }
     return t->asks_n < L3_TCP_ASKS_MAX;
-}
-
-static void put_query(struct l3_tcp *t, struct l3_remote *r, struct l3_ask *a, const uint8_t *query,
-                      size_t len)
-{
-    uint8_t *sent = mem_zalloc(len, 1);
-
-    do
-        a->wire = (uint16_t)l3_random_draw(&t->random);
-    while (find_wire(r, a->wire));
-    memcpy(sent, query, len);
-    l3_message_set_id(sent, a->wire);
-    l3_stream_put(&r->conn.stream, sent, len);
-    free(sent);
 }
 
 enum err l3_tcp_ask(struct l3_tcp *t, uint64_t id, const struct sock_addr *server,
@@ -244,26 +275,21 @@ enum err l3_tcp_ask(struct l3_tcp *t, uint64_t id, const struct sock_addr *serve
     if (server->ip.family != own->family || server->port == 0 || len < L3_MESSAGE_MIN ||
         len > L3_MESSAGE_MAX)
         return ERR_INVALID;
-    struct l3_remote *r = make_room(t) ? find_server(t, server, own) : NULL;
-    if (!r && t->asks_n < L3_TCP_ASKS_MAX)
-        r = connect_to(t, server, own);
+    struct l3_remote *r = make_room(t) ? connection_to(t, server, own) : NULL;
     if (!r) {
         t->counters.full++;
         return ERR_FULL;
     }
-    struct l3_ask *a = mem_zalloc(1, sizeof *a);
+    struct l3_ask *a = mem_zalloc(1, sizeof *a + len);
     a->id = id;
     a->message = l3_message_id(query);
     a->deadline = now + L3_TCP_TIMEOUT_NS;
     l3_question_init(&a->question, &t->random, query, len);
-    put_query(t, r, a, query, len);
-    a->newer = &r->asks;
-    a->older = r->asks.older;
-    a->older->newer = a->newer->older = a;
-    r->waiting++;
+    a->len = (uint32_t)len;
+    memcpy(a->query, query, len);
     t->asks_n++;
     t->counters.asked++;
-    l3_tcp_changed(t, &r->conn.stream);
+    put_ask(t, r, a);
     l3_tcp_settle(t);
     return ERR_OK;
 }
@@ -273,14 +299,16 @@ enum err l3_tcp_ask(struct l3_tcp *t, uint64_t id, const struct sock_addr *serve
 /* False: it is no answer to a query of this connection. */
 static bool take_answer(struct l3_tcp *t, struct l3_remote *r, uint8_t *message, size_t len)
 {
-    struct l3_ask *a = len < L3_MESSAGE_MIN ? NULL : find_wire(r, l3_message_id(message));
+    struct l3_ask **at = len < L3_MESSAGE_MIN ? NULL : find_wire(r, l3_message_id(message));
 
-    if (!a || !l3_question_answered(&a->question, &t->random, message, len))
+    if (!at || !l3_question_answered(&(*at)->question, &t->random, message, len))
         return false;
+    struct l3_ask *a = unlink_ask(r, at);
     uint64_t id = a->id;
     bool late = a->late;
     l3_message_set_id(message, a->message);
-    free_ask(t, r, a);
+    free_ask(t, a);
+    r->answered = true;
     if (late)
         return true;
     t->counters.answered++;
@@ -304,36 +332,34 @@ void l3_client_settle(struct l3_tcp *t, struct l3_remote *r)
         if (!r->conn.used || r->own.port != port) /* reset by the event */
             return;
     }
-    if (s->failed) {
-        end(t, r, ERR_CLOSED, false);
+    if (s->failed || s->ended) {
+        end(t, r, ERR_CLOSED, true);
         return;
     }
     l3_stream_flush(s);
     l3_stream_give_window(s);
-    if (s->ended)
-        end(t, r, ERR_CLOSED, r->waiting == 0);
 }
 
-/* Queries of a connection are in the order of their deadlines. */
+static struct l3_ask *find_due(const struct l3_tcp *t, const struct l3_remote *r)
+{
+    struct l3_ask *a = r->asks;
+
+    while (a && (a->late || a->deadline > t->now))
+        a = a->next;
+    return a;
+}
+
 static void expire(struct l3_tcp *t, struct l3_remote *r)
 {
     uint16_t port = r->own.port;
-    struct l3_ask *a = r->asks.newer;
+    struct l3_ask *a;
 
-    while (a != &r->asks && a->deadline <= t->now) {
-        if (a->late) {
-            a = a->newer;
-            continue;
-        }
-        uint64_t id = a->id;
+    while (r->conn.used && r->own.port == port && (a = find_due(t, r))) {
         a->late = true;
         r->waiting--;
         r->spent = true;
         t->counters.timed_out++;
-        t->events->asked(t->arg, id, ERR_TIMEOUT, NULL, 0);
-        if (!r->conn.used || r->own.port != port)
-            return;
-        a = r->asks.newer; /* the event may have asked, for which a late one was given up */
+        t->events->asked(t->arg, a->id, ERR_TIMEOUT, NULL, 0);
     }
 }
 
@@ -349,7 +375,7 @@ void l3_client_tick(struct l3_tcp *t)
         if (r->conn.used)
             expire(t, r);
         if (r->conn.used && is_idle(t, r))
-            end(t, r, ERR_CLOSED, r->asks.newer == &r->asks);
+            end(t, r, ERR_CLOSED, false);
         else if (r->conn.used)
             l3_stream_flush(&r->conn.stream);
     }
@@ -448,19 +474,14 @@ void l3_tcp_reset(struct l3_tcp *t, time_ns now)
     }
 }
 
-void l3_client_init(struct l3_tcp *t)
-{
-    for (unsigned i = 0; i < L3_TCP_SERVERS_MAX; i++)
-        t->remotes[i].asks.older = t->remotes[i].asks.newer = &t->remotes[i].asks;
-}
-
 void l3_client_fini(struct l3_tcp *t)
 {
     for (unsigned i = 0; i < L3_TCP_SERVERS_MAX; i++) {
         struct l3_remote *r = &t->remotes[i];
-        while (r->asks.newer != &r->asks)
-            free_ask(t, r, r->asks.newer);
-        if (r->conn.used)
-            l3_stream_abort(&r->conn.stream);
+        if (!r->conn.used)
+            continue;
+        while (r->asks)
+            free_ask(t, unlink_ask(r, &r->asks));
+        l3_stream_abort(&r->conn.stream);
     }
 }

@@ -43,21 +43,25 @@ struct l3_client {
 
 /* A query of l3_tcp_ask. */
 struct l3_ask {
-    struct l3_ask *older, *newer; /* of its connection's, a ring */
+    struct l3_ask *next; /* of its connection's */
     uint64_t id;
     uint16_t wire, message; /* its id on the way, and its own */
     bool late;              /* reported; only its answer is still expected */
+    bool retried;
     time_ns deadline;
     struct l3_question question;
+    uint32_t len;
+    uint8_t query[];
 };
 
 /* A connection of the client. */
 struct l3_remote {
     struct l3_conn conn;
     struct sock_addr server, own;
-    struct l3_ask asks; /* head of the ring */
-    unsigned waiting;   /* those that are not late */
-    bool spent;         /* it gets no more queries */
+    struct l3_ask *asks, **asks_end;
+    unsigned waiting; /* those that are not late */
+    bool answered;    /* there was an answer: the server is one */
+    bool spent;       /* it gets no more queries */
 };
 
 /* The port of one that has ended. */
@@ -111,7 +115,6 @@ void l3_server_fini(struct l3_tcp *t);
 
 /* ---- l3_tcp_client.c ---- */
 
-void l3_client_init(struct l3_tcp *t);
 void l3_client_settle(struct l3_tcp *t, struct l3_remote *r);
 void l3_client_tick(struct l3_tcp *t);
 void l3_client_fini(struct l3_tcp *t);

@@ -78,6 +78,7 @@ static void evict(struct l3_tcp *t, const struct l3_client *newest)
         if (c->conn.used && c != newest && (!victim || goes_first(c, victim)))
             victim = c;
     }
+    ASSERT(victim);
     t->counters.evicted++;
     if (is_busy(victim))
         abort_client(t, victim);
