@@ -332,10 +332,9 @@ build_native_cares() {
     cmake_install "$SRC" -DCARES_STATIC=ON -DCARES_SHARED=OFF -DCARES_STATIC_PIC=ON -DCARES_BUILD_TOOLS=OFF -DCARES_BUILD_TESTS=OFF
 }
 
-# Both sides have a `struct ip_addr`; its users name theirs by the typedef.
+# Of the names that lwIP's headers share with ours, theirs get a prefix for who includes them.
 pin lwip lwip/trixie lwip_2.2.1+dfsg1.orig.tar.xz 83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1
 build_native_lwip() {
-    sed -i 's/^typedef struct ip_addr {/typedef struct lwip_ip_addr {/' "$SRC/src/include/lwip/ip_addr.h"
     printf '%s\n' "$SRC"/src/core/*.c "$SRC"/src/core/ipv[46]/*.c |
         xargs -n 1 -P "$JOBS" gcc -std=gnu11 -O2 -g -fPIC -fno-omit-frame-pointer \
             -I"$FILES/lwip" -I"$SRC/src/include" "-ffile-prefix-map=$SRC=lwip" -c
@@ -343,6 +342,8 @@ build_native_lwip() {
     rm -rf "$PREFIX/include/lwip" "$PREFIX/lib/liblwip.a"
     cp -R "$SRC/src/include/lwip" "$FILES/lwip/lwipopts.h" "$PREFIX/include/"
     cp "$FILES/lwip/arch/"*.h "$PREFIX/include/arch/"
+    find "$PREFIX/include/lwip" -name '*.h' -exec sed -i -E 's/\bstruct ip_addr\b/struct lwip_ip_addr/
+        s/\bERR_(OK|MEM|BUF|TIMEOUT|RTE|INPROGRESS|VAL|WOULDBLOCK|USE|ALREADY|ISCONN|CONN|IF|ABRT|RST|CLSD|ARG)\b/LWIP_ERR_\1/g' {} +
     ar rcs "$PREFIX/lib/liblwip.a" ./*.o
 }
 

@@ -54,6 +54,9 @@
 #define TCP_LISTEN_BACKLOG   1
 #define TCP_MSL              5000UL
 #define LWIP_TCP_RTO_TIME    1000
+#define TCP_SYNMAXRTX        12 /* each second: its user gives up before */
+#define TCP_MAXRTX           12 /* likewise */
+#define IP_DEFAULT_TTL       64
 #define LWIP_TCP_TIMESTAMPS  0
 #define LWIP_WND_SCALE       0
 #define LWIP_CHECKSUM_ON_COPY 0
