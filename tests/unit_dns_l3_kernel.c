@@ -168,7 +168,6 @@ static void run_end(struct end *e)
 /* One round, of at most 50 ms. */
 static void step(struct rig *r, struct end *e)
 {
-    time_ns now = clock_now();
     struct pollfd fds[2] = {{.fd = tun_fd(r->tun, 0), .events = POLLIN},
                             {.fd = e ? e->fd : -1, .events = POLLIN}};
 
@@ -178,7 +177,7 @@ static void step(struct rig *r, struct end *e)
     from_tun(r);
     if (e)
         run_end(e);
-    now = clock_now();
+    time_ns now = clock_now();
     if (l3_tcp_poll_timeout(r->t) <= now)
         l3_tcp_handle_timeout(r->t, now);
 }

@@ -251,7 +251,7 @@ static void idle_connections_end_and_the_clock_stops(void **state)
     assert_int_equal(l3_tcp_counters(w->t)->idle, 1);
     world_run_for(w, 2 * NS_PER_SEC);
     assert_int_equal(l3_tcp_counters(w->t)->idle, 2);
-    world_run(w, TIME_NEVER); /* lwIP gives up on what is not acknowledged */
+    /* That of 7 was never acknowledged. */
     assert_int_equal(l3_tcp_poll_timeout(w->t), TIME_NEVER);
     world_free(w);
 }
@@ -319,6 +319,24 @@ static void late_answers_are_no_harm(void **state)
     world_free(w);
 }
 
+static void an_idle_connection_is_used_again_and_then_closed(void **state)
+{
+    struct world *w = world_new(1);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        ask_all(w, i, 1, V4, 24);
+        world_run_for(w, (i == 0 ? 9 : 11) * NS_PER_SEC);
+        assert_true(world_is_answered(w, i, 24));
+        assert_int_equal(l3_tcp_counters(w->t)->accepted, i < 2 ? 1 : 2);
+    }
+    assert_int_equal(w->watched, 2); /* for what may still come */
+    world_run(w, TIME_NEVER);
+    assert_int_equal(w->watched, 0);
+    assert_int_equal(l3_tcp_counters(w->t)->idle, 0);
+    world_free(w);
+}
+
 /* The server resets all its connections. */
 static void drop_connections(struct world *w)
 {
@@ -343,13 +361,21 @@ static void a_server_that_closes_is_asked_once_more(void **state)
         assert_true(world_is_answered(w, i, 24));
     assert_int_equal(l3_tcp_counters(w->t)->retried, 3);
     assert_int_equal(l3_tcp_counters(w->t)->accepted, 2);
+    w->answer_after = 5 * NS_PER_SEC;
     ask_all(w, 5, 1, V4, 24);
     for (unsigned i = 0; i < 2; i++) {
         world_run_for(w, 500 * NS_PER_MS);
+        w->answer_after = 0; /* of another query: the server is one each time */
+        ask_all(w, 6 + i, 1, V4, 24);
+        world_run_for(w, 500 * NS_PER_MS);
+        assert_true(world_is_answered(w, 6 + i, 24));
+        w->answer_after = 5 * NS_PER_SEC;
+        assert_int_equal(w->asks[5].ends, 0);
         drop_connections(w);
     }
     world_run_for(w, NS_PER_SEC);
     assert_ended(w, 5, 1, ERR_CLOSED);
+    assert_int_equal(l3_tcp_counters(w->t)->retried, 4);
     world_free(w);
 }
 
@@ -482,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_long_pause_ages_no_new_connection),
         cmocka_unit_test(addresses_that_are_no_sentinels_are_dead),
         cmocka_unit_test(late_answers_are_no_harm),
+        cmocka_unit_test(an_idle_connection_is_used_again_and_then_closed),
         cmocka_unit_test(a_server_that_closes_is_asked_once_more),
         cmocka_unit_test(what_is_no_answer_ends_the_connection),
         cmocka_unit_test(an_icmp_error_ends_the_connection_it_is_about),

@@ -15,8 +15,8 @@
  *
  * It stands on lwIP, of whose state a process has one only: so there is one l3_tcp at a time.
  *
- * Sans-IO; control role. `now` never goes back. l3_tcp_handle_timeout runs when l3_tcp_poll_timeout says so, which is every 250 ms
- * while there are connections. `to_host` and `to_tunnel` must not call back in; the other events may call everything but
+ * Sans-IO; control role. `now` never goes back. l3_tcp_handle_timeout runs when l3_tcp_poll_timeout says so, which is to be asked after
+ * every call: every 250 ms while there are connections. `to_host` and `to_tunnel` must not call back in; the other events may call everything but
  * the functions that take packets, handle_timeout and free.
  * Source: RFC 7766, 9293; spec/tunnel.md 7.2, 7.7. Other than upstream's client, which ends all queries of a connection when one of them
  * was not answered in time, and asks nothing twice.

@@ -75,10 +75,6 @@
 
 #define LWIP_DONT_PROVIDE_BYTEORDER_FUNCTIONS
 
-/* Names that platform/tcp.h has, too. */
-#define tcp_connect lwip_tcp_connect
-#define tcp_close   lwip_tcp_close
-
 /* RFC 6528. Defined by who uses the library. */
 #define LWIP_HOOK_FILENAME "arch/hooks.h"
 #define LWIP_HOOK_TCP_ISN  lwip_hook_isn
