@@ -57,10 +57,10 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
 
 # PORTABLE sources compile for every system; their tests run under Wine too. PURE ones also touch no clock, socket,
 # thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg,
-# control/portal and control/p2p are in both unless they are named as an exception; engine/ and control/ have them by name.
+# control/portal and control/p2p are in both unless they are named as an exception; engine/, control/ and control/dns have them by name.
 engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 rate_limit replay route segment source_cache
 control_portable := allowed config config_dns device dmi duration hosts index inner_message key_text log_cleanup name_gate options options_command options_engine \
-  options_help options_program options_value sign_url token_text uapi
+  options_help options_program options_value sign_url token_text uapi $(addprefix dns/,pattern)
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c platform/base/stream.c \
   engine/source_cache.c engine/route.c control/allowed.c control/config.c control/index.c \
   control/uapi.c
@@ -120,7 +120,7 @@ bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet addr bench_% blake2s bus checksum clients coalesce config cookie_gate crypt crypt_% device dmi \
-              dns_control dns_etc_resolv_conf dns_systemd_resolved duration err \
+              dns_control dns_etc_resolv_conf dns_pattern dns_systemd_resolved duration err \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \
               fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts inner_message ip lan log_cleanup \
