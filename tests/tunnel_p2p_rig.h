@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "control/tunnel_private.h"
+#include "engine/grants.h"
 #include "engine/wire/channel.h"
 #include "platform/base/bytes.h"
 #include "platform/clock.h"
@@ -410,6 +411,8 @@ bool tun_steered(const struct tun *tun)
         return (type)0;                                                                            \
     }
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+IGNORED(engine_set_gateway, struct engine *e, const struct ip_addr *ipv4,
+        const struct ip_addr *ipv6)
 IGNORED(engine_inject, struct engine *e, const uint8_t *packet, uint32_t len)
 IGNORED(engine_watch_port, struct engine *e, enum engine_watch what, uint16_t port, bool on)
 IGNORED(engine_peer_arm, struct peer *p, uint32_t bits)
@@ -440,6 +443,8 @@ uint32_t source_interface(struct source *s, const struct ip_addr *address)
     return address->bytes[3] == 12 ? 6 : 0;
 }
 
+REFUSED(enum err, engine_set_grants, struct engine *e, struct peer *p,
+        const struct engine_grants *g)
 REFUSED(enum err, routes_product_guard, struct routes *r, unsigned family)
 REFUSED(enum err, tun_write, struct tun *tun, const uint8_t *packet, size_t len)
 REFUSED(bool, engine_pop_dns, struct engine *e, struct event_packet *out)
