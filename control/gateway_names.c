@@ -56,7 +56,7 @@ struct gateway_names {
     struct name_list lists[NAME_STATES];
     unsigned questions, kept;
     struct loop_timer timer;
-    struct gateway_names_stats stats;
+    uint64_t counts[GATEWAY_NAMES_COUNT_N];
 };
 
 /* ---- addresses ---- */
@@ -112,7 +112,7 @@ static void take(struct gateway_names *s, struct gateway_name *name, const struc
     if (refused > 0)
         log_warn("names", "%u address%s of %s cannot be those of a resource", refused,
                  refused == 1 ? "" : "es", name->text);
-    s->stats.refused += refused;
+    s->counts[GATEWAY_NAMES_REFUSED] += refused;
 }
 
 /* ---- the table ---- */
@@ -204,7 +204,7 @@ static void become_ready(struct gateway_names *s, struct gateway_name *name, boo
 {
     name->known = known;
     if (!known)
-        s->stats.silent++;
+        s->counts[GATEWAY_NAMES_SILENT]++;
     change_state(s, name, NAME_READY);
     arm(s);
 }
@@ -235,7 +235,7 @@ static void ask_host(struct gateway_names *s, struct gateway_name *name)
     *q = (struct question){s, name};
     name->question = q;
     s->questions++;
-    s->stats.asked++;
+    s->counts[GATEWAY_NAMES_ASKED]++;
     host_resolver_ask(s->resolver, name->text, on_answer, q);
 }
 
@@ -295,7 +295,7 @@ static struct gateway_name *begin(struct gateway_names *s, const char *text)
 
     ASSERT(len <= GATEWAY_NAMES_LEN_MAX);
     if (s->questions >= GATEWAY_NAMES_MAX) {
-        s->stats.full++;
+        s->counts[GATEWAY_NAMES_FULL]++;
         return NULL;
     }
     struct gateway_name *name = mem_zalloc(1, sizeof *name + len + 1);
@@ -318,7 +318,7 @@ enum err gateway_names_ask(struct gateway_names *s, struct gateway_names_query *
         known = NULL;
     }
     if (known && known->state == NAME_KEPT) {
-        s->stats.cached++;
+        s->counts[GATEWAY_NAMES_CACHED]++;
         change_state(s, known, NAME_READY);
     }
     if (!known)
@@ -347,9 +347,21 @@ void gateway_names_moved(struct gateway_names *s)
     arm(s);
 }
 
-void gateway_names_read_stats(const struct gateway_names *s, struct gateway_names_stats *out)
+uint64_t gateway_names_count(const struct gateway_names *s, enum gateway_names_count what)
 {
-    *out = s->stats;
+    return s->counts[what];
+}
+
+void gateway_names_log(const struct gateway_names *s)
+{
+#define NAME(id, name) name,
+    static const char *const names[] = {GATEWAY_NAMES_COUNTS(NAME)};
+#undef NAME
+
+    for (unsigned i = 0; i < GATEWAY_NAMES_COUNT_N; i++) {
+        if (s->counts[i])
+            log_info("gateway", "counter %s=%llu", names[i], (unsigned long long)s->counts[i]);
+    }
 }
 
 enum err gateway_names_new(struct gateway_names **out, struct loop *l, const struct egress *egress,

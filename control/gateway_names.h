@@ -41,8 +41,19 @@ struct gateway_names_query {
     struct gateway_names_query *next, **at;
 };
 
-struct gateway_names_stats {
-    uint64_t asked, cached, silent, refused /* addresses */, full;
+/* What is counted, and how the log calls it. */
+#define GATEWAY_NAMES_COUNTS(X)                                                                    \
+    X(ASKED, "resolve_asked")     /* of the host */                                                \
+    X(CACHED, "resolve_cached")   /* known already */                                              \
+    X(SILENT, "resolve_silent")   /* no server has answered in time */                             \
+    X(REFUSED, "resolve_refused") /* addresses that no resource may have */                        \
+    X(FULL, "resolve_full")       /* too many were asked for */
+
+enum gateway_names_count {
+#define GATEWAY_NAMES_ENUM(id, name) GATEWAY_NAMES_##id,
+    GATEWAY_NAMES_COUNTS(GATEWAY_NAMES_ENUM)
+#undef GATEWAY_NAMES_ENUM
+    GATEWAY_NAMES_COUNT_N
 };
 
 enum err gateway_names_new(struct gateway_names **out, struct loop *l, const struct egress *egress,
@@ -60,7 +71,9 @@ void gateway_names_cancel(struct gateway_names_query *q);
 /* The network has changed: everything that is asked is asked again, and nothing is known any more. */
 void gateway_names_moved(struct gateway_names *s);
 
-void gateway_names_read_stats(const struct gateway_names *s, struct gateway_names_stats *out);
+uint64_t gateway_names_count(const struct gateway_names *s, enum gateway_names_count what);
+/* Those that are not zero, at level info. */
+void gateway_names_log(const struct gateway_names *s);
 
 /* Whether a name of a resource may have this address. Pure. */
 bool gateway_names_allowed(const struct ip_addr *ip);

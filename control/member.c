@@ -421,6 +421,8 @@ static void on_counters(void *arg)
     struct member *m = arg;
     if (m->tunnel)
         tunnel_log_counters(m->tunnel);
+    if (m->role->counters)
+        m->role->counters(m->arg);
 }
 
 static enum err add_signals(struct member *m)

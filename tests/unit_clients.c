@@ -13,15 +13,20 @@
 #include "platform/base/bytes.h"
 #include "platform/clock.h"
 
-#define SEC(n)  ((time_ns)(n)*NS_PER_SEC)
-#define MINUTES INT64_C(60)
-#define HOURS   INT64_C(3600)
+#define SEC(n) ((time_ns)(n)*NS_PER_SEC)
+#define HOURS  INT64_C(3600)
+
+enum {
+    TIMERS_MAX = 6000,
+    RULES_MAX = 4,
+    GRANTS_SEEN_MAX = 16
+};
 
 static struct {
     time_ns now;
     int64_t wall;
-    struct loop_timer *timer;
-    bool armed; /* the timer may be gone */
+    struct loop_timer *timers[TIMERS_MAX];
+    size_t armed;
     char events[1024];
     enum node_connect connect;
     struct node_peer connected;
@@ -29,6 +34,15 @@ static struct {
     struct ip_prefix allowed[2];
     uint32_t group;
     bool portal_away;
+
+    /* What the engine was told last, and how often. */
+    bool no_peer;
+    unsigned published;
+    struct uuid published_for;
+    struct engine_grants grants;
+    struct engine_grant list[GRANTS_SEEN_MAX];
+    struct filter_rule rules[GRANTS_SEEN_MAX][RULES_MAX];
+    unsigned renewed;
 } fake;
 
 static struct clients *s;
@@ -48,43 +62,62 @@ uint64_t clock_thread_cpu(void)
 void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
 {
     *seconds = (uint64_t)fake.wall;
-    *nanoseconds = 999999999;
+    *nanoseconds = 0;
 }
 
 void loop_timer_init(struct loop_timer *timer, loop_fn fire, void *arg)
 {
     *timer = (struct loop_timer){TIME_NEVER, LOOP_TIMER_OFF, fire, arg};
-    fake.timer = timer;
 }
 
 void loop_timer_clear(struct loop *l, struct loop_timer *timer)
 {
+    struct loop_timer *last;
+
     (void)l;
+    if (!loop_timer_armed(timer))
+        return;
+    last = fake.timers[--fake.armed];
+    fake.timers[timer->heap_index] = last;
+    last->heap_index = timer->heap_index;
     timer->heap_index = LOOP_TIMER_OFF;
-    fake.armed = false;
 }
 
 void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
 {
-    (void)l;
+    loop_timer_clear(l, timer);
     timer->deadline = deadline;
-    timer->heap_index = 0;
-    fake.armed = true;
+    if (deadline == TIME_NEVER)
+        return;
+    assert_true(fake.armed < TIMERS_MAX);
+    timer->heap_index = fake.armed;
+    fake.timers[fake.armed++] = timer;
 }
 
-/* Both clocks go on; the timer fires when it is due. Returns how often. */
+static struct loop_timer *first_timer(void)
+{
+    struct loop_timer *first = NULL;
+
+    for (size_t i = 0; i < fake.armed; i++) {
+        if (!first || fake.timers[i]->deadline < first->deadline)
+            first = fake.timers[i];
+    }
+    return first;
+}
+
+/* Both clocks go on; what is due fires. Returns how often. */
 static unsigned pass(int64_t seconds)
 {
     time_ns end = fake.now + SEC(seconds);
     unsigned fired = 0;
 
-    while (loop_timer_armed(fake.timer) && fake.timer->deadline <= end) {
-        time_ns at = time_max(fake.now, fake.timer->deadline);
+    for (struct loop_timer *t; (t = first_timer()) && t->deadline <= end;) {
+        time_ns at = time_max(fake.now, t->deadline);
         assert_in_range(++fired, 1, 100);
         fake.wall += (int64_t)((at - fake.now) / NS_PER_SEC);
         fake.now = at;
-        loop_timer_clear(NULL, fake.timer);
-        fake.timer->fire(fake.timer->arg);
+        loop_timer_clear(NULL, t);
+        t->fire(t->arg);
     }
     fake.wall += (int64_t)((end - fake.now) / NS_PER_SEC);
     fake.now = end;
@@ -135,6 +168,39 @@ void peers_close(struct peers *p, const struct uuid *id)
     note("close", in_brackets(id));
 }
 
+/* The peer of a client is called as it is. */
+struct tunnel_peer {
+    struct uuid id;
+};
+
+struct tunnel_peer *peers_find(const struct peers *p, const struct uuid *id)
+{
+    static struct tunnel_peer peer;
+
+    (void)p;
+    peer.id = *id;
+    return fake.no_peer ? NULL : &peer;
+}
+
+void tunnel_gateway_grants(struct tunnel_peer *p, const struct engine_grants *g)
+{
+    fake.published++;
+    fake.published_for = p->id;
+    fake.grants = *g;
+    for (size_t i = 0; i < g->n && i < GRANTS_SEEN_MAX; i++) {
+        fake.list[i] = g->grants[i];
+        for (size_t k = 0; k < g->grants[i].rules_n && k < RULES_MAX; k++)
+            fake.rules[i][k] = g->grants[i].rules[k];
+    }
+}
+
+static void on_renewed(void *arg, const struct uuid *client)
+{
+    assert_ptr_equal(arg, &fake);
+    (void)client;
+    fake.renewed++;
+}
+
 static enum err on_push(void *arg, const char *name, const json_t *payload)
 {
     char *text = json_dumps(payload, JSON_COMPACT);
@@ -150,7 +216,7 @@ static enum err on_push(void *arg, const char *name, const json_t *payload)
 
 static int set_up(void **state)
 {
-    static const struct clients_events events = {on_push};
+    static const struct clients_events events = {on_push, on_renewed};
 
     (void)state;
     memset(&fake, 0, sizeof fake);
@@ -164,7 +230,7 @@ static int tear_down(void **state)
 {
     (void)state;
     clients_free(s);
-    assert_false(fake.armed);
+    assert_int_equal(fake.armed, 0);
     return 0;
 }
 
@@ -178,7 +244,7 @@ static struct gateway_message_authorization authorization(unsigned client, unsig
 {
     struct gateway_message_authorization m = {
         .ref = "signed",
-        .resource = {.id = id_of(resource), .name = "Lab"},
+        .resource = {.kind = RESOURCE_INTERNET, .id = id_of(resource), .name = "Lab"},
         .client = {.id = id_of(client), .public_key = {1}, .preshared_key = {2}},
         .client_ice = {"theirs", "their password"},
         .gateway_ice = {"ours", "our password"},
@@ -346,7 +412,7 @@ static void test_expires(void **state)
     assert_events("");
     pass(1);
     assert_events("close(1) ");
-    assert_false(fake.armed);
+    assert_int_equal(fake.armed, 0);
     reject(3, 11);
     assert_events("close(3) ");
 }
@@ -375,21 +441,36 @@ static void test_another_grant_extends_it(void **state)
     assert_events("close(1) ");
 }
 
-/* The wall clock counts, which may be set: it is looked at now and then. */
+/* Only when it is told. */
 static void test_wall_clock_is_set(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall + 10 * HOURS);
-    assert_in_range(pass(2 * HOURS + 1), 2, 3);
-    fake.wall += 9 * HOURS;
-    pass(HOURS);
+    authorized(1, 11, fake.wall + 100);
+    fake.wall += 10 * HOURS;
+    pass(99);
+    assert_events("");
+    authorized(2, 11, fake.wall + 10);
+    fake.wall -= 20 * HOURS;
+    pass(1);
     assert_events("close(1) ");
-    authorized(2, 11, fake.wall + 60);
-    fake.wall -= 10 * MINUTES;
-    pass(10 * MINUTES + 59);
+    pass(8);
     assert_events("");
     pass(1);
     assert_events("close(2) ");
+}
+
+/* As far as the clock can tell; then for a day. */
+static void test_far_future(void **state)
+{
+    (void)state;
+    authorized(1, 11, fake.wall + 100 * 365 * 24 * HOURS);
+    authorized(2, 11, MESSAGE_NEVER - 1);
+    pass(24 * HOURS - 1);
+    assert_events("");
+    pass(1);
+    assert_events("close(2) ");
+    reject(1, 11);
+    assert_events("close(1) ");
 }
 
 /* ---- the list of init ---- */
@@ -444,7 +525,7 @@ static void test_empty_list(void **state)
     authorized(1, 11, fake.wall + 100);
     keep(json_array());
     assert_events("close(1) ");
-    assert_false(fake.armed);
+    assert_int_equal(fake.armed, 0);
 }
 
 /* ---- connections ---- */
@@ -464,6 +545,243 @@ static void test_connection_end_keeps_grants(void **state)
     assert_events("");
     pass(100);
     assert_events("close(1) ");
+}
+
+/* ---- what the engine is told ---- */
+
+static struct message_resource resource_of(unsigned n, enum message_resource_kind kind,
+                                           const char *address, const char *filters)
+{
+    struct message_resource r = {.kind = kind, .id = id_of(n), .name = "Lab", .address = address};
+
+    if (kind == RESOURCE_CIDR)
+        assert_int_equal(ip_prefix_parse(&r.prefix, address), ERR_OK);
+    r.filters = filters ? json_loads(filters, 0, NULL) : NULL;
+    assert_true(!filters || r.filters);
+    return r;
+}
+
+static void resource_free(struct message_resource *r)
+{
+    json_decref((json_t *)(uintptr_t)r->filters);
+}
+
+static void grant(unsigned client, unsigned n, enum message_resource_kind kind, const char *address,
+                  const char *filters, int64_t expires_at)
+{
+    struct gateway_message_authorization m = authorization(client, n, expires_at);
+
+    m.resource = resource_of(n, kind, address, filters);
+    clients_authorize(s, &m);
+    resource_free(&m.resource);
+}
+
+static void updated(unsigned n, enum message_resource_kind kind, const char *address,
+                    const char *filters)
+{
+    struct message_resource r = resource_of(n, kind, address, filters);
+
+    clients_update(s, &r);
+    resource_free(&r);
+}
+
+#define FILTERS                                                                                    \
+    "[{\"protocol\":\"tcp\",\"port_range_start\":80,\"port_range_end\":81},"                       \
+    "{\"protocol\":\"udp\"},{\"protocol\":\"icmp\"}]"
+
+/* As it was told last: "kind index order rules" of each. */
+static void assert_grants(const char *expected)
+{
+    char text[512] = "";
+
+    assert_in_range(fake.grants.n, 0, GRANTS_SEEN_MAX);
+    for (size_t i = 0; i < fake.grants.n; i++) {
+        const struct engine_grant *g = &fake.list[i];
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%u %u %u %zu", i ? ", " : "",
+                 g->kind, g->index, g->order, g->rules_n);
+    }
+    assert_string_equal(text, expected);
+}
+
+static void test_engine_is_told(void **state)
+{
+    struct ip_addr v4, v6;
+
+    (void)state;
+    grant(1, 11, RESOURCE_DNS, "*.example.com", FILTERS, MESSAGE_NEVER);
+    assert_grants("0 0 0 3");
+    assert_int_equal(fake.published_for.bytes[0], 1);
+    assert_int_equal(ip_addr_parse(&v4, "100.70.12.4"), ERR_OK);
+    assert_int_equal(ip_addr_parse(&v6, "fd00:2021:1111::4"), ERR_OK);
+    assert_true(ip_addr_equal(&fake.grants.ipv4, &v4) && ip_addr_equal(&fake.grants.ipv6, &v6));
+    const struct filter_rule *r = fake.rules[0];
+    assert_true(r[0].protocol == FILTER_TCP && r[0].first == 80 && r[0].last == 81);
+    assert_true(r[1].protocol == FILTER_UDP && r[1].first == 0 && r[1].last == 65535);
+    assert_true(r[2].protocol == FILTER_ICMP);
+    /* Of the same network the greater id comes first. */
+    grant(1, 13, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(1, 12, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(1, 10, RESOURCE_INTERNET, NULL, NULL, MESSAGE_NEVER);
+    assert_grants("1 1 0 0, 1 2 1 0, 0 0 2 3, 2 3 3 0");
+    assert_true(fake.list[0].prefix.len == 8 && fake.list[0].prefix.ip.bytes[0] == 10);
+    assert_int_equal(fake.published, 4);
+    grant(2, 11, RESOURCE_INTERNET, NULL, NULL, MESSAGE_NEVER);
+    assert_grants("2 0 0 0");
+    assert_int_equal(fake.published_for.bytes[0], 2);
+}
+
+static void test_removal_is_told(void **state)
+{
+    (void)state;
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", fake.wall + 50);
+    fake.connect = NODE_REUSED;
+    grant(1, 12, RESOURCE_CIDR, "11.0.0.0/8", "[]", fake.wall + 100);
+    grant(1, 13, RESOURCE_CIDR, "12.0.0.0/8", "[]", MESSAGE_NEVER);
+    reject(1, 13);
+    assert_grants("1 1 0 0, 1 0 1 0");
+    pass(50);
+    assert_grants("1 1 0 0");
+    unsigned before = fake.published;
+    pass(50); /* the last one: the connection ends */
+    assert_int_equal(fake.published, before);
+    assert_int_equal(fake.renewed, 2);
+}
+
+static void test_granted_again_has_its_index(void **state)
+{
+    (void)state;
+    fake.connect = NODE_CREATED;
+    grant(1, 11, RESOURCE_DNS, "a.example.com", "[]", MESSAGE_NEVER);
+    fake.connect = NODE_REUSED;
+    grant(1, 12, RESOURCE_DNS, "b.example.com", "[]", MESSAGE_NEVER);
+    reject(1, 11);
+    assert_grants("0 1 0 0");
+    grant(1, 13, RESOURCE_DNS, "c.example.com", "[]", MESSAGE_NEVER);
+    grant(1, 11, RESOURCE_DNS, "a.example.com", FILTERS, MESSAGE_NEVER);
+    assert_grants("0 2 0 0, 0 1 1 0, 0 0 2 3");
+    /* Other places are another resource, whatever its id. */
+    grant(1, 12, RESOURCE_DNS, "*.example.com", "[]", MESSAGE_NEVER);
+    assert_grants("0 2 0 0, 0 3 1 0, 0 0 2 3");
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    assert_grants("0 2 0 0, 0 3 1 0, 1 4 2 0");
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/9", "[]", MESSAGE_NEVER);
+    assert_grants("0 2 0 0, 0 3 1 0, 1 5 2 0");
+    /* Of another connection nobody knows an index. */
+    assert_int_equal(fake.renewed, 1);
+    fake.connect = NODE_REPLACED;
+    grant(1, 14, RESOURCE_INTERNET, NULL, NULL, MESSAGE_NEVER);
+    assert_int_equal(fake.renewed, 2);
+    assert_grants("2 3 0 0, 0 0 1 0, 0 1 2 0, 1 2 3 0");
+}
+
+static void test_update_changes_filters_alone(void **state)
+{
+    (void)state;
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(2, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(3, 12, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    unsigned before = fake.published;
+    updated(11, RESOURCE_CIDR, "11.0.0.0/8", FILTERS);
+    assert_int_equal(fake.published, before + 2);
+    assert_grants("1 0 0 3");
+    assert_int_equal(fake.list[0].prefix.ip.bytes[0], 10);
+    updated(11, RESOURCE_DNS, "a", "[]");
+    updated(14, RESOURCE_CIDR, "11.0.0.0/8", "[]");
+    assert_int_equal(fake.published, before + 2);
+    reject(1, 11);
+    updated(11, RESOURCE_CIDR, "10.0.0.0/8", "[]");
+    assert_int_equal(fake.published, before + 3); /* the second client */
+    assert_grants("1 0 0 0");
+}
+
+static void test_without_a_connection(void **state)
+{
+    (void)state;
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(1, 12, RESOURCE_CIDR, "11.0.0.0/8", "[]", MESSAGE_NEVER);
+    fake.no_peer = true;
+    unsigned before = fake.published;
+    reject(1, 11);
+    updated(12, RESOURCE_CIDR, "11.0.0.0/8", FILTERS);
+    assert_int_equal(fake.published, before);
+    fake.no_peer = false;
+    fake.connect = NODE_CREATED;
+    grant(1, 13, RESOURCE_INTERNET, NULL, NULL, MESSAGE_NEVER);
+    assert_grants("2 1 0 0, 1 0 1 3"); /* it has what there was before */
+}
+
+static void test_one_that_leaves_has_nothing(void **state)
+{
+    struct uuid one = id_of(1);
+    struct clients_resource r;
+
+    (void)state;
+    authorized(1, 11, fake.wall + 100);
+    authorized(1, 12, MESSAGE_NEVER);
+    clients_left(s, &one);
+    assert_events("close(1) ");
+    clients_left(s, &one);
+    assert_int_equal(fake.armed, 0);
+    struct uuid eleven = id_of(11);
+    assert_false(clients_resource(s, &one, &eleven, &r));
+    authorize(1, 13, MESSAGE_NEVER);
+    assert_events("connect(1) " ANSWER);
+    assert_grants("2 0 0 0");
+}
+
+static void test_other_addresses_are_another_client(void **state)
+{
+    struct gateway_message_authorization m = authorization(1, 12, MESSAGE_NEVER);
+
+    (void)state;
+    authorized(1, 11, MESSAGE_NEVER);
+    m.client.ipv4.bytes[3]++;
+    clients_authorize(s, &m);
+    assert_events("close(1) connect(1) " ANSWER);
+    assert_grants("2 0 0 0");
+    assert_true(ip_addr_equal(&fake.grants.ipv4, &m.client.ipv4));
+}
+
+static void test_what_may_be_reached(void **state)
+{
+    struct uuid one = id_of(1), r11 = id_of(11), r12 = id_of(12), r13 = id_of(13);
+    struct clients_resource r;
+
+    (void)state;
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(1, 12, RESOURCE_DNS, "*.example.com", "[]", MESSAGE_NEVER);
+    grant(1, 13, RESOURCE_DNS, "***", "[]", MESSAGE_NEVER);
+    assert_true(clients_resource(s, &one, &r11, &r));
+    assert_int_equal(r.kind, RESOURCE_CIDR);
+    assert_true(clients_resource(s, &one, &r12, &r));
+    assert_int_equal(r.index, 1);
+    assert_true(dns_pattern_match(&r.pattern, "a.example.com"));
+    assert_true(clients_resource(s, &one, &r13, &r));
+    assert_false(dns_pattern_match(&r.pattern, "a.example.com")); /* no pattern */
+    assert_false(clients_resource(s, &r11, &r11, &r));
+    reject(1, 12);
+    assert_false(clients_resource(s, &one, &r12, &r));
+}
+
+static void test_too_many_resources(void **state)
+{
+    struct gateway_message_authorization m = authorization(1, 1, MESSAGE_NEVER);
+
+    (void)state;
+    for (unsigned i = 0; i < GRANTS_MAX; i++) {
+        store_le32(m.resource.id.bytes, i);
+        clients_authorize(s, &m);
+        fake.events[0] = '\0';
+        fake.connect = NODE_REUSED;
+        if (i > 0) /* over, and yet there */
+            clients_reject(s, &m.client.id, &m.resource.id);
+    }
+    store_le32(m.resource.id.bytes, GRANTS_MAX);
+    clients_authorize(s, &m);
+    assert_events("connect(1) close(1) ");
+    clients_authorize(s, &m);
+    assert_events("connect(1) " ANSWER);
+    assert_grants("2 0 0 0");
 }
 
 static void test_very_many(void **state)
@@ -501,10 +819,20 @@ int main(void)
         TEST(test_expired_before_it_came),
         TEST(test_another_grant_extends_it),
         TEST(test_wall_clock_is_set),
+        TEST(test_far_future),
         TEST(test_list_keeps_and_drops),
         TEST(test_element_that_is_wrong_is_left_out),
         TEST(test_empty_list),
         TEST(test_connection_end_keeps_grants),
+        TEST(test_engine_is_told),
+        TEST(test_removal_is_told),
+        TEST(test_granted_again_has_its_index),
+        TEST(test_update_changes_filters_alone),
+        TEST(test_without_a_connection),
+        TEST(test_one_that_leaves_has_nothing),
+        TEST(test_other_addresses_are_another_client),
+        TEST(test_what_may_be_reached),
+        TEST(test_too_many_resources),
         TEST(test_very_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
