@@ -154,6 +154,18 @@ void clients_reject(struct clients *s, const struct uuid *client, const struct u
     after_removal(c);
 }
 
+void clients_expire(struct clients *s, const struct uuid *client, const struct uuid *resource,
+                    int64_t expires_at)
+{
+    struct client *c = *find(s, client);
+    struct grant *g = c ? grants_find(&c->grants, resource) : NULL;
+
+    if (!g)
+        return;
+    g->expires_at = instant_of(expires_at);
+    arm(c);
+}
+
 void clients_left(struct clients *s, const struct uuid *client)
 {
     struct client *c = *find(s, client);

@@ -31,6 +31,9 @@ void clients_free(struct clients *s);
 /* The tunnel is up. Tells the portal that the client may come, or that there is no relay. */
 void clients_authorize(struct clients *s, const struct gateway_message_authorization *m);
 void clients_reject(struct clients *s, const struct uuid *client, const struct uuid *resource);
+/* The grant, if there is one, ends then. */
+void clients_expire(struct clients *s, const struct uuid *client, const struct uuid *resource,
+                    int64_t expires_at);
 /* It has said goodbye, and wants nothing any more. */
 void clients_left(struct clients *s, const struct uuid *client);
 /* A resource has other filters. */

@@ -102,6 +102,9 @@ static void carry_out(struct gateway *g, const struct gateway_message *m, const 
     case GATEWAY_ACCESS_REJECTED:
         on_rejected(g, &m->client, &m->resource_id);
         break;
+    case GATEWAY_EXPIRY_CHANGED:
+        clients_expire(g->clients, &m->client, &m->resource_id, m->expires_at);
+        break;
     case GATEWAY_RESOURCE_UPDATED:
         log_info("gateway", "resource '%s' has other filters", m->resource.name);
         clients_update(g->clients, &m->resource);
@@ -115,7 +118,6 @@ static void carry_out(struct gateway *g, const struct gateway_message *m, const 
         member_relays(&g->member, m->relays, m->gone);
         break;
     case GATEWAY_UNKNOWN:
-    case GATEWAY_OBSOLETE:
         log_debug("gateway", "the message '%s' is of no use here", name);
         break;
     }

@@ -441,6 +441,26 @@ static void test_another_grant_extends_it(void **state)
     assert_events("close(1) ");
 }
 
+static void test_expiry_is_changed(void **state)
+{
+    struct uuid c = id_of(1), r = id_of(11), other = id_of(12);
+
+    (void)state;
+    clients_expire(s, &c, &r, fake.wall);
+    authorized(1, 11, fake.wall + 30);
+    clients_expire(s, &c, &r, fake.wall + 90);
+    clients_expire(s, &c, &other, fake.wall);
+    pass(89);
+    assert_events("");
+    pass(1);
+    assert_events("close(1) ");
+    authorized(1, 11, MESSAGE_NEVER);
+    clients_expire(s, &c, &r, fake.wall - 1);
+    assert_events(""); /* not before the loop */
+    pass(0);
+    assert_events("close(1) ");
+}
+
 /* Only when it is told. */
 static void test_wall_clock_is_set(void **state)
 {
@@ -818,6 +838,7 @@ int main(void)
         TEST(test_expires),
         TEST(test_expired_before_it_came),
         TEST(test_another_grant_extends_it),
+        TEST(test_expiry_is_changed),
         TEST(test_wall_clock_is_set),
         TEST(test_far_future),
         TEST(test_list_keeps_and_drops),
