@@ -120,7 +120,7 @@ fuzz_names := $(patsubst tests/%.c,%,$(wildcard tests/fuzz_*.c))
 bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_%,$(unit_names) $(fuzz_names)))
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
-NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet access_names addr bench_% blake2s bus checksum clients coalesce config cookie_gate crypt crypt_% device dmi \
+NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet access_names addr bench_% blake2s bus checksum clients clients_model coalesce config cookie_gate crypt crypt_% device dmi \
               dns_control dns_etc_resolv_conf dns_systemd_resolved duration err filter dns_pattern dns_sentinels \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_relays \

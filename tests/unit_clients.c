@@ -1,32 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whom a gateway lets in and until when, with the peers, the loop and both clocks faked: what happens is noted in order. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "tests/clients_rig.h"
 
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "control/clients.h"
-#include "platform/base/bytes.h"
-#include "platform/clock.h"
-
-#define SEC(n) ((time_ns)(n)*NS_PER_SEC)
-#define HOURS  INT64_C(3600)
+#define HOURS INT64_C(3600)
 
 enum {
-    TIMERS_MAX = 6000,
     RULES_MAX = 4,
     GRANTS_SEEN_MAX = 16
 };
 
 static struct {
-    time_ns now;
-    int64_t wall;
-    struct loop_timer *timers[TIMERS_MAX];
-    size_t armed;
     char events[1024];
     enum node_connect connect;
     struct node_peer connected;
@@ -46,83 +29,6 @@ static struct {
 } fake;
 
 static struct clients *s;
-
-/* ---- the world ---- */
-
-time_ns clock_now(void)
-{
-    return fake.now;
-}
-
-uint64_t clock_thread_cpu(void)
-{
-    return 0;
-}
-
-void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
-{
-    *seconds = (uint64_t)fake.wall;
-    *nanoseconds = 0;
-}
-
-void loop_timer_init(struct loop_timer *timer, loop_fn fire, void *arg)
-{
-    *timer = (struct loop_timer){TIME_NEVER, LOOP_TIMER_OFF, fire, arg};
-}
-
-void loop_timer_clear(struct loop *l, struct loop_timer *timer)
-{
-    struct loop_timer *last;
-
-    (void)l;
-    if (!loop_timer_armed(timer))
-        return;
-    last = fake.timers[--fake.armed];
-    fake.timers[timer->heap_index] = last;
-    last->heap_index = timer->heap_index;
-    timer->heap_index = LOOP_TIMER_OFF;
-}
-
-void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
-{
-    loop_timer_clear(l, timer);
-    timer->deadline = deadline;
-    if (deadline == TIME_NEVER)
-        return;
-    assert_true(fake.armed < TIMERS_MAX);
-    timer->heap_index = fake.armed;
-    fake.timers[fake.armed++] = timer;
-}
-
-static struct loop_timer *first_timer(void)
-{
-    struct loop_timer *first = NULL;
-
-    for (size_t i = 0; i < fake.armed; i++) {
-        if (!first || fake.timers[i]->deadline < first->deadline)
-            first = fake.timers[i];
-    }
-    return first;
-}
-
-/* Both clocks go on; what is due fires. Returns how often. */
-static unsigned pass(int64_t seconds)
-{
-    time_ns end = fake.now + SEC(seconds);
-    unsigned fired = 0;
-
-    for (struct loop_timer *t; (t = first_timer()) && t->deadline <= end;) {
-        time_ns at = time_max(fake.now, t->deadline);
-        assert_in_range(++fired, 1, 100);
-        fake.wall += (int64_t)((at - fake.now) / NS_PER_SEC);
-        fake.now = at;
-        loop_timer_clear(NULL, t);
-        t->fire(t->arg);
-    }
-    fake.wall += (int64_t)((end - fake.now) / NS_PER_SEC);
-    fake.now = end;
-    return fired;
-}
 
 static void note(const char *name, const char *detail)
 {
@@ -220,8 +126,7 @@ static int set_up(void **state)
 
     (void)state;
     memset(&fake, 0, sizeof fake);
-    fake.now = SEC(1000);
-    fake.wall = 1785600000;
+    world_begin();
     s = clients_new(NULL, NULL, &events, &fake);
     return 0;
 }
@@ -230,29 +135,8 @@ static int tear_down(void **state)
 {
     (void)state;
     clients_free(s);
-    assert_int_equal(fake.armed, 0);
+    assert_int_equal(world.armed, 0);
     return 0;
-}
-
-static struct uuid id_of(unsigned n)
-{
-    return (struct uuid){{(uint8_t)n}};
-}
-
-static struct gateway_message_authorization authorization(unsigned client, unsigned resource,
-                                                          int64_t expires_at)
-{
-    struct gateway_message_authorization m = {
-        .ref = "signed",
-        .resource = {.kind = RESOURCE_INTERNET, .id = id_of(resource), .name = "Lab"},
-        .client = {.id = id_of(client), .public_key = {1}, .preshared_key = {2}},
-        .client_ice = {"theirs", "their password"},
-        .gateway_ice = {"ours", "our password"},
-        .expires_at = expires_at};
-
-    assert_int_equal(ip_addr_parse(&m.client.ipv4, "100.70.12.4"), ERR_OK);
-    assert_int_equal(ip_addr_parse(&m.client.ipv6, "fd00:2021:1111::4"), ERR_OK);
-    return m;
 }
 
 #define ANSWER "authorization_created{\"ref\":\"signed\"} "
@@ -274,21 +158,6 @@ static void reject(unsigned client, unsigned resource)
 {
     struct uuid c = id_of(client), r = id_of(resource);
     clients_reject(s, &c, &r);
-}
-
-static void add_listed(json_t *list, unsigned client, unsigned resource, int64_t expires_at)
-{
-    struct uuid c = id_of(client), r = id_of(resource);
-    char c_text[UUID_TEXT_MAX], r_text[UUID_TEXT_MAX];
-    json_t *e;
-
-    uuid_format(&c, c_text);
-    uuid_format(&r, r_text);
-    e = json_pack("{s:s,s:s}", "client_id", c_text, "resource_id", r_text);
-    assert_non_null(e);
-    if (expires_at != MESSAGE_NEVER)
-        json_object_set_new(e, "expires_at", json_integer(expires_at));
-    json_array_append_new(list, e);
 }
 
 static void keep(json_t *list)
@@ -329,7 +198,7 @@ static void test_without_relays(void **state)
 {
     (void)state;
     fake.connect = NODE_NO_RELAYS;
-    authorize(1, 11, fake.wall + 10);
+    authorize(1, 11, world.wall + 10);
     assert_events("connect(1) no_relays{} ");
     assert_int_equal(pass(20), 0); /* nothing was granted */
     reject(1, 11);
@@ -340,7 +209,7 @@ static void test_that_cannot_be_used(void **state)
 {
     (void)state;
     fake.connect = NODE_INVALID;
-    authorize(1, 11, fake.wall + 10);
+    authorize(1, 11, world.wall + 10);
     assert_events("connect(1) ");
     assert_int_equal(pass(20), 0);
 }
@@ -400,9 +269,9 @@ static void test_clients_of_one_bucket(void **state)
 static void test_expires(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall + 100);
-    authorized(1, 12, fake.wall + 50);
-    authorized(2, 11, fake.wall + 30);
+    authorized(1, 11, world.wall + 100);
+    authorized(1, 12, world.wall + 50);
+    authorized(2, 11, world.wall + 30);
     authorized(3, 11, MESSAGE_NEVER);
     pass(29);
     assert_events("");
@@ -412,7 +281,7 @@ static void test_expires(void **state)
     assert_events("");
     pass(1);
     assert_events("close(1) ");
-    assert_int_equal(fake.armed, 0);
+    assert_int_equal(world.armed, 0);
     reject(3, 11);
     assert_events("close(3) ");
 }
@@ -420,8 +289,8 @@ static void test_expires(void **state)
 static void test_expired_before_it_came(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall - 5);
-    authorized(2, 11, fake.wall);
+    authorized(1, 11, world.wall - 5);
+    authorized(2, 11, world.wall);
     pass(0);
     assert_events("close(1) close(2) ");
 }
@@ -429,14 +298,14 @@ static void test_expired_before_it_came(void **state)
 static void test_another_grant_extends_it(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall + 30);
-    authorized(1, 11, fake.wall + 90);
+    authorized(1, 11, world.wall + 30);
+    authorized(1, 11, world.wall + 90);
     pass(89);
     assert_events("");
     pass(1);
     assert_events("close(1) ");
-    authorized(1, 11, fake.wall + 90);
-    authorized(1, 11, fake.wall + 30); /* and shortens it */
+    authorized(1, 11, world.wall + 90);
+    authorized(1, 11, world.wall + 30); /* and shortens it */
     pass(30);
     assert_events("close(1) ");
 }
@@ -446,16 +315,16 @@ static void test_expiry_is_changed(void **state)
     struct uuid c = id_of(1), r = id_of(11), other = id_of(12);
 
     (void)state;
-    clients_expire(s, &c, &r, fake.wall);
-    authorized(1, 11, fake.wall + 30);
-    clients_expire(s, &c, &r, fake.wall + 90);
-    clients_expire(s, &c, &other, fake.wall);
+    clients_expire(s, &c, &r, world.wall);
+    authorized(1, 11, world.wall + 30);
+    clients_expire(s, &c, &r, world.wall + 90);
+    clients_expire(s, &c, &other, world.wall);
     pass(89);
     assert_events("");
     pass(1);
     assert_events("close(1) ");
     authorized(1, 11, MESSAGE_NEVER);
-    clients_expire(s, &c, &r, fake.wall - 1);
+    clients_expire(s, &c, &r, world.wall - 1);
     assert_events(""); /* not before the loop */
     pass(0);
     assert_events("close(1) ");
@@ -465,12 +334,12 @@ static void test_expiry_is_changed(void **state)
 static void test_wall_clock_is_set(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall + 100);
-    fake.wall += 10 * HOURS;
+    authorized(1, 11, world.wall + 100);
+    world.wall += 10 * HOURS;
     pass(99);
     assert_events("");
-    authorized(2, 11, fake.wall + 10);
-    fake.wall -= 20 * HOURS;
+    authorized(2, 11, world.wall + 10);
+    world.wall -= 20 * HOURS;
     pass(1);
     assert_events("close(1) ");
     pass(8);
@@ -483,7 +352,7 @@ static void test_wall_clock_is_set(void **state)
 static void test_far_future(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall + 100 * 365 * 24 * HOURS);
+    authorized(1, 11, world.wall + 100 * 365 * 24 * HOURS);
     authorized(2, 11, MESSAGE_NEVER - 1);
     pass(24 * HOURS - 1);
     assert_events("");
@@ -503,9 +372,9 @@ static void test_list_keeps_and_drops(void **state)
     authorized(1, 11, MESSAGE_NEVER);
     authorized(1, 12, MESSAGE_NEVER);
     authorized(2, 11, MESSAGE_NEVER);
-    authorized(3, 11, fake.wall + 10);
-    authorized(4, 11, fake.wall + 10);
-    add_listed(list, 1, 12, fake.wall + 100);
+    authorized(3, 11, world.wall + 10);
+    authorized(4, 11, world.wall + 10);
+    add_listed(list, 1, 12, world.wall + 100);
     add_listed(list, 3, 11, MESSAGE_NEVER);
     add_listed(list, 9, 11, MESSAGE_NEVER); /* of before this process */
     add_listed(list, 1, 14, MESSAGE_NEVER);
@@ -542,10 +411,10 @@ static void test_empty_list(void **state)
     (void)state;
     keep(json_array());
     assert_events("");
-    authorized(1, 11, fake.wall + 100);
+    authorized(1, 11, world.wall + 100);
     keep(json_array());
     assert_events("close(1) ");
-    assert_int_equal(fake.armed, 0);
+    assert_int_equal(world.armed, 0);
 }
 
 /* ---- connections ---- */
@@ -556,11 +425,11 @@ static void test_connection_end_keeps_grants(void **state)
     json_t *list = json_array();
 
     (void)state;
-    authorized(1, 11, fake.wall + 100);
-    add_listed(list, 1, 11, fake.wall + 200);
+    authorized(1, 11, world.wall + 100);
+    add_listed(list, 1, 11, world.wall + 200);
     keep(list); /* the portal still knows of it */
     fake.connect = NODE_CREATED;
-    authorized(1, 12, fake.wall + 300);
+    authorized(1, 12, world.wall + 300);
     pass(200);
     assert_events("");
     pass(100);
@@ -568,23 +437,6 @@ static void test_connection_end_keeps_grants(void **state)
 }
 
 /* ---- what the engine is told ---- */
-
-static struct message_resource resource_of(unsigned n, enum message_resource_kind kind,
-                                           const char *address, const char *filters)
-{
-    struct message_resource r = {.kind = kind, .id = id_of(n), .name = "Lab", .address = address};
-
-    if (kind == RESOURCE_CIDR)
-        assert_int_equal(ip_prefix_parse(&r.prefix, address), ERR_OK);
-    r.filters = filters ? json_loads(filters, 0, NULL) : NULL;
-    assert_true(!filters || r.filters);
-    return r;
-}
-
-static void resource_free(struct message_resource *r)
-{
-    json_decref((json_t *)(uintptr_t)r->filters);
-}
 
 static void grant(unsigned client, unsigned n, enum message_resource_kind kind, const char *address,
                   const char *filters, int64_t expires_at)
@@ -653,9 +505,9 @@ static void test_engine_is_told(void **state)
 static void test_removal_is_told(void **state)
 {
     (void)state;
-    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", fake.wall + 50);
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", world.wall + 50);
     fake.connect = NODE_REUSED;
-    grant(1, 12, RESOURCE_CIDR, "11.0.0.0/8", "[]", fake.wall + 100);
+    grant(1, 12, RESOURCE_CIDR, "11.0.0.0/8", "[]", world.wall + 100);
     grant(1, 13, RESOURCE_CIDR, "12.0.0.0/8", "[]", MESSAGE_NEVER);
     reject(1, 13);
     assert_grants("1 1 0 0, 1 0 1 0");
@@ -736,12 +588,12 @@ static void test_one_that_leaves_has_nothing(void **state)
     struct clients_resource r;
 
     (void)state;
-    authorized(1, 11, fake.wall + 100);
+    authorized(1, 11, world.wall + 100);
     authorized(1, 12, MESSAGE_NEVER);
     clients_left(s, &one);
     assert_events("close(1) ");
     clients_left(s, &one);
-    assert_int_equal(fake.armed, 0);
+    assert_int_equal(world.armed, 0);
     struct uuid eleven = id_of(11);
     assert_false(clients_resource(s, &one, &eleven, &r));
     authorize(1, 13, MESSAGE_NEVER);
@@ -806,7 +658,7 @@ static void test_too_many_resources(void **state)
 
 static void test_very_many(void **state)
 {
-    struct gateway_message_authorization m = authorization(1, 11, fake.wall + 50);
+    struct gateway_message_authorization m = authorization(1, 11, world.wall + 50);
 
     (void)state;
     for (unsigned i = 0; i < 5000; i++) {
@@ -856,5 +708,6 @@ int main(void)
         TEST(test_too_many_resources),
         TEST(test_very_many),
     };
+    log_set_level(LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
