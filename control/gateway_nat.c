@@ -118,9 +118,10 @@ static void answer(struct gateway_nat *n, const struct uuid *client,
 
     memcpy(m.domain, said->domain, sizeof m.domain);
     size_t len = inner_write_domain_status(packet, &m);
+    if (!peer || len == 0)
+        return;
     n->counts[GATEWAY_NAT_ACTIVE] += active;
-    if (peer && len > 0)
-        tunnel_p2p_packet_to(peer, packet, len);
+    tunnel_p2p_packet_to(peer, packet, len);
 }
 
 static bool is_proxy(const struct ip_addr *ip)
@@ -176,8 +177,15 @@ static void finish(struct request *r, bool active)
 static void on_translated(struct tunnel_translation *x, bool done)
 {
     struct request *r = CONTAINER_OF(x, struct request, translation);
+    struct gateway_nat *n = r->nat;
+    struct clients_resource resource;
 
-    r->nat->counts[GATEWAY_NAT_NO_ROOM] += !done;
+    if (!r->forgotten && !done) {
+        n->counts[GATEWAY_NAT_NO_ROOM]++;
+    } else if (!r->forgotten && objection(n, &r->client, &r->said, &resource)) {
+        n->counts[GATEWAY_NAT_REVOKED]++;
+        done = false;
+    }
     finish(r, done);
 }
 
@@ -187,7 +195,7 @@ static void translate(struct request *r, uint16_t index, const struct gateway_na
 
     gateway_nat_pairs(&r->translation.engine, &r->said, addrs);
     if (r->said.n == 0 || !peer) {
-        finish(r, true);
+        finish(r, peer != NULL);
         return;
     }
     r->translation.engine.grant = index;

@@ -39,7 +39,7 @@ struct gateway_nat;
     X(MISMATCHED, "names_mismatched") /* a name that is not of the resource */                     \
     X(STRANGE, "names_strange")       /* addresses that do not stand for names */                  \
     X(UNRESOLVED, "names_unresolved") /* it cannot be told now where the name leads */             \
-    X(REVOKED, "names_revoked")       /* no longer granted when the name was resolved */           \
+    X(REVOKED, "names_revoked")       /* granted no longer when it was done */                     \
     X(NO_ROOM, "names_no_room")       /* at the worker */
 
 enum gateway_nat_count {

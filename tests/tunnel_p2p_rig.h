@@ -67,6 +67,9 @@ static struct {
     struct engine_name_target name[ENGINE_NAME_TARGETS_MAX]; /* the one set last */
     unsigned name_n;
     uint32_t name_number;
+    struct peer *granted_to; /* of a gateway */
+    size_t granted_n;
+    struct ip_addr gateway;
 
     struct event_edge edges[QUEUE_MAX];
     unsigned edges_n;
@@ -140,7 +143,7 @@ void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
 }
 
 /* Timers that are due within `ns` fire, each at its time. */
-static void pass(time_ns ns)
+static inline void pass(time_ns ns)
 {
     time_ns end = fake.now + ns;
 
@@ -280,6 +283,20 @@ enum err engine_set_name(struct engine *e, uint32_t name, const struct engine_na
     return ERR_OK;
 }
 
+enum err engine_set_grants(struct engine *e, struct peer *p, const struct engine_grants *g)
+{
+    (void)e;
+    fake.granted_to = p;
+    fake.granted_n = g->n;
+    return ERR_OK;
+}
+
+void engine_set_gateway(struct engine *e, const struct ip_addr *ipv4, const struct ip_addr *ipv6)
+{
+    (void)e, (void)ipv6;
+    fake.gateway = *ipv4;
+}
+
 struct peer *engine_peer_new(uint32_t slot, unsigned owner)
 {
     struct peer *p = calloc(1, sizeof *p);
@@ -411,8 +428,6 @@ bool tun_steered(const struct tun *tun)
         return (type)0;                                                                            \
     }
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-IGNORED(engine_set_gateway, struct engine *e, const struct ip_addr *ipv4,
-        const struct ip_addr *ipv6)
 IGNORED(engine_inject, struct engine *e, const uint8_t *packet, uint32_t len)
 IGNORED(engine_watch_port, struct engine *e, enum engine_watch what, uint16_t port, bool on)
 IGNORED(engine_peer_arm, struct peer *p, uint32_t bits)
@@ -443,8 +458,6 @@ uint32_t source_interface(struct source *s, const struct ip_addr *address)
     return address->bytes[3] == 12 ? 6 : 0;
 }
 
-REFUSED(enum err, engine_set_grants, struct engine *e, struct peer *p,
-        const struct engine_grants *g)
 REFUSED(enum err, routes_product_guard, struct routes *r, unsigned family)
 REFUSED(enum err, tun_write, struct tun *tun, const uint8_t *packet, size_t len)
 REFUSED(bool, engine_pop_dns, struct engine *e, struct event_packet *out)
@@ -571,7 +584,7 @@ static struct ip_prefix prefix(const char *text)
     return p;
 }
 
-static struct sock_addr addr(const char *text)
+static inline struct sock_addr addr(const char *text)
 {
     struct sock_addr a;
     assert_int_equal(sock_addr_parse(&a, text), ERR_OK);
@@ -649,7 +662,7 @@ static inline uint32_t slot_routed(const char *text)
     return UINT32_MAX;
 }
 
-static void edge_comes(uint32_t slot, uint32_t bits)
+static inline void edge_comes(uint32_t slot, uint32_t bits)
 {
     fake.edge_bits = bits;
     fake.edges[fake.edges_n++] = (struct event_edge){.kind = EVENT_EDGE_PEER, .slot = slot};
