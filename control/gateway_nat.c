@@ -355,8 +355,11 @@ void gateway_nat_free(struct gateway_nat *n)
     if (!n)
         return;
     for (unsigned i = 0; i < BUCKETS; i++) {
-        while (n->buckets[i])
-            request_end(n->buckets[i]);
+        while (n->buckets[i]) {
+            struct request *r = n->buckets[i];
+            n->buckets[i] = r->next;
+            free(r);
+        }
     }
     free(n);
 }

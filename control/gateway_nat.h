@@ -54,7 +54,7 @@ struct gateway_nat *gateway_nat_new(struct peers *peers, struct clients *clients
                                     struct gateway_names *names);
 /* Nothing is resolved any more: before the names are freed. */
 void gateway_nat_close(struct gateway_nat *n);
-/* After the tunnel, whose workers have what is under way. NULL: nothing. */
+/* Closed, and after the tunnel, whose workers have what is under way. NULL: nothing. */
 void gateway_nat_free(struct gateway_nat *n);
 
 /* A control packet of a client that is not about the connection. */
