@@ -42,21 +42,17 @@ struct gateway_nat {
 
 /* ---- names and addresses ---- */
 
-static void without_dot(char out[INNER_DOMAIN_MAX + 1], const char *domain)
+/* In lower case, without the dot at the end. */
+static void name_of(char out[INNER_DOMAIN_MAX + 1], const char *domain)
 {
     size_t len = strlen(domain);
 
     len -= domain[len - 1] == '.';
-    memcpy(out, domain, len);
-    out[len] = 0;
-}
-
-static void to_lower(char *text)
-{
-    for (; *text; text++) {
-        if (*text >= 'A' && *text <= 'Z')
-            *text = (char)(*text + ('a' - 'A'));
+    for (size_t i = 0; i < len; i++) {
+        bool upper = domain[i] >= 'A' && domain[i] <= 'Z';
+        out[i] = (char)(domain[i] + (upper ? 'a' - 'A' : 0));
     }
+    out[len] = 0;
 }
 
 static uint64_t hash_of(const struct gateway_nat *n, const char *name)
@@ -130,16 +126,27 @@ static bool is_proxy(const struct ip_addr *ip)
     return name != PROXY_NAME_NONE;
 }
 
+/* A pattern's first '*.' may leave nothing before it, and there case matters; where either spelling is right the name is. */
+static bool matches(const struct dns_pattern *p, const char *domain)
+{
+    char name[INNER_DOMAIN_MAX + 1];
+    size_t len;
+
+    name_of(name, domain);
+    if (dns_pattern_match(p, name))
+        return true;
+    len = strlen(name);
+    memcpy(name, domain, len);
+    return dns_pattern_match(p, name);
+}
+
 /* What is wrong with it, counted. NULL: nothing. */
 static uint64_t *objection(struct gateway_nat *n, const struct uuid *client,
                            const struct inner_assigned_ips *said, struct clients_resource *r)
 {
-    char name[INNER_DOMAIN_MAX + 1];
-
     if (!clients_resource(n->clients, client, &said->resource, r) || r->kind != RESOURCE_DNS)
         return &n->counts[GATEWAY_NAT_FORBIDDEN];
-    without_dot(name, said->domain);
-    if (!dns_pattern_match(&r->pattern, name))
+    if (!matches(&r->pattern, said->domain))
         return &n->counts[GATEWAY_NAT_MISMATCHED];
     for (unsigned i = 0; i < said->n; i++) {
         if (!is_proxy(&said->ips[i]))
@@ -257,8 +264,7 @@ static void begin(struct gateway_nat *n, const struct uuid *client,
     r->nat = n;
     r->client = *client;
     r->said = *said;
-    without_dot(r->name, said->domain);
-    to_lower(r->name);
+    name_of(r->name, said->domain);
     r->query.done = on_resolved;
     r->next = *at;
     *at = r;

@@ -299,6 +299,19 @@ static void test_marks_of_names(void **state)
     assert_true(marks[0] != marks[2] && marks[0] != marks[3] && marks[2] != marks[3]);
 }
 
+static void test_case(void **state)
+{
+    char why[128];
+
+    (void)state;
+    say(1, 1, "EXAMPLE.com", IPS);
+    say(2, 1, "A.EXAMPLE.com", IPS);
+    assert_int_equal(dns_pattern_init(&fake.pattern, "*.Example.com", why, sizeof why), ERR_OK);
+    say(3, 1, "Example.com.", IPS);
+    say(4, 1, "a.example.com", IPS);
+    assert_int_equal(fake.queries_n, 4);
+}
+
 static void test_no_addresses_are_active(void **state)
 {
     (void)state;
@@ -522,6 +535,7 @@ int main(void)
         TEST(test_pairs),
         TEST(test_answered_when_the_worker_has_it),
         TEST(test_marks_of_names),
+        TEST(test_case),
         TEST(test_no_addresses_are_active),
         TEST(test_that_fails),
         TEST(test_refused_at_once),
