@@ -305,6 +305,8 @@ build_mingw_jansson() {
 pin libwebsockets libwebsockets/trixie libwebsockets_4.3.5.orig.tar.gz \
     87f99ad32803ed325fceac5327aae1f5c1b417d54ee61ad36cffc8df5f5ab276
 build_native_libwebsockets() {
+    # The body of a refused upgrade is read. A client of HTTP/2 hears of streams that the server resets, leaves padding out of
+    # bodies, and frees what it has allocated. Names are not looked up: that would block, and go through the tunnel.
     local change
     for change in refused-upgrade h2-client no-names; do
         patch -d "$SRC" -p1 <"$FILES/libwebsockets/$change.patch"
