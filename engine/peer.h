@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/nat.h"
 #include "engine/session.h"
 #include "platform/base/addr.h"
 #include "platform/base/bytes.h"
@@ -49,6 +50,9 @@ struct peer {
 
     bool waits_for_path; /* packets are staged while `endpoint` is not known */
     bool replays;        /* what is staged is decided once more when there are trains (client) */
+
+    struct grants *grants; /* of a gateway's client: snapshot (engine/grants_private.h) */
+    struct nat_peer nat;   /* likewise */
 
     struct train *train; /* open in this batch, or NULL */
     time_ns asked_at;    /* last EDGE_WANT_HANDSHAKE, 0: none */
