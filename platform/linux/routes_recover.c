@@ -75,14 +75,12 @@ static void failed(struct netlink *n, int e)
 }
 
 /* An interface that is gone has no settings. */
-static bool restore(const struct sysctl *s)
+static bool restore(const struct sysctl *s, unsigned *restored)
 {
     int e = sysctl_write(s);
 
-    if (e == 0 || e == ENOENT)
-        log_info(MODULE, "net.%s.conf.%s.%s is %u again, which a run that was killed had changed",
-                 sysctl_family(s->key), s->scope, sysctl_name(s->key), s->value);
-    else
+    *restored += e == 0;
+    if (e != 0 && e != ENOENT)
         log_warn(MODULE,
                  "cannot set net.%s.conf.%s.%s to %u, as it was before a run that was killed: %s",
                  sysctl_family(s->key), s->scope, sysctl_name(s->key), s->value, strerror(e));
@@ -93,8 +91,8 @@ static bool undo_journal(void *arg, const struct journal_text *text)
 {
     struct netlink *n = arg;
     struct rule rules[RULE_STEERING];
-    unsigned deleted = 0;
-    bool marks = false, restored = true;
+    unsigned deleted = 0, restored = 0;
+    bool marks = false, all = true;
     int e = 0;
 
     for (size_t i = text->n; i-- > 0 && e == 0;) {
@@ -104,7 +102,7 @@ static bool undo_journal(void *arg, const struct journal_text *text)
             continue;
         }
         if (entry->kind == JOURNAL_SYSCTL) {
-            restored = restore(&entry->sysctl) && restored;
+            all = restore(&entry->sysctl, &restored) && all;
             continue;
         }
         struct guard guard = guard_of_steering(&entry->steering);
@@ -121,7 +119,9 @@ static bool undo_journal(void *arg, const struct journal_text *text)
         reverse_path_restore(n);
     if (deleted > 0)
         log_info(MODULE, "removed %u policy rules of a run that was killed", deleted);
-    return restored;
+    if (restored > 0)
+        log_info(MODULE, "%u settings of the kernel are as before a run that was killed", restored);
+    return all;
 }
 
 void routes_recover(void)
