@@ -168,28 +168,44 @@ static void on_ready(void *arg)
     access_ask_held(c->access);
 }
 
+static void on_connected(void *arg, const struct uuid *gateway)
+{
+    struct client *c = arg;
+    access_connected(c->access, gateway);
+}
+
 static void on_peer_ended(void *arg, const struct uuid *gateway, const struct peers_end *end)
 {
     struct client *c = arg;
     access_ended(c->access, gateway, end->in_use);
 }
 
-static void on_wanted(void *arg, void *destination_arg)
+static void on_wanted(void *arg, void *resource_arg)
 {
     struct client *c = arg;
-    access_wanted(c->access, destination_arg);
+    access_wanted(c->access, resource_arg);
 }
 
-static const struct access_events access_events = {member_push};
+static void on_inner(void *arg, const struct uuid *gateway, const uint8_t *packet, size_t len)
+{
+    struct client *c = arg;
+    access_inner(c->access, gateway, packet, len);
+}
 
-/* Of a kind that is of no use here. */
-static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len)
+static void on_prohibited(void *arg, const struct ip_addr *destination)
+{
+    struct client *c = arg;
+    access_prohibited(c->access, destination);
+}
+
+static void on_granted(void *arg, const struct uuid *resource, const struct access_gateway *gateway)
 {
     (void)arg;
-    (void)peer;
-    (void)packet;
-    (void)len;
+    (void)resource;
+    (void)gateway;
 }
+
+static const struct access_events access_events = {member_push, on_granted};
 
 static const struct member_role role = {
     .name = "client",
@@ -200,13 +216,16 @@ static const struct member_role role = {
     .up = on_up,
     .ready = on_ready,
     .guarded = true,
+    .engine = ENGINE_CLIENT,
     .peer = "gateway",
     .candidates = REQUEST_CANDIDATES_ADDED,
     .invalidated = REQUEST_CANDIDATES_REMOVED,
     .lines = request_candidates,
+    .connected = on_connected,
     .ended = on_peer_ended,
     .inner = on_inner,
     .wanted = on_wanted,
+    .prohibited = on_prohibited,
 };
 
 enum member_end client_run(const struct client_options *o, char *why, unsigned why_size)

@@ -83,11 +83,13 @@ static enum err tunnel_up(struct member *m, char *why, unsigned why_size)
     options.gone_arg = m;
     peers_tunnel_options(m->peers, &options);
     options.guarded = m->role->guarded;
+    options.role = m->role->engine;
     options.source_resolve = m->egress.source != NULL; /* wanted, or sockets cannot be marked */
     err = tunnel_new(&m->tunnel, m->loop, &config, &options, why, why_size);
     device_update_fini(&config.device);
     if (err == ERR_OK) {
         egress_set_tun(&m->egress, tunnel_ifindex(m->tunnel));
+        tunnel_p2p_addresses(m->tunnel, &m->ipv4, &m->ipv6);
         member_host_up(m);
         peers_attach(m->peers, m->tunnel);
     }
@@ -131,6 +133,7 @@ void member_set_addresses(struct member *m, const struct ip_addr *ipv4, const st
         err = change_address(m, &m->ipv4, ipv4, why, sizeof why);
         if (err == ERR_OK)
             err = change_address(m, &m->ipv6, ipv6, why, sizeof why);
+        tunnel_p2p_addresses(m->tunnel, &m->ipv4, &m->ipv6);
     }
     if (err != ERR_OK) {
         member_stop(m, MEMBER_FAILED, why);
@@ -359,11 +362,28 @@ static void on_no_relays(void *arg)
     json_decref(payload);
 }
 
-static void on_wanted(void *arg, void *destination_arg)
+static void on_wanted(void *arg, void *resource_arg)
 {
     struct member *m = arg;
-    if (m->role->wanted)
-        m->role->wanted(m->arg, destination_arg);
+    m->role->wanted(m->arg, resource_arg);
+}
+
+static void on_stub(void *arg, const uint8_t *packet, size_t len)
+{
+    struct member *m = arg;
+    m->role->stub(m->arg, packet, len);
+}
+
+static void on_dns(void *arg, const uint8_t *packet, size_t len)
+{
+    struct member *m = arg;
+    m->role->dns(m->arg, packet, len);
+}
+
+static void on_prohibited(void *arg, const struct ip_addr *destination)
+{
+    struct member *m = arg;
+    m->role->prohibited(m->arg, destination);
 }
 
 static void on_peers_down(void *arg)
@@ -379,8 +399,8 @@ static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, 
 }
 
 static const struct peers_events peers_events = {
-    on_candidates, on_up,        on_path,  on_peer_ended, on_address_lost,
-    on_ready,      on_no_relays, on_inner, on_wanted,     on_peers_down};
+    on_candidates, on_up,     on_path, on_peer_ended, on_address_lost, on_ready,     on_no_relays,
+    on_inner,      on_wanted, on_stub, on_dns,        on_prohibited,   on_peers_down};
 
 /* ---- signals ---- */
 

@@ -57,10 +57,12 @@ struct member_role {
     void (*hangup)(void *arg); /* SIGHUP */
     /* The machine is in another network. why: a phrase. */
     void (*moved)(void *arg, const char *why);
-    void (*up)(void *arg);    /* the tunnel has come up */
-    void (*ready)(void *arg); /* a relay has answered, again */
+    void (*up)(void *arg);        /* the tunnel has come up */
+    void (*resolvers)(void *arg); /* the system's may be others now; NULL: does not care */
+    void (*ready)(void *arg);     /* a relay has answered, again */
 
     bool guarded; /* see tunnel_options */
+    enum engine_role engine;
 
     /* Peers. */
     const char *peer; /* "gateway": what the other side is */
@@ -71,7 +73,10 @@ struct member_role {
     void (*ended)(void *arg, const struct uuid *peer, const struct peers_end *end);
     /* As peers_events. */
     void (*inner)(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len);
-    void (*wanted)(void *arg, void *destination_arg); /* NULL: has no destinations */
+    void (*wanted)(void *arg, void *resource_arg);
+    void (*stub)(void *arg, const uint8_t *packet, size_t len); /* NULL: none come */
+    void (*dns)(void *arg, const uint8_t *packet, size_t len);
+    void (*prohibited)(void *arg, const struct ip_addr *destination);
 };
 
 struct member {

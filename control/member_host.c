@@ -43,6 +43,8 @@ void member_host_resolvers(struct member *m)
 {
     if (m->names)
         system_names_refresh(m->names, m->dns, m->role->name);
+    if (m->names && m->role->resolvers)
+        m->role->resolvers(m->arg);
 }
 
 static void on_resolvers(void *arg)

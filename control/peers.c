@@ -146,14 +146,33 @@ static void on_traffic(void *arg, void *peer_arg, struct node_traffic traffic)
     wake(p);
 }
 
-static void on_wanted(void *arg, void *destination_arg)
+static void on_wanted(void *arg, void *resource_arg)
 {
     struct peers *p = arg;
-    p->events->wanted(p->arg, destination_arg);
+    p->events->wanted(p->arg, resource_arg);
+}
+
+static void on_stub(void *arg, const uint8_t *packet, size_t len)
+{
+    struct peers *p = arg;
+    p->events->stub(p->arg, packet, len);
+}
+
+static void on_dns(void *arg, const uint8_t *packet, size_t len)
+{
+    struct peers *p = arg;
+    p->events->dns(p->arg, packet, len);
+}
+
+static void on_prohibited(void *arg, const struct ip_addr *destination)
+{
+    struct peers *p = arg;
+    p->events->prohibited(p->arg, destination);
 }
 
 static const struct tunnel_p2p_events tunnel_events = {
-    on_packet, on_sockets, on_address_lost, on_peer, on_inner, on_traffic, on_wanted};
+    on_packet,  on_sockets, on_address_lost, on_peer, on_inner,
+    on_traffic, on_wanted,  on_stub,         on_dns,  on_prohibited};
 
 /* ---- what the node says ---- */
 
@@ -473,6 +492,12 @@ struct tunnel_peer *peers_find(const struct peers *p, const struct uuid *id)
 {
     const struct connection *c = find(p, id);
     return c ? c->peer : NULL;
+}
+
+bool peers_is_up(const struct peers *p, const struct uuid *id)
+{
+    const struct connection *c = find(p, id);
+    return c && c->up && !c->failed && !c->goodbye;
 }
 
 size_t peers_list(const struct peers *p, struct uuid *ids, size_t max)

@@ -42,7 +42,10 @@ struct peers_events {
     /* A control packet from inside the tunnel that is not about the connection: engine/wire/inner.h. */
     void (*inner)(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len);
     /* As tunnel_p2p_events. */
-    void (*wanted)(void *arg, void *destination_arg);
+    void (*wanted)(void *arg, void *resource_arg);
+    void (*stub)(void *arg, const uint8_t *packet, size_t len);
+    void (*dns)(void *arg, const uint8_t *packet, size_t len);
+    void (*prohibited)(void *arg, const struct ip_addr *destination);
     /* After peers_shut_down: nothing is left. */
     void (*down)(void *arg);
 };
@@ -73,6 +76,8 @@ enum node_connect peers_connect(struct peers *p, const struct node_peer *peer,
                                 const struct peers_inner *inner) MUST_USE;
 /* NULL: there is no connection. Valid until it has ended. */
 struct tunnel_peer *peers_find(const struct peers *p, const struct uuid *id);
+/* Packets reach it. */
+bool peers_is_up(const struct peers *p, const struct uuid *id);
 /* Up to `max` of those that are connected. Returns how many. */
 size_t peers_list(const struct peers *p, struct uuid *ids, size_t max);
 void peers_close(struct peers *p, const struct uuid *id);

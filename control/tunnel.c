@@ -251,6 +251,7 @@ static enum err engine_up(struct tunnel *t, unsigned workers, char *why, unsigne
                                    .pad = !t->options.p2p,
                                    .fixed_paths = t->options.p2p != NULL,
                                    .gate = true,
+                                   .role = t->options.role,
                                    .source_resolve = t->egress.source != NULL};
     struct engine_tun tun = {.queues = tun_queues(t->tun),
                              .offloads = tun_offloads(t->tun),
@@ -331,6 +332,7 @@ enum err tunnel_new(struct tunnel **out, struct loop *loop, const struct config 
     loop_timer_init(&t->overflow_timer, on_overflow, t);
     tunnel_updates_init(t);
     tunnel_roam_init(t);
+    tunnel_policy_init(t);
     workers = workers < ENGINE_WORKERS_MAX ? workers : ENGINE_WORKERS_MAX - 1; /* and the gate */
 
     if ((err = device_up(t, workers, why, why_size)) != ERR_OK)
@@ -371,7 +373,7 @@ void tunnel_free(struct tunnel *t)
         routes_free(t->host);
     if (t->engine)
         loop_del_fd(t->loop, engine_event_fd(t->engine));
-    tunnel_p2p_fini(t);
+    tunnel_policy_fini(t);
     tunnel_updates_fini(t);
     loop_timer_clear(t->loop, &t->overflow_timer);
     loop_timer_clear(t->loop, &t->roam.retry);

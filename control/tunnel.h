@@ -11,6 +11,7 @@
 
 #include "control/config.h"
 #include "control/device.h"
+#include "engine/engine.h"
 #include "platform/base/err.h"
 #include "platform/io.h"
 #include "platform/loop.h"
@@ -41,6 +42,7 @@ struct tunnel_options {
     /* Not NULL: the peers' paths are found by others (tunnel_p2p.h), and the tunnel is Firezone's: no padding, ports, routes. */
     const struct tunnel_p2p_events *p2p;
     bool guarded; /* with p2p: routes_product_guard */
+    enum engine_role role;
     void *p2p_arg;
 };
 

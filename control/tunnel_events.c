@@ -89,7 +89,7 @@ static void edge_event(struct tunnel *t, const struct event_edge *e)
         if (t->peers[e->slot])
             peer_edges(t, t->peers[e->slot]);
         else
-            tunnel_p2p_wanted(t, e->slot);
+            tunnel_policy_wanted(t, e->slot);
         break;
     }
 }
@@ -212,6 +212,18 @@ static bool packets_step(struct tunnel *t)
             tunnel_p2p_packet(t, &e);
         else
             t->packets_ignored++;
+    }
+    return n == PACKETS_PER_STEP;
+}
+
+/* Names are asked for. */
+static bool dns_step(struct tunnel *t)
+{
+    struct event_packet e;
+    unsigned n = 0;
+    while (n < PACKETS_PER_STEP && engine_pop_dns(t->engine, &e)) {
+        n++;
+        tunnel_p2p_packet(t, &e);
     }
     return n == PACKETS_PER_STEP;
 }
@@ -398,6 +410,9 @@ static bool acks_step(struct tunnel *t)
                 roam_finish(t);
             break;
         case ACK_ECHO:
+            tunnel_names_echo(t, a.token);
+            break;
+        case ACK_BLOCK:
             break;
         }
     }
@@ -414,6 +429,7 @@ void tunnel_on_events(void *arg, unsigned events)
     more = edges_step(t) || more;
     more = handshakes_step(t) || more;
     more = packets_step(t) || more;
+    more = dns_step(t) || more;
     if (more)
         engine_events_again(t->engine);
     engine_reclaim(t->engine);

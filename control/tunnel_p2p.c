@@ -11,18 +11,6 @@
 #include "platform/base/mem.h"
 #include "platform/clock.h"
 
-/* While it waits it has a slot, with a record in the engine that keeps its packets. */
-struct tunnel_destination {
-    struct tunnel *tunnel;
-    struct ip_prefix prefix;
-    uint32_t group;
-    void *arg;
-    bool waits;
-    uint32_t slot;
-    struct tunnel_peer *peer; /* it was granted to; NULL: none */
-    struct tunnel_destination *next, **link;
-};
-
 /* ---- sources ---- */
 
 /* Which interface has an address of ours: what goes out from it has to leave there. */
@@ -59,16 +47,30 @@ void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e)
 {
     const struct udp_group *group = e->to.ip.family == ADDR_V6 ? &t->v6 : &t->v4;
     struct sock_addr local = {.ip = e->to.ip, .port = group->port};
+    const struct tunnel_p2p_events *events = t->options.p2p;
+    void *arg = t->options.p2p_arg;
 
-    if (e->peer != EVENT_NO_PEER) {
+    switch ((enum event_packet_kind)e->kind) {
+    case EVENT_PACKET_INNER:
         if (t->peers[e->peer])
-            t->options.p2p->inner(t->options.p2p_arg, t->peers[e->peer]->arg, e->bytes, e->len);
+            events->inner(arg, t->peers[e->peer]->arg, e->bytes, e->len);
         return;
+    case EVENT_PACKET_STUB:
+        events->stub(arg, e->bytes, e->len);
+        return;
+    case EVENT_PACKET_DNS:
+        events->dns(arg, e->bytes, e->len);
+        return;
+    case EVENT_PACKET_PROHIBITED:
+        events->prohibited(arg, &e->about);
+        return;
+    case EVENT_PACKET_DATAGRAM:
+        break;
     }
     if (e->to.ip.family == ADDR_NONE)
         return; /* the socket it came by is gone */
     note_source(t, &e->to);
-    t->options.p2p->packet(t->options.p2p_arg, &local, &e->from, e->bytes, e->len);
+    events->packet(arg, &local, &e->from, e->bytes, e->len);
 }
 
 /* slot: whose bytes they count as; COMMAND_NO_PEER: nobody's. */
@@ -89,7 +91,7 @@ void tunnel_p2p_send(struct tunnel *t, const struct node_transmit *datagram)
     send_by(t, engine_threads(t->engine) - 1, COMMAND_NO_PEER, datagram);
 }
 
-/* ---- destinations ---- */
+/* ---- addresses of peers ---- */
 
 static void allow(struct tunnel *t, const struct ip_prefix *prefix, uint32_t slot, unsigned owner)
 {
@@ -99,133 +101,24 @@ static void allow(struct tunnel *t, const struct ip_prefix *prefix, uint32_t slo
     t->routes_dirty = true;
 }
 
-static void disallow(struct tunnel *t, const struct ip_prefix *prefix, uint32_t slot)
-{
-    if (!allowed_remove(&t->allowed, prefix, slot))
-        return;
-    tunnel_steer(t, prefix, TUNNEL_ANY_WORKER);
-    t->routes_dirty = true;
-}
-
 static void publish(struct tunnel *t)
 {
     if (tunnel_routes_publish(t) != ERR_OK)
         log_debug("tunnel", "routes are published later");
 }
 
-/* Packets to it wait. False: there is no slot. */
-static bool destination_wait(struct tunnel_destination *d)
+/* Sources that are accepted of the peer, and destinations that lead to it. */
+static void allow_own(struct tunnel_peer *p, const struct ip_prefix *own, size_t n)
 {
-    struct tunnel *t = d->tunnel;
-    unsigned owner = tunnel_worker_of_group(t, d->group);
+    struct tunnel *t = p->tunnel;
 
-    d->peer = NULL;
-    d->waits = tunnel_slot_find(t, &d->slot);
-    if (!d->waits)
-        return false;
-    (void)tunnel_record_add(t, d->slot, owner, true);
-    t->p2p.waiting[d->slot] = d;
-    allow(t, &d->prefix, d->slot, owner);
-    return true;
-}
-
-/* After routes that do not lead to it any more. */
-static void slot_give_back(struct tunnel_destination *d)
-{
-    struct tunnel *t = d->tunnel;
-
-    t->p2p.waiting[d->slot] = NULL;
-    tunnel_record_remove(t, d->slot, tunnel_worker_of_group(t, d->group));
-    d->waits = false;
-}
-
-struct tunnel_destination *tunnel_destination_add(struct tunnel *t, const struct ip_prefix *prefix,
-                                                  uint32_t group, void *arg)
-{
-    struct tunnel_destination *d = mem_zalloc(1, sizeof *d);
-
-    d->tunnel = t;
-    d->prefix = *prefix;
-    d->group = group;
-    d->arg = arg;
-    if (!destination_wait(d)) {
-        free(d);
-        return NULL;
-    }
-    tunnel_routes_soon(t);
-    d->next = t->p2p.destinations;
-    d->link = &t->p2p.destinations;
-    if (d->next)
-        d->next->link = &d->next;
-    t->p2p.destinations = d;
-    return d;
-}
-
-/* The order makes that no packet overtakes another: what waits moves first, and what still comes here follows it. */
-void tunnel_destination_grant(struct tunnel_destination *d, struct tunnel_peer *p)
-{
-    struct tunnel *t = d->tunnel;
-
-    ASSERT(p->owner == tunnel_worker_of_group(t, d->group));
-    if (d->waits)
-        tunnel_command(
-            t, p->owner,
-            &(struct command){.kind = COMMAND_STAGE_MOVE, .slot = d->slot, .to = p->slot});
-    else if (d->peer)
-        disallow(t, &d->prefix, d->peer->slot);
-    allow(t, &d->prefix, p->slot, p->owner);
-    publish(t);
-    if (d->waits)
-        slot_give_back(d);
-    d->peer = p;
-}
-
-bool tunnel_destination_granted(const struct tunnel_destination *d)
-{
-    return d->peer != NULL;
-}
-
-void tunnel_destination_remove(struct tunnel_destination *d)
-{
-    struct tunnel *t = d->tunnel;
-
-    if (d->waits || d->peer)
-        disallow(t, &d->prefix, d->waits ? d->slot : d->peer->slot);
-    tunnel_routes_soon(t);
-    if (d->waits)
-        slot_give_back(d);
-    *d->link = d->next;
-    if (d->next)
-        d->next->link = d->link;
-    free(d);
-}
-
-void tunnel_destination_restore(struct tunnel_destination *d)
-{
-    struct tunnel *t = d->tunnel;
-
-    if (d->waits || d->peer)
-        allow(t, &d->prefix, d->waits ? d->slot : d->peer->slot,
-              tunnel_worker_of_group(t, d->group));
-    tunnel_routes_soon(t);
-}
-
-static void destinations_of_peer_wait(struct tunnel *t, const struct tunnel_peer *p)
-{
-    for (struct tunnel_destination *d = t->p2p.destinations; d; d = d->next) {
-        if (d->peer == p && !destination_wait(d))
-            log_warn("tunnel", "too many destinations: packets to one of them are dropped");
-    }
-}
-
-void tunnel_p2p_wanted(struct tunnel *t, uint32_t slot)
-{
-    struct tunnel_destination *d = t->p2p.waiting[slot];
-
-    if (!d)
+    if (t->options.role == ENGINE_CLIENT) {
+        tunnel_policy_peer_add(p, own, n);
         return;
-    (void)engine_peer_take_edges(t->records[slot]);
-    t->options.p2p->wanted(t->options.p2p_arg, d->arg);
+    }
+    for (size_t i = 0; i < n; i++)
+        allow(t, &own[i], p->slot, p->owner);
+    publish(t);
 }
 
 /* ---- peers ---- */
@@ -247,16 +140,15 @@ struct tunnel_peer *tunnel_p2p_add(struct tunnel *t, const struct tunnel_p2p_pee
     wg_peer_set_psk(&p->wg, config->preshared_key);
     keylog_remote(config->public_key);
     keylog_psk(config->preshared_key);
-    for (size_t i = 0; i < config->allowed_n; i++)
-        allow(t, &config->allowed[i], p->slot, p->owner);
-    publish(t);
+    allow_own(p, config->allowed, config->allowed_n);
     tunnel_peer_drive(p);
     return p;
 }
 
 void tunnel_p2p_remove(struct tunnel *t, struct tunnel_peer *p)
 {
-    destinations_of_peer_wait(t, p);
+    if (t->options.role == ENGINE_CLIENT)
+        tunnel_policy_peer_remove(p);
     (void)tunnel_allowed_clear(t, p, TIME_NEVER);
     publish(t);
     (void)tunnel_peer_remove(t, p, TIME_NEVER);
@@ -305,9 +197,7 @@ void tunnel_p2p_packet_to(struct tunnel_peer *p, const uint8_t *packet, size_t l
 {
     struct command c = {.kind = COMMAND_PACKET, .slot = p->slot};
 
-    ASSERT(len <= sizeof c.packet.bytes);
-    c.packet.len = (uint16_t)len;
-    memcpy(c.packet.bytes, packet, len);
+    c.block = engine_block_new(packet, (uint32_t)len);
     tunnel_command(p->tunnel, p->owner, &c);
 }
 
@@ -352,6 +242,38 @@ void tunnel_p2p_traffic(struct tunnel_peer *p)
     p->seen_packet = a.last_packet;
     if (traffic.sent || traffic.received)
         o->p2p->traffic(o->p2p_arg, p->arg, traffic);
+}
+
+/* ---- packets of our own ---- */
+
+void tunnel_p2p_addresses(struct tunnel *t, const struct ip_addr *ipv4, const struct ip_addr *ipv6)
+{
+    switch (t->options.role) {
+    case ENGINE_CLIENT:
+        tunnel_policy_addresses(t, ipv4, ipv6);
+        break;
+    case ENGINE_GATEWAY:
+    case ENGINE_WIREGUARD:
+        break;
+    }
+}
+
+void tunnel_p2p_to_host(struct tunnel *t, const uint8_t *packet, size_t len)
+{
+    enum err err = tun_write(t->tun, packet, len);
+
+    if (err != ERR_OK)
+        log_debug("tunnel", "a packet for the host is lost: %s", err_text(err));
+}
+
+void tunnel_p2p_from_host(struct tunnel *t, const uint8_t *packet, size_t len)
+{
+    engine_inject(t->engine, packet, len);
+}
+
+void tunnel_p2p_watch(struct tunnel *t, bool tcp, uint16_t port, bool on)
+{
+    engine_watch_port(t->engine, tcp ? ENGINE_WATCH_TCP : ENGINE_WATCH_UDP, port, on);
 }
 
 /* ---- the host ---- */
@@ -400,15 +322,4 @@ void tunnel_lan_sync(struct tunnel *t)
 {
     if (routes_lan_sync(t->host) != ERR_OK)
         log_warn("tunnel", "%s", routes_why(t->host));
-}
-
-void tunnel_p2p_fini(struct tunnel *t)
-{
-    while (t->p2p.destinations) {
-        struct tunnel_destination *d = t->p2p.destinations;
-        t->p2p.destinations = d->next;
-        if (d->waits)
-            tunnel_record_forget(t, d->slot, tunnel_worker_of_group(t, d->group));
-        free(d);
-    }
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The tunnel (tunnel.h) under peers whose paths somebody else finds: sockets, sessions and packets are the tunnel's,
- * paths, relays and permission are the caller's. Peers come and go singly; a destination is a prefix that packets go to
- * although nobody may be there yet: they wait, its owner hears of it, and they follow when it is granted to a peer.
+ * paths, relays and permission are the caller's. Peers come and go singly; what a client's packets reach through them is
+ * in tunnel_policy.h.
  *
- *     destination --- wanted ---> caller --- add peer, grant ---> tunnel --- up, traffic, failed ---> caller
+ *     packets --- wanted ---> caller --- add peer, grant ---> tunnel --- up, traffic, failed ---> caller
  *
  * Control role.
  */
@@ -15,7 +15,6 @@
 #include "control/tunnel.h"
 
 struct tunnel_peer;
-struct tunnel_destination;
 
 /* The preferred port of both families. Source: spec/p2p.md 2. */
 enum {
@@ -38,8 +37,16 @@ struct tunnel_p2p_events {
     void (*inner)(void *arg, void *peer_arg, const uint8_t *packet, size_t len);
     /* Now and then while there is traffic, and soon after it began. */
     void (*traffic)(void *arg, void *peer_arg, struct node_traffic traffic);
-    /* Packets wait for a destination: at the first one, and while more come once a second. */
-    void (*wanted)(void *arg, void *destination_arg);
+    /* Packets wait for a resource (tunnel_policy.h): at the first one, and while more come once a second. */
+    void (*wanted)(void *arg, void *resource_arg);
+    /*
+     * A packet of the host's to one of the addresses at which names are asked for, or one of a peer's to a port that
+     * tunnel_p2p_watch named. The functions below that take packets may be called.
+     */
+    void (*stub)(void *arg, const uint8_t *packet, size_t len);
+    void (*dns)(void *arg, const uint8_t *packet, size_t len);
+    /* A peer does not let packets to this destination through any more. */
+    void (*prohibited)(void *arg, const struct ip_addr *destination);
 };
 
 struct tunnel_p2p_peer {
@@ -58,20 +65,18 @@ struct tunnel_peer *tunnel_p2p_add(struct tunnel *t, const struct tunnel_p2p_pee
 void tunnel_p2p_remove(struct tunnel *t, struct tunnel_peer *p);
 /* Where to send from now on. */
 void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path);
-/* A packet of up to COMMAND_DATAGRAM_MAX bytes inside the tunnel; lost if there is no session. */
+/* A packet inside the tunnel, up to the MTU; lost if there is no session. */
 void tunnel_p2p_packet_to(struct tunnel_peer *p, const uint8_t *packet, size_t len);
 /* It was authorised once more. */
 void tunnel_p2p_again(struct tunnel_peer *p);
 
-/* group: all that may be granted to one peer. NULL: too many. */
-struct tunnel_destination *tunnel_destination_add(struct tunnel *t, const struct ip_prefix *prefix,
-                                                  uint32_t group, void *arg);
-/* p: of the same group. */
-void tunnel_destination_grant(struct tunnel_destination *d, struct tunnel_peer *p);
-bool tunnel_destination_granted(const struct tunnel_destination *d);
-void tunnel_destination_remove(struct tunnel_destination *d);
-/* Of several with one prefix the last one that was added or granted has the packets. It is gone: this one has them. */
-void tunnel_destination_restore(struct tunnel_destination *d);
+/* Our own addresses in the tunnel; at the start, and when they have changed. */
+void tunnel_p2p_addresses(struct tunnel *t, const struct ip_addr *ipv4, const struct ip_addr *ipv6);
+/* Packets of our own inside the tunnel: to the host, or as if the host had sent them; up to the MTU. Lost when there is no way. */
+void tunnel_p2p_to_host(struct tunnel *t, const uint8_t *packet, size_t len);
+void tunnel_p2p_from_host(struct tunnel *t, const uint8_t *packet, size_t len);
+/* Answers of peers to this port of ours are for `dns`, not for the host. */
+void tunnel_p2p_watch(struct tunnel *t, bool tcp, uint16_t port, bool on);
 
 /* A datagram that is nobody's data; out->from of ADDR_NONE: as the system chooses. */
 void tunnel_p2p_send(struct tunnel *t, const struct node_transmit *datagram);

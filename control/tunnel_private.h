@@ -13,7 +13,7 @@
 #include "control/allowed.h"
 #include "control/index.h"
 #include "control/resolve.h"
-#include "control/tunnel_p2p.h"
+#include "control/tunnel_policy.h"
 #include "control/wg/handshake.h"
 #include "engine/engine.h"
 #include "platform/clock.h"
@@ -76,6 +76,47 @@ enum slot_leaving {
     SLOT_HELD_BY_ROUTES = 1 << 1  /* the published routes may still lead to it */
 };
 
+#define TUNNEL_NO_SLOT UINT32_MAX
+
+enum {
+    TUNNEL_WAITS_MAX = 128 /* packets that wait for one peer or resource */
+};
+
+struct tunnel_resource {
+    struct tunnel *tunnel;
+    struct tunnel_resource_spec spec; /* with copies of its lists */
+    uint32_t index, generation;       /* as the engine has it */
+    uint32_t
+        waits; /* slot of the record where its packets wait; TUNNEL_NO_SLOT: a gateway's own addresses have none */
+    struct tunnel_peer *peer; /* it is granted through; NULL: none */
+};
+
+/* What the workers of a client decide by, tunnel_policy.c and tunnel_names.c. */
+struct tunnel_policy {
+    struct ip_addr ipv4, ipv6;
+    struct ip_addr stubs[ENGINE_STUBS_MAX];
+    unsigned stubs_n;
+    struct tunnel_resource **resources; /* by index */
+    size_t resources_n, resources_free; /* no index below is free */
+    uint32_t generation;
+    struct tunnel_resource *waiting[TUNNEL_PEERS_MAX]; /* by slot */
+    bool dirty, routes_dirty;                          /* what is published is older */
+    struct loop_timer timer;
+    struct tunnel_leaving {
+        uint32_t slot;
+        unsigned owner;
+    } * leaving; /* to be removed once it is published that they are gone */
+    size_t leaving_n;
+    struct tunnel_name **names; /* by number */
+    size_t names_n;
+    struct tunnel_release {
+        uint32_t name, slot;
+        uint64_t token;
+    } * releases; /* the worker has not confirmed yet */
+    size_t releases_n;
+    uint64_t token;
+};
+
 struct tunnel {
     struct loop *loop;
     struct tunnel_options options;
@@ -119,9 +160,9 @@ struct tunnel {
         bool running, waiting; /* waiting: for a free slot */
     } jobs;
 
+    struct tunnel_policy policy;
+
     struct {
-        struct tunnel_destination *destinations;
-        struct tunnel_destination *waiting[TUNNEL_PEERS_MAX]; /* by slot */
         struct ip_source sources[8]; /* addresses of ours that datagrams came to; ring */
         unsigned sources_next;
     } p2p;
@@ -155,8 +196,8 @@ struct tunnel_peer_spec {
     bool waits_for_path; /* packets are kept for a peer that has none yet */
 };
 bool tunnel_slot_find(struct tunnel *t, uint32_t *slot);
-/* A peer as the engine sees it. */
-struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, bool waits);
+/* A peer as the engine sees it. waits: so many packets at most while it has no path; 0: none. */
+struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, uint16_t waits);
 /* The worker lets go; the record is freed by ACK_PEER_GONE. What the workers route by may lead to the slot until routes
    without it are published. */
 void tunnel_record_remove(struct tunnel *t, uint32_t slot, unsigned owner);
@@ -211,13 +252,32 @@ enum err tunnel_settings_apply(struct tunnel *t, const struct device_update *upd
 
 /* tunnel_p2p.c, which is of no use without options.p2p. */
 void tunnel_p2p_packet(struct tunnel *t, const struct event_packet *e);
-void tunnel_p2p_wanted(struct tunnel *t, uint32_t slot);
 void tunnel_p2p_want(struct tunnel_peer *p, struct wg_fresh *fresh);
 void tunnel_p2p_note(struct tunnel_peer *p, const struct wg_event *e);
 void tunnel_p2p_transmit(struct tunnel_peer *p);
 void tunnel_p2p_traffic(struct tunnel_peer *p);
 enum err tunnel_p2p_rules(struct tunnel *t) MUST_USE;
-void tunnel_p2p_fini(struct tunnel *t);
+
+/* tunnel_policy.c, of a client only. */
+void tunnel_policy_init(struct tunnel *t);
+void tunnel_policy_fini(struct tunnel *t);
+void tunnel_policy_wanted(struct tunnel *t, uint32_t slot);
+void tunnel_policy_peer_add(struct tunnel_peer *peer, const struct ip_prefix *own, size_t n);
+/* Whatever was granted to it waits again. */
+void tunnel_policy_peer_remove(struct tunnel_peer *peer);
+void tunnel_policy_publish(struct tunnel *t);
+void tunnel_policy_soon(struct tunnel *t);
+/* TUNNEL_NO_SLOT: ENGINE_NONE. */
+uint32_t tunnel_slot_value(const struct tunnel *t, uint32_t slot);
+/* Records where packets wait. TUNNEL_NO_SLOT: there are too many. */
+uint32_t tunnel_wait_new(struct tunnel *t, unsigned owner, uint16_t packets_max);
+/* What waits there takes its way now. */
+void tunnel_wait_replay(struct tunnel *t, uint32_t slot, unsigned owner);
+void tunnel_wait_leave(struct tunnel *t, uint32_t slot, unsigned owner);
+
+/* tunnel_names.c */
+void tunnel_names_echo(struct tunnel *t, uint64_t token);
+void tunnel_names_fini(struct tunnel *t);
 
 /* tunnel_events.c */
 void tunnel_on_events(void *arg, unsigned events);

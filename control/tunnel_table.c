@@ -142,13 +142,15 @@ unsigned tunnel_worker_of_group(const struct tunnel *t, uint32_t group)
     return group % engine_workers(t->engine);
 }
 
-struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, bool waits)
+struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, uint16_t waits)
 {
     struct peer *record = engine_peer_new(slot, owner);
 
     ASSERT(!t->records[slot]);
-    if (waits)
+    if (waits > 0) {
         engine_peer_wait_for_path(record);
+        engine_peer_stage_limit(record, waits);
+    }
     t->records[slot] = record;
     t->worker_load[owner]++;
     if (slot >= t->slots_used)
@@ -188,7 +190,8 @@ struct tunnel_peer *tunnel_peer_add(struct tunnel *t, const struct tunnel_peer_s
     struct tunnel_peer **bucket = key_bucket(t, spec->public_key);
     p->hash_next = *bucket;
     *bucket = p;
-    p->engine_peer = tunnel_record_add(t, p->slot, p->owner, spec->waits_for_path);
+    p->engine_peer =
+        tunnel_record_add(t, p->slot, p->owner, spec->waits_for_path ? TUNNEL_WAITS_MAX : 0);
     return p;
 }
 

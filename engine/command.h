@@ -28,12 +28,12 @@ enum command_kind {
     COMMAND_SESSION_ADD,   /* slot, session; staged packets leave if it is usable at once */
     COMMAND_SESSIONS_DROP, /* slot: all sessions of the peer end */
     COMMAND_STAGE_PURGE,   /* slot: no session came to be */
-    COMMAND_STAGE_MOVE, /* slot, to: staged packets, and those that are still routed to `slot`, are the other
-                              peer's, which the same worker owns */
-    COMMAND_KEEPALIVE, /* slot: staged packets or else an empty one */
+    COMMAND_STAGE_REPLAY,  /* slot: what is staged there is decided once more (client) */
+    COMMAND_KEEPALIVE,     /* slot: staged packets or else an empty one */
     COMMAND_DATAGRAM, /* send these bytes (handshake, STUN); slot: the peer whose tx_bytes they are,
                               COMMAND_NO_PEER: nobody's */
-    COMMAND_PACKET, /* slot: send this packet to the peer inside the tunnel, if there is a session (packet) */
+    COMMAND_PACKET, /* slot: send this packet to the peer inside the tunnel, if there is a session (block) */
+    COMMAND_INJECT,        /* decide this packet as if the host had sent it (block; client) */
     COMMAND_SOCKETS_DROP,  /* let go of the UDP sockets; answered by ACK_SOCKETS_DROPPED */
     COMMAND_SOCKETS_SET,   /* use these */
     COMMAND_SOURCE_ANSWER, /* the source cache has news: look at what is parked */
@@ -41,6 +41,12 @@ enum command_kind {
     COMMAND_FREEZE,        /* tests: do nothing for `token` nanoseconds */
     COMMAND_FREEZE_JOB,    /* tests: the same in the middle of the next job for another worker */
     COMMAND_STOP
+};
+
+/* A packet inside the tunnel, as engine_block_new makes it: the engine's once the command is given. */
+struct command_block {
+    uint16_t len;
+    uint8_t bytes[];
 };
 
 struct command {
@@ -64,11 +70,7 @@ struct command {
             uint16_t len;
             uint8_t bytes[COMMAND_DATAGRAM_MAX];
         } datagram;
-        struct {
-            uint16_t len;
-            uint8_t bytes[COMMAND_DATAGRAM_MAX];
-        } packet;
-        uint32_t to;
+        struct command_block *block;
         uint64_t token;
     };
 };

@@ -23,6 +23,18 @@
     X(OUT_UNKNOWN_GSO, "out_unknown_gso")     /* an offload type we did not ask for */             \
     X(OUT_TOO_MANY, "out_too_many_segments")  /* more segments than one frame may have */          \
     X(OUT_NO_ROUTE, "out_no_route")           /* no AllowedIPs entry covers the destination */     \
+    X(OUT_FRAGMENT, "out_fragment")           /* client: fragments are not supported */            \
+    X(OUT_MULTICAST, "out_multicast")         /* client: to many */                                \
+    X(OUT_BAD_SOURCE, "out_bad_source")       /* client: not from our address in the tunnel */     \
+    X(OUT_TO_SELF, "out_to_self")             /* client: to our own address in the tunnel */       \
+    X(OUT_STUB, "out_stub")                   /* client: DNS, given to control */                  \
+    X(OUT_STUB_FULL, "out_stub_full")         /* client: control's DNS queue was full */           \
+    X(OUT_STUB_OTHER, "out_stub_other")       /* client: to a stub, or what may be one, no DNS */  \
+    X(OUT_UNSUPPORTED, "out_unsupported")     /* client: neither TCP, UDP nor echo */              \
+    X(OUT_PROHIBITED, "out_prohibited")       /* client: refused by the resource's filters */      \
+    X(OUT_NAME_UNKNOWN, "out_name_unknown")   /* client: the gateway does not know the name */     \
+    X(OUT_REPEATED, "out_repeated")           /* client: the same packet waits already */          \
+    X(OUT_MOVED, "out_moved")                 /* client: waited, is another worker's now */        \
     X(OUT_NO_PEER, "out_no_peer")             /* the peer has just been removed */                 \
     X(OUT_NO_ENDPOINT, "out_no_endpoint")     /* the peer's address is not known yet */            \
     X(OUT_STAGE_FULL, "out_stage_full")       /* staged too long: overwritten by later packets */  \
@@ -57,10 +69,12 @@
     X(IN_REPLAY_DUPLICATE, "replay_duplicate")  /* counter seen before */                          \
     X(IN_BAD_TAG, "in_bad_tag")                 /* authentication failed */                        \
     X(IN_BAD_PACKET, "in_bad_packet")           /* authentic, but not an IP packet */              \
-    X(IN_BAD_SOURCE, "in_bad_source")     /* authentic, but not from the peer's AllowedIPs */      \
-    X(IN_HANDOFF_FULL, "in_handoff_full") /* the owner stands still, its share is used up */       \
-    X(IN_STOPPED, "in_stopped")           /* still waiting when the engine ended */                \
-    X(IN_TUN_FAILED, "in_tun_failed")     /* the TUN refused the write */
+    X(IN_BAD_SOURCE, "in_bad_source") /* authentic, but not from the peer's AllowedIPs */          \
+    X(IN_BAD_DESTINATION, "in_bad_destination") /* client: authentic, but not to our address */    \
+    X(IN_FRAGMENT, "in_fragment")               /* client: fragments are not supported */          \
+    X(IN_HANDOFF_FULL, "in_handoff_full")       /* the owner stands still, its share is used up */ \
+    X(IN_STOPPED, "in_stopped")                 /* still waiting when the engine ended */          \
+    X(IN_TUN_FAILED, "in_tun_failed")           /* the TUN refused the write */
 
 enum verdict {
 #define X(name, text) VERDICT_##name,

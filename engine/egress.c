@@ -8,9 +8,7 @@
 #include "engine/wire/ip.h"
 #include "engine/worker.h"
 
-/* The session to seal with, or NULL; asks control for a handshake where one is due. */
-static struct session *session_for_sending(struct worker *w, struct peer *p)
-    REQUIRES_ROLE(role_worker)
+struct session *egress_session(struct worker *w, struct peer *p)
 {
     struct session *s = p->current;
     if (s && session_can_send(s, w->now))
@@ -19,14 +17,32 @@ static struct session *session_for_sending(struct worker *w, struct peer *p)
     return NULL;
 }
 
-/* No session yet: the packets wait, the newest PEER_STAGED_MAX of them. */
+/* Beside packets that a resource's first one waits with: repetitions of one are worth nothing. */
+static bool stage_once(struct worker *w, struct peer *p, const struct segment_plan *plan,
+                       unsigned i) REQUIRES_ROLE(role_worker)
+{
+    uint8_t packet[EVENT_PACKET_MAX];
+
+    if (segment_len(plan, i) > sizeof packet)
+        return false;
+    segment_write(plan, i, packet);
+    if (!stage_repeats(w, p, packet, segment_len(plan, i)))
+        return false;
+    count(w, VERDICT_OUT_REPEATED, 1);
+    return true;
+}
+
+/* No session yet: the packets wait, the newest ones. */
 static void stage_plan(struct worker *w, struct peer *p, const struct segment_plan *plan)
     REQUIRES_ROLE(role_worker)
 {
-    unsigned first = plan->n > PEER_STAGED_MAX ? plan->n - PEER_STAGED_MAX : 0;
+    unsigned first = plan->n > p->staged_max ? plan->n - p->staged_max : 0;
+    bool once = w->engine->config.role == ENGINE_CLIENT && p->endpoint.ip.family == ADDR_NONE;
 
     count(w, VERDICT_OUT_STAGE_FULL, first);
     for (unsigned i = first; i < plan->n; i++) {
+        if (once && stage_once(w, p, plan, i))
+            continue;
         uint8_t *dst = stage_push(w, p, segment_len(plan, i));
         if (!dst) {
             count(w, VERDICT_OUT_STAGE_FULL, plan->n - i);
@@ -58,8 +74,8 @@ static enum verdict verdict_of(enum segment_status status)
     return VERDICT_OUT_MALFORMED;
 }
 
-static enum segment_status plan_frame(const struct worker *w, const struct io_rx *rx,
-                                      struct segment_plan *plan) REQUIRES_ROLE(role_worker)
+enum segment_status egress_plan(const struct worker *w, const struct io_rx *rx,
+                                struct segment_plan *plan)
 {
     struct vnet_hdr header;
     memcpy(&header, rx->data, sizeof header);
@@ -70,7 +86,7 @@ static enum segment_status plan_frame(const struct worker *w, const struct io_rx
 uint32_t egress_packets(const struct worker *w, const struct io_rx *rx)
 {
     struct segment_plan plan;
-    return rx->len > IO_VNET_LEN && plan_frame(w, rx, &plan) == SEGMENT_OK ? plan.n : 1;
+    return rx->len > IO_VNET_LEN && egress_plan(w, rx, &plan) == SEGMENT_OK ? plan.n : 1;
 }
 
 static enum egress_result drop(struct worker *w, const struct io_rx *rx, enum verdict v)
@@ -80,12 +96,25 @@ static enum egress_result drop(struct worker *w, const struct io_rx *rx, enum ve
     return EGRESS_DONE;
 }
 
-static enum egress_result egress_to_peer(struct worker *w, struct peer *p, const struct io_rx *rx,
-                                         uint8_t ecn) REQUIRES_ROLE(role_worker)
+/* Trains for `n` packets; those that are not sent yet are, if need be. */
+bool egress_room(struct worker *w, uint32_t n)
+{
+    if (LIKELY(w->trains_free_n >= trains_needed(n)))
+        return true;
+    train_flush(w);
+    if (UNLIKELY(w->help.busy))
+        help_work(w);
+    io_flush(w->io);
+    train_collect(w);
+    return w->trains_free_n >= trains_needed(n);
+}
+
+enum egress_result egress_to_peer(struct worker *w, struct peer *p, const struct io_rx *rx,
+                                  uint8_t ecn)
 {
     struct segment_plan plan;
 
-    enum segment_status status = plan_frame(w, rx, &plan);
+    enum segment_status status = egress_plan(w, rx, &plan);
     if (status != SEGMENT_OK) {
         count(w, verdict_of(status), 1);
         return EGRESS_DONE;
@@ -95,25 +124,26 @@ static enum egress_result egress_to_peer(struct worker *w, struct peer *p, const
         count(w, VERDICT_OUT_NO_ENDPOINT, plan.n);
         return EGRESS_DONE;
     }
-    struct session *s = session_for_sending(w, p);
+    struct session *s = egress_session(w, p);
     if (!s || homeless || p->staged_n > 0) { /* behind what waits already */
         stage_plan(w, p, &plan);
         return EGRESS_DONE;
     }
-    if (w->trains_free_n < trains_needed(plan.n)) {
-        train_flush(w);
-        if (UNLIKELY(w->help.busy))
-            help_work(w);
-        io_flush(w->io);
-        train_collect(w);
-        if (w->trains_free_n < trains_needed(plan.n)) {
-            tally(w, TALLY_STALLS, 1);
-            return EGRESS_STALLED;
-        }
+    if (!egress_room(w, plan.n)) {
+        tally(w, TALLY_STALLS, 1);
+        return EGRESS_STALLED;
     }
     for (unsigned i = 0; i < plan.n; i++)
         segment_write(&plan, i, train_append(w, p, s, segment_len(&plan, i), ecn));
     return EGRESS_DONE;
+}
+
+enum egress_result egress_lend(struct worker *w, const struct io_rx *rx, unsigned origin,
+                               unsigned owner)
+{
+    if (origin == w->index && handoff_lend(w, owner, rx))
+        return EGRESS_LENT;
+    return drop(w, rx, VERDICT_OUT_HANDOFF_FULL);
 }
 
 enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
@@ -121,6 +151,8 @@ enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsign
     const uint8_t *packet = rx->data + IO_VNET_LEN;
     struct ip_view v;
 
+    if (w->engine->config.role == ENGINE_CLIENT)
+        return client_frame(w, rx, origin);
     if (rx->len <= IO_VNET_LEN || !ip_parse(&v, packet, rx->len - IO_VNET_LEN))
         return drop(w, rx, VERDICT_OUT_MALFORMED);
     uint32_t value =
@@ -128,14 +160,9 @@ enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsign
     if (value == ROUTE_NONE)
         return drop(w, rx, VERDICT_OUT_NO_ROUTE);
     unsigned owner = owner_of(value);
-    if (owner != w->index) {
-        if (origin == w->index && handoff_lend(w, owner, rx))
-            return EGRESS_LENT;
-        return drop(w, rx, VERDICT_OUT_HANDOFF_FULL);
-    }
+    if (owner != w->index)
+        return egress_lend(w, rx, origin, owner);
     struct peer *p = w->peers[slot_of(value)];
-    if (UNLIKELY(p && p->moved_to != 0))
-        p = w->peers[p->moved_to - 1];
     if (!p)
         return drop(w, rx, VERDICT_OUT_NO_PEER);
     return egress_to_peer(w, p, rx, v.ecn);
@@ -148,7 +175,7 @@ void egress_staged(struct worker *w, struct peer *p)
 
     if (p->staged_n == 0 || p->endpoint.ip.family == ADDR_NONE)
         return;
-    struct session *s = session_for_sending(w, p);
+    struct session *s = egress_session(w, p);
     while (s && (packet = stage_peek(w, p, &len)) != NULL) {
         uint8_t *dst = train_append(w, p, s, len, ip_get_ecn(packet));
         if (!dst) { /* all trains in flight: goes on when they return */
@@ -168,7 +195,7 @@ void egress_keepalive(struct worker *w, struct peer *p)
     }
     if (p->endpoint.ip.family == ADDR_NONE)
         return;
-    struct session *s = session_for_sending(w, p);
+    struct session *s = egress_session(w, p);
     if (s && !train_append(w, p, s, 0, ECN_NOT_ECT))
         tally(w, TALLY_KEEPALIVES_FAILED, 1);
 }

@@ -135,6 +135,8 @@ static void command_free(const struct command *c)
         engine_peer_free(c->peer);
     else if (c->kind == COMMAND_SESSION_ADD)
         engine_session_free(c->session);
+    else if (c->kind == COMMAND_PACKET || c->kind == COMMAND_INJECT)
+        free(c->block);
 }
 
 static void ack_free(const struct event_ack *a)
@@ -143,6 +145,8 @@ static void ack_free(const struct event_ack *a)
         engine_session_free(a->session);
     else if (a->kind == ACK_PEER_GONE)
         engine_peer_free(a->peer);
+    else if (a->kind == ACK_BLOCK)
+        free(a->block);
 }
 
 static void worker_free(struct engine *e, unsigned i)
@@ -213,6 +217,8 @@ void engine_free(struct engine *e)
         pthread_barrier_destroy(&e->started);
     snapshot_domain_fini(&e->domain);
     route_table_free(e->routes);
+    policy_free(e->policy);
+    policy_names_fini(&e->names);
     gate_free(e->gate);
     if (e->sources)
         source_cache_free(e->sources);
@@ -304,6 +310,17 @@ static struct worker *pop_packet(struct engine *e, struct event_packet *out)
     POP(e, 3, packet, out);
 }
 
+static struct worker *pop_dns(struct engine *e, struct event_packet *out)
+{
+    for (unsigned i = 0; i < e->config.workers; i++) {
+        struct worker *w = e->workers[e->next_pop[4]];
+        e->next_pop[4] = (e->next_pop[4] + 1) % e->config.workers;
+        if (dns_ring_pop_spsc(&w->dns, out))
+            return w;
+    }
+    return NULL;
+}
+
 bool engine_pop_edge(struct engine *e, struct event_edge *out)
 {
     return pop_edge(e, out) != NULL;
@@ -317,10 +334,16 @@ static void wake_worker(struct worker *w)
 
 bool engine_pop_ack(struct engine *e, struct event_ack *out)
 {
-    struct worker *w = pop_ack(e, out);
-    /* Its commands may wait for room in the ring, which this made. */
-    if (w && command_ring_len(&w->commands) > 0)
-        wake_worker(w);
+    struct worker *w;
+
+    do {
+        w = pop_ack(e, out);
+        /* Its commands may wait for room in the ring, which this made. */
+        if (w && command_ring_len(&w->commands) > 0)
+            wake_worker(w);
+        if (w && out->kind == ACK_BLOCK)
+            free(out->block);
+    } while (w && out->kind == ACK_BLOCK);
     return w != NULL;
 }
 
@@ -332,6 +355,11 @@ bool engine_pop_handshake(struct engine *e, struct event_handshake *out)
 bool engine_pop_packet(struct engine *e, struct event_packet *out)
 {
     return pop_packet(e, out) != NULL;
+}
+
+bool engine_pop_dns(struct engine *e, struct event_packet *out)
+{
+    return e->config.role == ENGINE_CLIENT && pop_dns(e, out) != NULL;
 }
 
 /* ---- commands ---- */

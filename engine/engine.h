@@ -105,6 +105,7 @@ bool engine_pop_edge(struct engine *e, struct event_edge *out);
 bool engine_pop_ack(struct engine *e, struct event_ack *out);
 bool engine_pop_handshake(struct engine *e, struct event_handshake *out);
 bool engine_pop_packet(struct engine *e, struct event_packet *out);
+bool engine_pop_dns(struct engine *e, struct event_packet *out);
 /* Events were left for later: makes engine_event_fd readable again. */
 void engine_events_again(struct engine *e);
 
@@ -114,6 +115,8 @@ void engine_events_again(struct engine *e);
  */
 void engine_command(struct engine *e, unsigned worker, const struct command *c);
 bool engine_commands_flush(struct engine *e);
+/* For COMMAND_PACKET and COMMAND_INJECT. Out of memory is fatal. */
+struct command_block *engine_block_new(const uint8_t *bytes, uint32_t len);
 
 /* ---- configuration, as snapshots ---- */
 
@@ -149,6 +152,8 @@ void engine_sources_invalidate(struct engine *e);
 struct peer *engine_peer_new(uint32_t slot, unsigned owner);
 /* Before it is added: packets wait for its first path as they do for a session; else they are dropped. */
 void engine_peer_wait_for_path(struct peer *p);
+/* Before it is added: so many packets are staged at most, up to 128 (as without this). */
+void engine_peer_stage_limit(struct peer *p, uint16_t packets);
 /* After ACK_PEER_GONE. */
 void engine_peer_free(struct peer *p);
 /* slot | owner << ENGINE_OWNER_SHIFT: what routes and edges carry. */

@@ -13,6 +13,7 @@
 #include "platform/base/addr.h"
 #include "platform/base/ring.h"
 
+struct command_block;
 struct peer;
 struct session;
 
@@ -52,7 +53,8 @@ enum ack_kind {
     ACK_SESSION_GONE,
     ACK_PEER_GONE,
     ACK_SOCKETS_DROPPED,
-    ACK_ECHO
+    ACK_ECHO,
+    ACK_BLOCK /* the engine's own: engine_pop_ack yields none */
 };
 
 struct event_ack {
@@ -62,6 +64,7 @@ struct event_ack {
         struct session *session; /* control frees it */
         struct peer *peer;
         uint64_t token;
+        struct command_block *block;
     };
 };
 
@@ -82,12 +85,19 @@ struct event_handshake {
     uint8_t bytes[EVENT_HANDSHAKE_MAX];
 };
 
-/*
- * A datagram that is control's business (STUN, TURN, channel data with STUN in it), or a control packet from inside the
- * tunnel (wire/inner.h): then only `peer` says where it came from.
- */
+enum event_packet_kind {
+    EVENT_PACKET_DATAGRAM, /* STUN, TURN, channel data with STUN in it; no peer */
+    EVENT_PACKET_INNER,    /* a control packet from inside the tunnel (wire/inner.h) */
+    EVENT_PACKET_STUB,     /* an IP packet from the TUN to a stub; no peer */
+    EVENT_PACKET_DNS, /* an IP packet of a peer's for control's own queries (engine_watch_port) */
+    EVENT_PACKET_PROHIBITED /* the peer does not let packets to `about` pass any more; no bytes */
+};
+
+/* What is control's business. STUB and DNS come by a queue of their own. */
 struct event_packet {
-    uint32_t peer; /* its slot; EVENT_NO_PEER: a datagram */
+    uint8_t kind;  /* enum event_packet_kind */
+    uint32_t peer; /* its slot, or EVENT_NO_PEER */
+    struct ip_addr about;
     struct sock_addr from;
     struct ip_source to;
     uint8_t worker;
@@ -99,5 +109,6 @@ RING_DEFINE(edge, struct event_edge)
 RING_DEFINE(ack, struct event_ack)
 RING_DEFINE(handshake, struct event_handshake)
 RING_DEFINE(packet, struct event_packet)
+RING_DEFINE(dns, struct event_packet)
 
 #endif

@@ -51,17 +51,23 @@ static void handshake_failed(struct worker *w, struct peer *p) REQUIRES_ROLE(rol
     counter_set(&p->shared.unacked_since, 0);
 }
 
-/* The other peer's own packets keep their place. */
-static void stage_move_to(struct worker *w, struct peer *p, uint32_t slot)
+/* Decided with what control has published before. */
+static void replay(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker)
+{
+    w->policy = snapshot_read(&w->engine->policy);
+    client_replay(w, p);
+}
+
+static void block_send(struct worker *w, struct peer *p, const struct command *c)
     REQUIRES_ROLE(role_worker)
 {
-    struct peer *to = slot < w->engine->config.peers_max ? w->peers[slot] : NULL;
-
-    if (!to)
-        return;
-    p->moved_to = slot + 1;
-    stage_move(w, p, to);
-    egress_staged(w, to);
+    if (c->kind == COMMAND_INJECT) {
+        w->policy = snapshot_read(&w->engine->policy);
+        client_inject(w, c->block->bytes, c->block->len);
+    } else if (p) {
+        egress_packet(w, p, c->block->bytes, c->block->len);
+    }
+    worker_ack(w, &(struct event_ack){.kind = ACK_BLOCK, .block = c->block});
 }
 
 /* Everything that was framed leaves, or is dropped, before the sockets do. */
@@ -123,9 +129,9 @@ void worker_execute(struct worker *w, const struct command *c)
         if (p)
             handshake_failed(w, p);
         break;
-    case COMMAND_STAGE_MOVE:
+    case COMMAND_STAGE_REPLAY:
         if (p)
-            stage_move_to(w, p, c->to);
+            replay(w, p);
         break;
     case COMMAND_KEEPALIVE:
         if (p)
@@ -138,8 +144,8 @@ void worker_execute(struct worker *w, const struct command *c)
             counter_add(&p->shared.tx_bytes, c->datagram.len);
         break;
     case COMMAND_PACKET:
-        if (p)
-            egress_packet(w, p, c->packet.bytes, c->packet.len);
+    case COMMAND_INJECT:
+        block_send(w, p, c);
         break;
     case COMMAND_SOCKETS_DROP:
         sockets_drop(w);

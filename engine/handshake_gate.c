@@ -205,9 +205,11 @@ void gate_other(struct worker *w, const struct io_rx *rx, const uint8_t *msg, ui
         return;
     }
     struct event_packet e;
+    e.kind = EVENT_PACKET_DATAGRAM;
     e.peer = EVENT_NO_PEER;
     e.from = rx->from;
     e.to = rx->to;
+    memset(&e.about, 0, sizeof e.about);
     punt(w, &e, msg, len);
 }
 
@@ -219,7 +221,9 @@ void gate_inner(struct worker *w, const struct peer *p, const uint8_t *packet, u
         count(w, VERDICT_IN_BAD_PACKET, 1);
         return;
     }
+    e.kind = EVENT_PACKET_INNER;
     e.peer = p->slot;
+    memset(&e.about, 0, sizeof e.about);
     memset(&e.from, 0, sizeof e.from);
     memset(&e.to, 0, sizeof e.to);
     punt(w, &e, packet, len);

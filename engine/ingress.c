@@ -96,8 +96,11 @@ static void deliver(struct worker *w, struct peer *p, uint8_t *packet, uint32_t 
         gate_inner(w, p, packet, v.total_len);
         return;
     }
-    if (!w->routes ||
-        !route_covers(w->routes, v.version, ip_src_ptr(packet, v.version), p->value)) {
+    if (w->engine->config.role == ENGINE_CLIENT) {
+        if (!client_accepts(w, p, &v, packet))
+            return;
+    } else if (!w->routes ||
+               !route_covers(w->routes, v.version, ip_src_ptr(packet, v.version), p->value)) {
         count(w, VERDICT_IN_BAD_SOURCE, 1);
         return;
     }

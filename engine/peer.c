@@ -23,12 +23,29 @@ struct peer *engine_peer_new(uint32_t slot, unsigned owner)
     struct peer *p = alloc_or_abort(sizeof *p);
     p->slot = slot;
     p->value = slot | (uint32_t)owner << ENGINE_OWNER_SHIFT;
+    p->staged_max = PEER_STAGED_MAX;
     return p;
 }
 
 void engine_peer_wait_for_path(struct peer *p)
 {
     p->waits_for_path = true;
+}
+
+void engine_peer_stage_limit(struct peer *p, uint16_t packets)
+{
+    ASSERT(packets >= 1 && packets <= PEER_STAGED_MAX);
+    p->staged_max = packets;
+}
+
+struct command_block *engine_block_new(const uint8_t *bytes, uint32_t len)
+{
+    struct command_block *b = alloc_or_abort(sizeof *b + len);
+
+    ASSERT(len <= UINT16_MAX);
+    b->len = (uint16_t)len;
+    memcpy(b->bytes, bytes, len);
+    return b;
 }
 
 void engine_peer_free(struct peer *p)

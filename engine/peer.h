@@ -48,7 +48,7 @@ struct peer {
     uint16_t channel; /* `endpoint` is a relay: the channel that leads to the peer; 0: none */
 
     bool waits_for_path; /* packets are staged while `endpoint` is not known */
-    uint32_t moved_to;   /* slot + 1 of the peer that its packets belong to now, 0: to this one */
+    bool replays;        /* what is staged is decided once more when there are trains (client) */
 
     struct train *train; /* open in this batch, or NULL */
     time_ns asked_at;    /* last EDGE_WANT_HANDSHAKE, 0: none */
@@ -58,6 +58,7 @@ struct peer {
     struct peer *staged_next, **staged_link;
     uint16_t staged[PEER_STAGED_MAX];
     uint16_t staged_head, staged_n;
+    uint16_t staged_max; /* <= PEER_STAGED_MAX */
 
     struct peer_shared shared;
 };

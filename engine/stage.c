@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Staging: packets to a peer without a session wait here, in order, in a fixed pool of the worker. Each peer keeps
- * its latest PEER_STAGED_MAX packets. When the pool is empty the peer that has most gives its oldest, so that many dead
+ * its latest staged_max packets. When the pool is empty the peer that has most gives its oldest, so that many dead
  * peers cannot keep the others' first packets out; `holders` finds it at once.
  */
 #include <stdlib.h>
 
+#include <string.h>
+
+#include "engine/wire/ip.h"
 #include "engine/worker.h"
 
 enum err stage_init(struct stage_pool *s, uint32_t packet_max)
@@ -66,7 +69,7 @@ uint8_t *stage_push(struct worker *w, struct peer *p, uint32_t len)
 
     if (len > s->slot_size)
         return NULL;
-    if (p->staged_n == PEER_STAGED_MAX || s->free_n == 0) {
+    if (p->staged_n == p->staged_max || s->free_n == 0) {
         stage_pop(w, p->staged_n == s->largest ? p : s->holders[s->largest]);
         count(w, VERDICT_OUT_STAGE_FULL, 1);
     }
@@ -94,22 +97,53 @@ void stage_pop(struct worker *w, struct peer *p)
     set_staged(&w->stage, p, p->staged_n - 1);
 }
 
-void stage_move(struct worker *w, struct peer *from, struct peer *to)
+void stage_move_oldest(struct worker *w, struct peer *from, struct peer *to)
+{
+    struct stage_pool *s = &w->stage;
+    uint16_t entry = from->staged[from->staged_head];
+
+    ASSERT(from != to);
+    from->staged_head = (uint16_t)((from->staged_head + 1) % PEER_STAGED_MAX);
+    set_staged(s, from, from->staged_n - 1);
+    if (to->staged_n == to->staged_max) {
+        stage_pop(w, to);
+        count(w, VERDICT_OUT_STAGE_FULL, 1);
+    }
+    to->staged[(to->staged_head + to->staged_n) % PEER_STAGED_MAX] = entry;
+    set_staged(s, to, to->staged_n + 1);
+}
+
+/* Both open the same connection: nothing but SYN, of the same addresses, ports and sequence number. */
+static bool same_syn(const uint8_t *a, const uint8_t *b, size_t a_len, size_t b_len)
+{
+    struct ip_view va, vb;
+
+    if (!ip_parse(&va, a, a_len) || !ip_parse(&vb, b, b_len) || va.version != vb.version ||
+        va.proto != IP_PROTO_TCP || vb.proto != IP_PROTO_TCP)
+        return false;
+    const uint8_t *ta = a + va.l4_off, *tb = b + vb.l4_off;
+    return (ta[TCP_OFF_FLAGS] & (TCP_F_SYN | TCP_F_ACK)) == TCP_F_SYN &&
+           (tb[TCP_OFF_FLAGS] & (TCP_F_SYN | TCP_F_ACK)) == TCP_F_SYN && memcmp(ta, tb, 8) == 0 &&
+           memcmp(ip_src_ptr(a, va.version), ip_src_ptr(b, va.version), va.version == 4 ? 8 : 32) ==
+               0;
+}
+
+bool stage_repeats(struct worker *w, const struct peer *p, const uint8_t *packet, uint32_t len)
 {
     struct stage_pool *s = &w->stage;
 
-    ASSERT(from != to);
-    while (from->staged_n > 0) {
-        uint16_t entry = from->staged[from->staged_head];
-        from->staged_head = (uint16_t)((from->staged_head + 1) % PEER_STAGED_MAX);
-        set_staged(s, from, from->staged_n - 1);
-        if (to->staged_n == PEER_STAGED_MAX) {
-            stage_pop(w, to);
-            count(w, VERDICT_OUT_STAGE_FULL, 1);
+    for (unsigned i = 0; i < p->staged_n; i++) {
+        uint16_t entry = p->staged[(p->staged_head + i) % PEER_STAGED_MAX];
+        uint8_t *there = entry_bytes(s, entry);
+        if (s->lens[entry] == len && memcmp(there, packet, len) == 0)
+            return true;
+        if (len <= s->slot_size && same_syn(there, packet, s->lens[entry], len)) {
+            memcpy(there, packet, len);
+            s->lens[entry] = (uint16_t)len;
+            return true;
         }
-        to->staged[(to->staged_head + to->staged_n) % PEER_STAGED_MAX] = entry;
-        set_staged(s, to, to->staged_n + 1);
     }
+    return false;
 }
 
 void stage_purge(struct worker *w, struct peer *p, enum verdict reason)

@@ -112,8 +112,13 @@ static void run_staged(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     w->staged_blocked = false;
     for (uint32_t i = 0; i < w->engine->config.peers_max && !w->staged_blocked; i++) {
-        if (w->peers[i] && w->peers[i]->staged_n > 0 && w->peers[i]->current)
-            egress_staged(w, w->peers[i]);
+        struct peer *p = w->peers[i];
+        if (!p || p->staged_n == 0)
+            continue;
+        if (p->replays)
+            client_replay(w, p);
+        else if (p->current)
+            egress_staged(w, p);
     }
 }
 
@@ -176,6 +181,12 @@ static time_ns sleep_until(struct worker *w) REQUIRES_ROLE(role_worker)
                     help_deadline(w));
 }
 
+static void read_snapshots(struct worker *w) REQUIRES_ROLE(role_worker)
+{
+    w->routes = snapshot_read(&w->engine->routes);
+    w->policy = snapshot_read(&w->engine->policy);
+}
+
 static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
 {
     time_ns until = sleep_until(w);
@@ -186,7 +197,6 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
     snapshot_reader_quiescent(w->domain, w->index);
     w->now = clock_now();
     w->rx_epoch = w->sockets_epoch;
-    w->routes = snapshot_read(&w->engine->routes);
     tally(w, TALLY_LOOPS, 1);
 
     if (UNLIKELY(io_tun_gone(w->io)))
@@ -198,7 +208,7 @@ static void loop_once(struct worker *w) REQUIRES_ROLE(role_worker)
     if (UNLIKELY(w->help.busy))
         help_collect(w);
     run_commands(w);
-    w->routes = snapshot_read(&w->engine->routes); /* not older than what a command counts on */
+    read_snapshots(w); /* not older than what a command counts on */
     if (source_parking_len(&w->parking) > 0)
         train_release_parked(w);
     if (w->staged_blocked)
@@ -258,6 +268,7 @@ enum err worker_init(struct worker *w, struct engine *e, unsigned index)
         (err = ack_ring_init(&w->acks, acks)) != ERR_OK ||
         (err = handshake_ring_init(&w->handshakes, RING_HANDSHAKES)) != ERR_OK ||
         (err = packet_ring_init(&w->packets, RING_PACKETS)) != ERR_OK ||
+        (e->config.role == ENGINE_CLIENT && (err = dns_ring_init(&w->dns, RING_DNS)) != ERR_OK) ||
         (err = train_pool_init(w)) != ERR_OK || (err = ingress_pool_init(w)) != ERR_OK ||
         (err = stage_init(&w->stage, e->config.mtu)) != ERR_OK)
         return err;
@@ -281,6 +292,7 @@ void worker_fini(struct worker *w)
     ack_ring_fini(&w->acks);
     handshake_ring_fini(&w->handshakes);
     packet_ring_fini(&w->packets);
+    dns_ring_fini(&w->dns);
     train_pool_fini(w);
     ingress_pool_fini(w);
     stage_fini(&w->stage);

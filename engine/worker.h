@@ -24,8 +24,10 @@
 #include "engine/frames.h"
 #include "engine/help.h"
 #include "engine/peer.h"
+#include "engine/policy.h"
 #include "engine/rate_limit.h"
 #include "engine/route.h"
+#include "engine/segment.h"
 #include "engine/session.h"
 #include "engine/source_cache.h"
 #include "engine/source_seen.h"
@@ -56,6 +58,7 @@ enum {
     WORKER_SPANS_OUT_MAX = RING_SPANS - 1, /* lent to one worker and not returned: fits in either */
     RING_HANDSHAKES = 512,
     RING_PACKETS = 256,
+    RING_DNS = 1024,
 
     SESSION_TABLE = 1 << ENGINE_SESSION_BITS
 };
@@ -178,6 +181,7 @@ struct worker {
     struct crypt crypt;
     time_ns now;                      /* of this loop */
     const struct route_table *routes; /* of this loop */
+    const struct policy *policy;      /* likewise, of a client */
 
     struct peer **peers;       /* by slot */
     struct session **sessions; /* by index & (SESSION_TABLE - 1) */
@@ -242,6 +246,7 @@ struct worker {
     unsigned acks_limit; /* with more in the ring, commands wait */
     struct handshake_ring handshakes;
     struct packet_ring packets;
+    struct dns_ring dns;               /* of a client */
     struct span_ring *handoff_in;      /* [worker that pushes] */
     struct handback_ring *handback_in; /* [worker that returns] */
 
@@ -258,7 +263,10 @@ struct engine {
     struct counters *counters; /* [worker] */
 
     struct snapshot_domain domain;
-    struct route_table *routes;   /* snapshot */
+    struct route_table *routes; /* snapshot */
+    struct policy *policy;      /* snapshot; of a client, with the next two */
+    struct policy_names names;
+    uint64_t watched[2][1024];    /* ports, of UDP and TCP; control writes, workers read */
     struct cookie_gate *gate;     /* snapshot */
     struct source_cache *sources; /* shared, lock-free */
 
@@ -270,7 +278,7 @@ struct engine {
         struct command *items;
         size_t head, n, capacity;
     } overflow[ENGINE_WORKERS_MAX];
-    unsigned next_pop[4]; /* round robin */
+    unsigned next_pop[5]; /* round robin */
 };
 
 static inline void count(struct worker *w, enum verdict v, uint64_t n)
@@ -327,6 +335,19 @@ enum egress_result {
 /* Routes, splits and appends a TUN frame. LENT: another worker has it. STALLED: try again when trains are free. */
 enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
     REQUIRES_ROLE(role_worker);
+/* The parts of it: how the frame is split, */
+enum segment_status egress_plan(const struct worker *w, const struct io_rx *rx,
+                                struct segment_plan *plan) REQUIRES_ROLE(role_worker);
+/* to whom it goes if not to a peer of this worker, */
+enum egress_result egress_lend(struct worker *w, const struct io_rx *rx, unsigned origin,
+                               unsigned owner) REQUIRES_ROLE(role_worker);
+/* that it goes to this one, or waits; */
+enum egress_result egress_to_peer(struct worker *w, struct peer *p, const struct io_rx *rx,
+                                  uint8_t ecn) REQUIRES_ROLE(role_worker);
+/* the session to seal with, or NULL: control is asked for a handshake where one is due; */
+struct session *egress_session(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
+/* trains for `n` packets, for which those that are not sent yet are sent if need be. */
+bool egress_room(struct worker *w, uint32_t n) REQUIRES_ROLE(role_worker);
 /* How many packets a TUN frame is (counts). */
 uint32_t egress_packets(const struct worker *w, const struct io_rx *rx) REQUIRES_ROLE(role_worker);
 /* An empty packet, or what is staged; without a session control is asked for a handshake. */
@@ -336,6 +357,19 @@ void egress_packet(struct worker *w, struct peer *p, const uint8_t *packet, uint
     REQUIRES_ROLE(role_worker);
 /* Sends what was staged, if there is a session now. */
 void egress_staged(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
+
+/* client.c: ENGINE_CLIENT */
+/* As egress_frame. */
+enum egress_result client_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
+    REQUIRES_ROLE(role_worker);
+/* What is staged at a record is decided once more. */
+void client_replay(struct worker *w, struct peer *waits) REQUIRES_ROLE(role_worker);
+/* A packet of control's is decided as the host's are, but for stubs. */
+void client_inject(struct worker *w, const uint8_t *packet, uint32_t len)
+    REQUIRES_ROLE(role_worker);
+/* A packet of the peer's is for the host. False: it has its verdict. */
+bool client_accepts(struct worker *w, const struct peer *p, const struct ip_view *v,
+                    const uint8_t *packet) REQUIRES_ROLE(role_worker);
 
 /* train.c */
 enum err train_pool_init(struct worker *w) MUST_USE;
@@ -369,8 +403,12 @@ uint8_t *stage_push(struct worker *w, struct peer *p, uint32_t len) REQUIRES_ROL
 uint8_t *stage_peek(struct worker *w, struct peer *p, uint32_t *len) REQUIRES_ROLE(role_worker);
 void stage_pop(struct worker *w, struct peer *p) REQUIRES_ROLE(role_worker);
 void stage_purge(struct worker *w, struct peer *p, enum verdict reason) REQUIRES_ROLE(role_worker);
-/* All that `from` has goes behind what `to` has; the oldest of `to` make room. */
-void stage_move(struct worker *w, struct peer *from, struct peer *to) REQUIRES_ROLE(role_worker);
+/* The oldest that `from` has goes behind what `to` has, whose oldest makes room if need be. */
+void stage_move_oldest(struct worker *w, struct peer *from, struct peer *to)
+    REQUIRES_ROLE(role_worker);
+/* The packet is there already; or its connection's SYN is, then it takes that one's place. */
+bool stage_repeats(struct worker *w, const struct peer *p, const uint8_t *packet, uint32_t len)
+    REQUIRES_ROLE(role_worker);
 
 /* ingress.c */
 enum err ingress_pool_init(struct worker *w) MUST_USE;

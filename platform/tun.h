@@ -48,6 +48,8 @@ int tun_fd(const struct tun *t, unsigned queue);
 unsigned tun_queues(const struct tun *t);
 const char *tun_name(const struct tun *t);
 uint32_t tun_ifindex(const struct tun *t);
+/* One packet for the host, besides what the workers write. Control. ERR_AGAIN: the queue is full; ERR_IO. */
+enum err tun_write(struct tun *t, const uint8_t *packet, size_t len) MUST_USE;
 /* enum tun_offload bits that the kernel accepted. */
 unsigned tun_offloads(const struct tun *t);
 bool tun_steered(const struct tun *t);

@@ -19,6 +19,7 @@
 
 #include "control/access.h"
 #include "control/portal/requests.h"
+#include "control/tunnel_policy.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/clock.h"
@@ -26,7 +27,7 @@
 #define SEC(n) ((time_ns)(n)*NS_PER_SEC)
 
 enum {
-    DESTINATIONS_MAX = 20000,
+    RESOURCES_MAX = 20000,
     ROUTE_US = 20, /* what a route of the host takes */
     PIECE_LIMIT_US = 2100,
     GATEWAYS_MAX = 100
@@ -36,10 +37,10 @@ struct tunnel_peer {
     struct uuid id;
 };
 
-struct tunnel_destination {
-    struct ip_prefix prefix;
-    uint32_t group;
-    void *arg;
+struct tunnel_resource {
+    struct tunnel_resource_spec spec;
+    struct ip_prefix prefixes[2];
+    struct filter_rule rules[4];
     bool used;
     struct tunnel_peer *peer;
 };
@@ -48,15 +49,14 @@ static struct {
     time_ns now;
     struct loop_timer *timer;
     bool armed; /* the timer may be gone */
-    struct tunnel_destination destinations[DESTINATIONS_MAX];
-    unsigned destinations_n, room;
+    struct tunnel_resource resources[RESOURCES_MAX];
+    unsigned resources_n, room;
     unsigned adds_tried, grants;
-    struct tunnel_destination *holder; /* of 10.0.0.0/24: who has its packets */
-    int routes;                        /* of the host now */
+    int routes; /* of the host now */
     unsigned route_changes;
 
     enum node_connect connect;
-    unsigned connects;
+    unsigned connects, closes;
     struct node_peer connected;
     char ufrag[16], remote_password[16];
     struct ip_prefix allowed[2];
@@ -64,6 +64,10 @@ static struct {
     struct tunnel_peer gateway;
     bool has_gateway;
     size_t listed;
+
+    bool up;                          /* packets reach the gateway */
+    char said[1024], names[64 << 10]; /* told by the tunnel's functions since the last look */
+    unsigned grants_told;
 
     bool portal_there, no_relay;
     char name[64], payload[8192];
@@ -137,64 +141,78 @@ static unsigned settle(void)
 
 /* ---- the tunnel ---- */
 
-static bool is_watched(const struct ip_prefix *p)
+struct tunnel_resource *tunnel_resource_add(struct tunnel *t,
+                                            const struct tunnel_resource_spec *spec)
 {
-    struct ip_prefix watched;
-
-    assert_int_equal(ip_prefix_parse(&watched, "10.0.0.0/24"), ERR_OK);
-    return p->len == watched.len && ip_addr_equal(&p->ip, &watched.ip);
-}
-
-struct tunnel_destination *tunnel_destination_add(struct tunnel *t, const struct ip_prefix *prefix,
-                                                  uint32_t group, void *arg)
-{
-    struct tunnel_destination *d = fake.destinations;
+    struct tunnel_resource *r = fake.resources;
 
     (void)t;
     fake.adds_tried++;
-    if (fake.destinations_n == fake.room)
+    if (fake.resources_n == fake.room)
         return NULL;
-    d += fake.destinations_n;
-    if (d->used)
-        for (d = fake.destinations; d->used;)
-            d++;
-    fake.destinations_n++;
-    *d = (struct tunnel_destination){.prefix = *prefix, .group = group, .arg = arg, .used = true};
-    if (is_watched(prefix))
-        fake.holder = d;
-    return d;
+    r += fake.resources_n;
+    if (r->used)
+        for (r = fake.resources; r->used;)
+            r++;
+    fake.resources_n++;
+    *r = (struct tunnel_resource){.spec = *spec, .used = true};
+    assert_in_range(spec->prefixes_n, 0, ARRAY_LEN(r->prefixes));
+    assert_in_range(spec->rules_n, 0, ARRAY_LEN(r->rules));
+    memcpy(r->prefixes, spec->prefixes, spec->prefixes_n * sizeof r->prefixes[0]);
+    if (spec->rules_n > 0)
+        memcpy(r->rules, spec->rules, spec->rules_n * sizeof r->rules[0]);
+    return r;
 }
 
-void tunnel_destination_grant(struct tunnel_destination *d, struct tunnel_peer *p)
+void tunnel_resource_grant(struct tunnel_resource *r, struct tunnel_peer *p)
 {
-    assert_true(d->used);
-    assert_int_equal(d->group, fake.group);
-    fake.grants++;
-    d->peer = p;
-    if (is_watched(&d->prefix))
-        fake.holder = d;
+    size_t n = strlen(fake.names);
+
+    assert_true(r->used);
+    if (p)
+        assert_int_equal(r->spec.group, fake.group);
+    if (p && r->peer != p)
+        fake.grants++;
+    if (p)
+        snprintf(fake.names + n, sizeof fake.names - n, "grant ");
+    r->peer = p;
 }
 
-bool tunnel_destination_granted(const struct tunnel_destination *d)
+void tunnel_resource_remove(struct tunnel_resource *r)
 {
-    assert_true(d->used);
-    return d->peer != NULL;
+    assert_true(r->used);
+    r->used = false;
+    fake.resources_n--;
 }
 
-void tunnel_destination_remove(struct tunnel_destination *d)
+/* As text: number, and of each target its resource's first byte, families, whether packets are held, and kept. */
+void tunnel_name_set(struct tunnel *t, uint32_t name, const struct tunnel_name_target *targets,
+                     unsigned n)
 {
-    assert_true(d->used);
-    d->used = false;
-    fake.destinations_n--;
-    if (fake.holder == d)
-        fake.holder = NULL;
+    char *out = fake.names;
+    size_t at = strlen(out);
+
+    (void)t;
+    at += (size_t)snprintf(out + at, sizeof fake.names - at, "%u:", name);
+    for (unsigned i = 0; i < n; i++) {
+        assert_true(targets[i].resource->used);
+        at += (size_t)snprintf(out + at, sizeof fake.names - at, "%u%s%s%s%s,",
+                               targets[i].resource->spec.id.bytes[0], targets[i].v4 ? "4" : "",
+                               targets[i].v6 ? "6" : "", targets[i].holds ? "h" : "",
+                               targets[i].keeps ? "k" : "");
+    }
+    snprintf(out + at, sizeof fake.names - at, " ");
 }
 
-void tunnel_destination_restore(struct tunnel_destination *d)
+void tunnel_p2p_packet_to(struct tunnel_peer *p, const uint8_t *packet, size_t len)
 {
-    assert_true(d->used);
-    if (is_watched(&d->prefix))
-        fake.holder = d;
+    size_t n = strlen(fake.said);
+
+    assert_ptr_equal(p, &fake.gateway);
+    assert_in_range(len, 48, 1280);
+    assert_int_equal(packet[40], 0); /* AssignedIps */
+    snprintf(fake.said + n, sizeof fake.said - n, "%.*s ", (int)(len - 48),
+             (const char *)packet + 48);
 }
 
 void tunnel_p2p_route(struct tunnel *t, const struct ip_prefix *prefix, bool add)
@@ -237,6 +255,18 @@ struct tunnel_peer *peers_find(const struct peers *p, const struct uuid *id)
     return fake.has_gateway && uuid_equal(&fake.gateway.id, id) ? &fake.gateway : NULL;
 }
 
+bool peers_is_up(const struct peers *p, const struct uuid *id)
+{
+    return fake.up && peers_find(p, id);
+}
+
+void peers_close(struct peers *p, const struct uuid *id)
+{
+    (void)p;
+    assert_true(uuid_equal(&fake.gateway.id, id));
+    fake.closes++;
+}
+
 size_t peers_list(const struct peers *p, struct uuid *ids, size_t max)
 {
     size_t n = fake.listed < max ? fake.listed : max;
@@ -265,6 +295,12 @@ static enum err on_push(void *arg, const char *name, const json_t *payload)
     return ERR_OK;
 }
 
+static void on_granted(void *arg, const struct uuid *resource, const struct access_gateway *gateway)
+{
+    (void)arg, (void)resource;
+    fake.grants_told += gateway != NULL;
+}
+
 static inline void on_log(void *arg, const char *line, size_t len)
 {
     (void)arg;
@@ -277,12 +313,12 @@ static bool use_internet; /* from the next set-up on */
 
 static int set_up(void **state)
 {
-    static const struct access_events events = {on_push};
+    static const struct access_events events = {on_push, on_granted};
 
     (void)state;
     memset(&fake, 0, sizeof fake);
     fake.now = SEC(1000);
-    fake.room = DESTINATIONS_MAX;
+    fake.room = RESOURCES_MAX;
     fake.portal_there = true;
     a = access_new(NULL, NULL, use_internet, &events, &fake);
     access_attach(a, (struct tunnel *)&fake);
@@ -305,8 +341,11 @@ static struct uuid id_of(unsigned n)
 
 static struct resource cidr(unsigned n, const char *prefix)
 {
-    struct resource r = {
-        .kind = RESOURCE_CIDR, .id = id_of(n), .name = "Lab", .site = {{0x51, 2, 3, 4, 5}}};
+    struct resource r = {.kind = RESOURCE_CIDR,
+                         .id = id_of(n),
+                         .name = "Lab",
+                         .address = "",
+                         .site = {{0x51, 2, 3, 4, 5}}};
 
     assert_int_equal(ip_prefix_parse(&r.prefix, prefix), ERR_OK);
     return r;
@@ -318,16 +357,18 @@ static void change(enum resource_change what, const struct resource *r)
     settle();
 }
 
-/* The destination of a resource; NULL: none. */
-static struct tunnel_destination *destination_of(const char *prefix)
+/* The resource of a prefix, as the tunnel has it; NULL: none. */
+static struct tunnel_resource *resource_of(const char *prefix)
 {
     struct ip_prefix p;
 
     assert_int_equal(ip_prefix_parse(&p, prefix), ERR_OK);
-    for (unsigned i = 0; i < DESTINATIONS_MAX; i++) {
-        struct tunnel_destination *d = &fake.destinations[i];
-        if (d->used && d->prefix.len == p.len && ip_addr_equal(&d->prefix.ip, &p.ip))
-            return d;
+    for (unsigned i = 0; i < RESOURCES_MAX; i++) {
+        struct tunnel_resource *r = &fake.resources[i];
+        for (size_t j = 0; r->used && j < r->spec.prefixes_n; j++) {
+            if (r->prefixes[j].len == p.len && ip_addr_equal(&r->prefixes[j].ip, &p.ip))
+                return r;
+        }
     }
     return NULL;
 }
@@ -340,7 +381,7 @@ static inline void added(unsigned n, const char *prefix)
 
 static void wanted(const char *prefix)
 {
-    access_wanted(a, destination_of(prefix)->arg);
+    access_wanted(a, resource_of(prefix)->spec.arg);
 }
 
 static struct message_authorization grant_of(unsigned n)
@@ -376,8 +417,8 @@ static inline void connection_ends(bool in_use)
     struct uuid gateway = fake.gateway.id;
 
     fake.has_gateway = false;
-    for (unsigned i = 0; i < DESTINATIONS_MAX; i++)
-        fake.destinations[i].peer = NULL;
+    for (unsigned i = 0; i < RESOURCES_MAX; i++)
+        fake.resources[i].peer = NULL;
     access_ended(a, &gateway, in_use);
 }
 

@@ -28,14 +28,17 @@ enum {
     THREADS = WORKERS + 1, /* the last one has no peers */
     STEPS_MAX = 256,       /* that are kept */
     QUEUE_MAX = 16,
-    PUBLISHED = 0xff, /* kind of a step: routes */
-    ACKS_MAX = 4 * TUNNEL_PEERS_MAX
+    PUBLISHED = 0xff, /* kind of a step: routes, or a policy */
+    NAMED = 0xfe,     /* the same: a name */
+    ACKS_MAX = 4 * TUNNEL_PEERS_MAX,
+    POLICY_ROUTES_MAX = 64 /* that are kept */
 };
 
 struct peer {
     uint32_t slot;
     unsigned owner;
     bool waits;
+    uint16_t waits_max;
 };
 
 struct step {
@@ -57,6 +60,12 @@ static struct {
     struct engine_route *routes;
     size_t routes_n;
     bool routes_fail;
+    struct engine_policy policy; /* with copies of its lists */
+    struct engine_policy_route policy_routes[POLICY_ROUTES_MAX];
+    struct engine_resource resources[POLICY_ROUTES_MAX];
+    struct engine_name_target name[ENGINE_NAME_TARGETS_MAX]; /* the one set last */
+    unsigned name_n;
+    uint32_t name_number;
 
     struct event_edge edges[QUEUE_MAX];
     unsigned edges_n;
@@ -199,9 +208,11 @@ void engine_command(struct engine *e, unsigned worker, const struct command *c)
         fake.acks[fake.acks_end++] =
             (struct event_ack){.kind = ACK_PEER_GONE, .peer = fake.peers[c->slot]};
         break;
-    case COMMAND_STAGE_MOVE:
+    case COMMAND_STAGE_REPLAY:
         assert_int_equal(fake.peers[c->slot]->owner, worker);
-        assert_int_equal(fake.peers[c->to]->owner, worker);
+        break;
+    case COMMAND_ECHO:
+        fake.acks[fake.acks_end++] = (struct event_ack){.kind = ACK_ECHO, .token = c->token};
         break;
     default:
         break;
@@ -220,7 +231,8 @@ bool engine_pop_ack(struct engine *e, struct event_ack *out)
     if (fake.acks_begin == fake.acks_end)
         return false;
     *out = fake.acks[fake.acks_begin++];
-    fake.peers[out->peer->slot] = NULL;
+    if (out->kind == ACK_PEER_GONE)
+        fake.peers[out->peer->slot] = NULL;
     return true;
 }
 
@@ -237,12 +249,51 @@ enum err engine_set_routes(struct engine *e, const struct engine_route *routes, 
     return ERR_OK;
 }
 
+enum err engine_set_policy(struct engine *e, const struct engine_policy *p)
+{
+    (void)e;
+    if (fake.routes_fail)
+        return ERR_NO_MEMORY;
+    assert_in_range(p->resources_n, 0, TUNNEL_PEERS_MAX);
+    fake.policy = *p;
+    memcpy(fake.resources, p->resources,
+           size_min(p->resources_n, POLICY_ROUTES_MAX) * sizeof fake.resources[0]);
+    if (!p->same_routes) {
+        fake.routes_n = p->routes_n;
+        memcpy(fake.policy_routes, p->routes,
+               size_min(p->routes_n, POLICY_ROUTES_MAX) * sizeof fake.policy_routes[0]);
+    }
+    keep_step(0, &(struct command){.kind = PUBLISHED});
+    return ERR_OK;
+}
+
+enum err engine_set_name(struct engine *e, uint32_t name, const struct engine_name_target *targets,
+                         unsigned n)
+{
+    (void)e;
+    fake.name_number = name;
+    fake.name_n = n;
+    if (n > 0)
+        memcpy(fake.name, targets, n * sizeof *targets);
+    keep_step(0, &(struct command){.kind = NAMED, .slot = name});
+    return ERR_OK;
+}
+
 struct peer *engine_peer_new(uint32_t slot, unsigned owner)
 {
     struct peer *p = calloc(1, sizeof *p);
     p->slot = slot;
     p->owner = owner;
     return p;
+}
+
+struct command_block *engine_block_new(const uint8_t *bytes, uint32_t len)
+{
+    struct command_block *b = malloc(sizeof *b + len);
+    assert_non_null(b);
+    b->len = (uint16_t)len;
+    memcpy(b->bytes, bytes, len);
+    return b;
 }
 
 void engine_peer_free(struct peer *p)
@@ -253,6 +304,11 @@ void engine_peer_free(struct peer *p)
 void engine_peer_wait_for_path(struct peer *p)
 {
     p->waits = true;
+}
+
+void engine_peer_stage_limit(struct peer *p, uint16_t packets)
+{
+    p->waits_max = packets;
 }
 
 uint32_t engine_peer_value(const struct peer *p)
@@ -354,6 +410,8 @@ bool tun_steered(const struct tun *tun)
         return (type)0;                                                                            \
     }
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+IGNORED(engine_inject, struct engine *e, const uint8_t *packet, uint32_t len)
+IGNORED(engine_watch_port, struct engine *e, enum engine_watch what, uint16_t port, bool on)
 IGNORED(engine_peer_arm, struct peer *p, uint32_t bits)
 IGNORED(engine_peer_disarm, struct peer *p, uint32_t bits)
 IGNORED(engine_events_begin, struct engine *e)
@@ -383,6 +441,8 @@ uint32_t source_interface(struct source *s, const struct ip_addr *address)
 }
 
 REFUSED(enum err, routes_product_guard, struct routes *r, unsigned family)
+REFUSED(enum err, tun_write, struct tun *tun, const uint8_t *packet, size_t len)
+REFUSED(bool, engine_pop_dns, struct engine *e, struct event_packet *out)
 REFUSED(enum err, tun_steer_set, struct tun *tun, const struct ip_prefix *prefix, unsigned queue)
 REFUSED(enum err, tun_steer_clear, struct tun *tun, const struct ip_prefix *prefix)
 REFUSED(enum err, tunnel_settings_apply, struct tunnel *tunnel, const struct device_update *update)
@@ -437,15 +497,26 @@ static void on_traffic(void *arg, void *peer_arg, struct node_traffic traffic)
     fake.traffics++;
 }
 
-static void on_wanted(void *arg, void *destination_arg)
+static void on_wanted(void *arg, void *resource_arg)
 {
     assert_ptr_equal(arg, &fake);
-    fake.wanted = destination_arg;
+    fake.wanted = resource_arg;
     fake.wanteds++;
 }
 
-static const struct tunnel_p2p_events events = {on_packet, on_sockets, on_address_lost, on_peer,
-                                                on_inner,  on_traffic, on_wanted};
+static void on_dns(void *arg, const uint8_t *packet, size_t len)
+{
+    fail();
+}
+
+static void on_prohibited(void *arg, const struct ip_addr *destination)
+{
+    fake.lost = *destination;
+}
+
+static const struct tunnel_p2p_events events = {on_packet, on_sockets,   on_address_lost, on_peer,
+                                                on_inner,  on_traffic,   on_wanted,       on_dns,
+                                                on_dns,    on_prohibited};
 
 /* ---- arranging ---- */
 
@@ -467,6 +538,7 @@ static int set_up(void **state)
     index_init(&t->indices);
     tunnel_updates_init(t);
     tunnel_roam_init(t);
+    tunnel_policy_init(t);
     loop_timer_init(&t->overflow_timer, NULL, NULL);
     noise_identity_init(t->identity, key);
     return 0;
@@ -475,7 +547,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    tunnel_p2p_fini(t);
+    tunnel_policy_fini(t);
     tunnel_updates_fini(t);
     assert_int_equal(fake.timers_n, 0);
     for (uint32_t i = 0; i < TUNNEL_PEERS_MAX; i++)
@@ -533,12 +605,6 @@ static struct tunnel_peer *add_peer(unsigned n, uint32_t group, bool controlling
     return tunnel_p2p_add(t, &config);
 }
 
-static struct tunnel_destination *add_destination(const char *text, uint32_t group, void *arg)
-{
-    struct ip_prefix p = prefix(text);
-    return tunnel_destination_add(t, &p, group, arg);
-}
-
 static void forget_steps(void)
 {
     fake.steps_n = 0;
@@ -567,7 +633,7 @@ static const struct command *step_of(enum command_kind kind)
 }
 
 /* Whom packets to the prefix get to, as published. */
-static uint32_t slot_routed(const char *text)
+static inline uint32_t slot_routed(const char *text)
 {
     struct ip_prefix p = prefix(text);
 

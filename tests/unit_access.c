@@ -110,7 +110,7 @@ static void test_grant_connects(void **state)
     assert_true(ip_addr_equal(&fake.allowed[0].ip, &v4.ip) && fake.allowed[0].len == v4.len);
     assert_true(ip_addr_equal(&fake.allowed[1].ip, &v6.ip) && fake.allowed[1].len == v6.len);
     assert_int_not_equal(fake.group, TUNNEL_NO_GROUP);
-    assert_ptr_equal(destination_of(LAB)->peer, &fake.gateway);
+    assert_ptr_equal(resource_of(LAB)->peer, &fake.gateway);
 }
 
 static void test_unsolicited_grants_are_ignored(void **state)
@@ -264,7 +264,7 @@ static void test_asks_again_for_what_was_in_use(void **state)
 
 static void test_without_a_tunnel_they_wait(void **state)
 {
-    static const struct access_events events = {on_push};
+    static const struct access_events events = {on_push, on_granted};
     struct resource r = cidr(1, LAB);
 
     (void)state;
@@ -272,11 +272,11 @@ static void test_without_a_tunnel_they_wait(void **state)
     a = access_new(NULL, NULL, false, &events, &fake);
     access_resource(a, RESOURCE_ADDED, &r);
     assert_int_equal(settle(), 0);
-    assert_int_equal(fake.destinations_n, 0);
+    assert_int_equal(fake.resources_n, 0);
     granted(1);
     access_attach(a, (struct tunnel *)&fake);
     settle();
-    assert_int_equal(fake.destinations_n, 1);
+    assert_int_equal(fake.resources_n, 1);
     assert_int_equal(fake.routes, 1);
 }
 
@@ -293,7 +293,7 @@ static void test_renamed_disturbs_nothing(void **state)
     change(RESOURCE_CHANGED, &r);
     memset(name, 'x', sizeof name - 1);
     assert_int_equal(fake.route_changes, 1);
-    assert_ptr_equal(destination_of(LAB)->peer, &fake.gateway);
+    assert_ptr_equal(resource_of(LAB)->peer, &fake.gateway);
     log_set_sink(on_log, NULL);
     connection_ends(false);
     wanted(LAB);
@@ -309,8 +309,8 @@ static void test_changed(void **state)
     added(1, LAB);
     wanted(LAB);
     change(RESOURCE_CHANGED, &r);
-    assert_null(destination_of(LAB));
-    assert_non_null(destination_of("10.0.7.0/24"));
+    assert_null(resource_of(LAB));
+    assert_non_null(resource_of("10.0.7.0/24"));
     assert_int_equal(fake.routes, 1);
     granted(1); /* of what it was before */
     assert_int_equal(fake.connects, 0);
@@ -319,10 +319,10 @@ static void test_changed(void **state)
     assert_int_equal(fake.grants, 1);
     r.site.bytes[1]++; /* its gateways are others */
     change(RESOURCE_CHANGED, &r);
-    assert_null(destination_of("10.0.7.0/24")->peer);
-    r.kind = RESOURCE_DNS;
+    assert_null(resource_of("10.0.7.0/24")->peer);
+    r.kind = RESOURCE_DYNAMIC_POOL;
     change(RESOURCE_CHANGED, &r);
-    assert_int_equal(fake.destinations_n, 0);
+    assert_int_equal(fake.resources_n, 0);
     assert_int_equal(fake.routes, 0);
 }
 
@@ -331,7 +331,7 @@ static void test_removed(void **state)
     struct resource r = cidr(1, LAB), other = cidr(2, "10.0.1.0/24");
 
     (void)state;
-    other.kind = RESOURCE_DNS; /* none of ours */
+    other.kind = RESOURCE_STATIC_POOL; /* none of ours */
     change(RESOURCE_ADDED, &other);
     change(RESOURCE_REMOVED, &other);
     assert_int_equal(fake.adds_tried, 0);
@@ -348,10 +348,10 @@ static void test_removed(void **state)
     connection_ends(false);
     access_ask_held(a);
     assert_int_equal(fake.connects, 0);
-    assert_int_equal(fake.destinations_n, 0);
+    assert_int_equal(fake.resources_n, 0);
 }
 
-/* Whichever of them goes, packets find the other one. */
+/* Whichever of them goes, the route stays for the other one. */
 static void test_two_with_one_prefix(void **state)
 {
     struct resource first = cidr(1, LAB), second = cidr(2, LAB);
@@ -363,15 +363,13 @@ static void test_two_with_one_prefix(void **state)
         assert_int_equal(fake.routes, 1);
         change(RESOURCE_REMOVED, i == 0 ? &first : &second);
         assert_int_equal(fake.routes, 1);
-        assert_non_null(fake.holder);
         fake.pushes = 0;
         fake.now += SEC(2);
-        access_wanted(a, fake.holder->arg);
+        wanted(LAB);
         assert_int_equal(fake.pushes, 1);
         assert_non_null(strstr(fake.payload, i == 0 ? "02006000" : "01006000"));
         change(RESOURCE_REMOVED, i == 0 ? &second : &first);
         assert_int_equal(fake.routes, 0);
-        assert_null(fake.holder);
     }
 }
 
@@ -392,7 +390,7 @@ static void test_very_many_in_pieces(void **state)
     add_many(10000);
     assert_int_equal(fake.route_changes, 0); /* not while the portal's message is read */
     assert_in_range(settle(), 10000 * ROUTE_US / PIECE_LIMIT_US, 10000 * ROUTE_US / 1900 + 1);
-    assert_int_equal(fake.destinations_n, 10000);
+    assert_int_equal(fake.resources_n, 10000);
     assert_int_equal(fake.routes, 10000);
 }
 
@@ -406,7 +404,7 @@ static void test_more_than_fit(void **state)
     fake.room = 500;
     add_many(2000);
     settle();
-    assert_int_equal(fake.destinations_n, 500);
+    assert_int_equal(fake.resources_n, 500);
     fake.adds_tried = 0;
     for (unsigned i = 0; i < 10; i++)
         assert_true(fire(SEC(1)));
@@ -415,18 +413,18 @@ static void test_more_than_fit(void **state)
     fake.room = 501;
     assert_true(fire(SEC(1)));
     settle();
-    assert_int_equal(fake.destinations_n, 501);
-    p = fake.destinations[0].prefix; /* one of those that have a place */
+    assert_int_equal(fake.resources_n, 501);
+    p = fake.resources[0].prefixes[0]; /* one of those that have a place */
     r = cidr(load_be32(p.ip.bytes) & 0xffff, LAB);
     change(RESOURCE_REMOVED, &r);
-    assert_int_equal(fake.destinations_n, 500);
+    assert_int_equal(fake.resources_n, 500);
     assert_true(fire(SEC(1)));
     settle();
-    assert_int_equal(fake.destinations_n, 501);
-    fake.room = DESTINATIONS_MAX;
+    assert_int_equal(fake.resources_n, 501);
+    fake.room = RESOURCES_MAX;
     assert_true(fire(SEC(1)));
     settle();
-    assert_int_equal(fake.destinations_n, 1999);
+    assert_int_equal(fake.resources_n, 1999);
     assert_false(fire(SEC(10)));
 }
 

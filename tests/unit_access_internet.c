@@ -7,6 +7,7 @@ static struct resource internet(unsigned n)
     return (struct resource){.kind = RESOURCE_INTERNET,
                              .id = id_of(n),
                              .name = "Internet",
+                             .address = "",
                              .site = {{0x51, 2, 3, 4, 5}}};
 }
 
@@ -27,8 +28,8 @@ static void test_not_wanted(void **state)
     struct resource r = internet(1);
     (void)state;
     change(RESOURCE_ADDED, &r);
-    assert_null(destination_of("0.0.0.0/0"));
-    assert_null(destination_of("::/0"));
+    assert_null(resource_of("0.0.0.0/0"));
+    assert_null(resource_of("::/0"));
     assert_int_equal(fake.routes, 0);
     change(RESOURCE_REMOVED, &r);
 }
@@ -45,9 +46,9 @@ static void test_both_families(void **state)
     assert_int_equal(fake.pushes, 1);
     granted(1);
     assert_int_equal(fake.connects, 1);
-    assert_ptr_equal(destination_of("0.0.0.0/0")->peer, &fake.gateway);
-    assert_ptr_equal(destination_of("::/0")->peer, &fake.gateway);
-    assert_int_equal(fake.grants, 2);
+    assert_ptr_equal(resource_of("0.0.0.0/0")->peer, &fake.gateway);
+    assert_ptr_equal(resource_of("::/0")->peer, &fake.gateway);
+    assert_int_equal(fake.grants, 1);
     connection_ends(false);
     wanted("0.0.0.0/0");
     assert_int_equal(fake.pushes, 2);
@@ -61,9 +62,9 @@ static void test_removed(void **state)
     change(RESOURCE_ADDED, &lab);
     assert_int_equal(fake.routes, 3);
     change(RESOURCE_REMOVED, &r);
-    assert_null(destination_of("0.0.0.0/0"));
-    assert_null(destination_of("::/0"));
-    assert_non_null(destination_of(LAB));
+    assert_null(resource_of("0.0.0.0/0"));
+    assert_null(resource_of("::/0"));
+    assert_non_null(resource_of(LAB));
     assert_int_equal(fake.routes, 1);
     granted(1); /* too late */
     assert_int_equal(fake.connects, 0);
@@ -79,26 +80,11 @@ static void test_changed(void **state)
     granted(1);
     r.name = "All of it";
     change(RESOURCE_CHANGED, &r);
-    assert_non_null(destination_of("0.0.0.0/0")->peer);
+    assert_non_null(resource_of("0.0.0.0/0")->peer);
     r.site.bytes[0]++;
     change(RESOURCE_CHANGED, &r);
-    assert_null(destination_of("0.0.0.0/0")->peer);
-    assert_null(destination_of("::/0")->peer);
-    assert_int_equal(fake.routes, 2);
-}
-
-/* There is room for one of the two: the other one follows when there is more. */
-static void test_no_room_for_the_second(void **state)
-{
-    struct resource r = internet(1);
-    (void)state;
-    fake.room = 1;
-    change(RESOURCE_ADDED, &r);
-    assert_non_null(destination_of("0.0.0.0/0"));
-    assert_null(destination_of("::/0"));
-    fake.room = 2;
-    assert_true(fire(SEC(2)));
-    assert_non_null(destination_of("::/0"));
+    assert_null(resource_of("0.0.0.0/0")->peer);
+    assert_null(resource_of("::/0")->peer);
     assert_int_equal(fake.routes, 2);
 }
 
@@ -109,7 +95,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_both_families, set_up_internet, tear_down),
         cmocka_unit_test_setup_teardown(test_removed, set_up_internet, tear_down),
         cmocka_unit_test_setup_teardown(test_changed, set_up_internet, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_room_for_the_second, set_up_internet, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

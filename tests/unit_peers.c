@@ -365,9 +365,24 @@ static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, 
     tell("inner", packet[INNER_OFF_EVENT]);
 }
 
-static void on_wanted(void *arg, void *destination_arg)
+static void on_wanted(void *arg, void *resource_arg)
 {
     tell("wanted", 0);
+}
+
+static void on_stub(void *arg, const uint8_t *packet, size_t len)
+{
+    tell("stub", (unsigned)len);
+}
+
+static void on_dns(void *arg, const uint8_t *packet, size_t len)
+{
+    tell("dns", (unsigned)len);
+}
+
+static void on_prohibited(void *arg, const struct ip_addr *destination)
+{
+    tell("prohibited", 0);
 }
 
 static void on_down(void *arg)
@@ -375,9 +390,9 @@ static void on_down(void *arg)
     tell("down", 0);
 }
 
-static const struct peers_events events = {on_candidates,   on_up,    on_path,      on_ended,
-                                           on_address_lost, on_ready, on_no_relays, on_inner,
-                                           on_wanted,       on_down};
+static const struct peers_events events = {
+    on_candidates, on_up,     on_path, on_ended, on_address_lost, on_ready, on_no_relays,
+    on_inner,      on_wanted, on_stub, on_dns,   on_prohibited,   on_down};
 
 static int set_up(void **state)
 {

@@ -1,177 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Destinations, peers and paths of the tunnel: what its workers are told, in which order, and what it says to whoever finds the paths. */
+/* Peers and paths of the tunnel: what its workers are told, in which order, and what it says to whoever finds the paths. */
 #include "tests/tunnel_p2p_rig.h"
 
 #define LAB "10.0.0.0/24"
-
-/* ---- destinations ---- */
-
-static void test_destination_waits(void **state)
-{
-    (void)state;
-    int mark;
-    struct tunnel_destination *d = add_destination(LAB, 4, &mark);
-
-    assert_non_null(d);
-    const struct command *c = assert_step(0, COMMAND_PEER_ADD);
-    assert_true(c->peer->waits); /* its packets are kept */
-    assert_int_equal(c->peer->owner, 4 % WORKERS);
-    uint32_t slot = c->slot;
-    assert_int_equal(fake.steps_n, 1); /* many at once are published at once */
-    pass(0);
-    assert_step(1, PUBLISHED);
-    assert_int_equal(slot_routed(LAB), slot);
-    edge_comes(slot, EDGE_WANT_HANDSHAKE);
-    assert_int_equal(fake.wanteds, 1);
-    assert_ptr_equal(fake.wanted, &mark);
-    assert_int_equal(fake.edge_bits, 0); /* taken, so that there is another one */
-    edge_comes(slot + 1, EDGE_WANT_HANDSHAKE);
-    assert_int_equal(fake.wanteds, 1);
-    assert_false(tunnel_destination_granted(d));
-}
-
-/* What waits moves first, what still comes by old routes follows it, and then the place is given up. */
-static void test_grant(void **state)
-{
-    (void)state;
-    struct tunnel_destination *d = add_destination(LAB, 4, NULL);
-    struct tunnel_peer *p = add_peer(1, 4, true, NULL);
-    uint32_t waited;
-
-    pass(0);
-    waited = slot_routed(LAB);
-    assert_int_not_equal(waited, p->slot);
-    forget_steps();
-    tunnel_destination_grant(d, p);
-    const struct command *c = assert_step(0, COMMAND_STAGE_MOVE);
-    assert_int_equal(c->slot, waited);
-    assert_int_equal(c->to, p->slot);
-    assert_step(1, PUBLISHED);
-    assert_int_equal(assert_step(2, COMMAND_PEER_REMOVE)->slot, waited);
-    assert_int_equal(fake.steps_n, 3);
-    for (unsigned i = 0; i < 3; i += 2)
-        assert_int_equal(fake.steps[i].worker, 4 % WORKERS);
-    assert_int_equal(slot_routed(LAB), p->slot);
-    assert_true(tunnel_destination_granted(d));
-    fake.edges[fake.edges_n++] = (struct event_edge){.kind = EVENT_EDGE_PEER, .slot = waited};
-    events_come(); /* late: nobody waits there */
-    assert_int_equal(fake.wanteds, 0);
-}
-
-static void test_slot_is_free_when_its_worker_says_so(void **state)
-{
-    (void)state;
-    struct tunnel_destination *d = add_destination(LAB, 0, NULL), *others[2];
-    struct tunnel_peer *p = add_peer(1, 0, true, NULL);
-    uint32_t waited = fake.steps[0].c.slot;
-
-    pass(0);
-    tunnel_destination_grant(d, p);
-    forget_steps();
-    others[0] = add_destination("10.0.1.0/24", 0, NULL);
-    assert_int_not_equal(assert_step(0, COMMAND_PEER_ADD)->slot, waited);
-    events_come(); /* ACK_PEER_GONE */
-    forget_steps();
-    others[1] = add_destination("10.0.2.0/24", 0, NULL);
-    assert_int_equal(assert_step(0, COMMAND_PEER_ADD)->slot, waited);
-    assert_true(others[0] && others[1]);
-}
-
-static void test_slot_is_not_free_while_routes_lead_to_it(void **state)
-{
-    (void)state;
-    struct tunnel_destination *d = add_destination(LAB, 0, NULL);
-    struct tunnel_peer *p = add_peer(1, 0, true, NULL);
-    uint32_t waited = fake.steps[0].c.slot;
-
-    pass(0);
-    fake.routes_fail = true;
-    tunnel_destination_grant(d, p);
-    events_come();
-    assert_int_equal(slot_routed(LAB), waited);
-    forget_steps();
-    assert_non_null(add_destination("10.0.1.0/24", 0, NULL));
-    assert_int_not_equal(assert_step(0, COMMAND_PEER_ADD)->slot, waited);
-    pass(SEC(1));
-    fake.routes_fail = false;
-    pass(SEC(1)); /* tried again */
-    assert_int_equal(slot_routed(LAB), p->slot);
-    forget_steps();
-    assert_non_null(add_destination("10.0.2.0/24", 0, NULL));
-    assert_int_equal(assert_step(0, COMMAND_PEER_ADD)->slot, waited);
-}
-
-static void test_granted_to_another_one(void **state)
-{
-    (void)state;
-    struct tunnel_destination *d = add_destination(LAB, 1, NULL);
-    struct tunnel_peer *first = add_peer(1, 1, true, NULL), *second = add_peer(2, 1, true, NULL);
-
-    tunnel_destination_grant(d, first);
-    forget_steps();
-    tunnel_destination_grant(d, second);
-    assert_int_equal(fake.steps_n, 1); /* nothing waits, and no place is to be given up */
-    assert_step(0, PUBLISHED);
-    assert_int_equal(slot_routed(LAB), second->slot);
-    tunnel_p2p_remove(t, first);
-    assert_true(tunnel_destination_granted(d));
-    assert_int_equal(slot_routed(LAB), second->slot);
-    tunnel_destination_grant(d, second); /* once more */
-    assert_int_equal(slot_routed(LAB), second->slot);
-}
-
-static void test_destination_removed(void **state)
-{
-    (void)state;
-    struct tunnel_destination *waits = add_destination(LAB, 1, NULL);
-    struct tunnel_destination *granted = add_destination("10.0.1.0/24", 1, NULL);
-    struct tunnel_peer *p = add_peer(1, 1, true, NULL);
-    uint32_t slot = fake.steps[0].c.slot;
-
-    pass(0);
-    tunnel_destination_grant(granted, p);
-    events_come();
-    forget_steps();
-    tunnel_destination_remove(granted);
-    assert_null(step_of(COMMAND_PEER_REMOVE)); /* the peer stays */
-    tunnel_destination_remove(waits);
-    assert_int_equal(step_of(COMMAND_PEER_REMOVE)->slot, slot);
-    events_come();
-    forget_steps();
-    assert_non_null(add_destination("10.0.2.0/24", 1, NULL)); /* old routes still lead there */
-    assert_int_not_equal(assert_step(0, COMMAND_PEER_ADD)->slot, slot);
-    pass(0);
-    assert_int_equal(slot_routed(LAB), UINT32_MAX);
-    assert_int_equal(slot_routed("10.0.1.0/24"), UINT32_MAX);
-    assert_int_equal(slot_routed("100.64.0.1/32"), p->slot);
-    forget_steps();
-    assert_non_null(add_destination("10.0.3.0/24", 1, NULL));
-    assert_int_equal(assert_step(0, COMMAND_PEER_ADD)->slot, slot);
-}
-
-static void test_two_of_one_prefix(void **state)
-{
-    (void)state;
-    struct tunnel_destination *first = add_destination(LAB, 1, NULL);
-    struct tunnel_destination *second = add_destination(LAB, 2, NULL), *third;
-    struct tunnel_peer *p = add_peer(1, 1, true, NULL);
-    uint32_t slots[2] = {fake.steps[0].c.slot, fake.steps[1].c.slot};
-
-    pass(0);
-    assert_int_equal(slot_routed(LAB), slots[1]);
-    tunnel_destination_remove(second);
-    tunnel_destination_restore(first);
-    pass(0);
-    assert_int_equal(slot_routed(LAB), slots[0]);
-    tunnel_destination_grant(first, p);
-    third = add_destination(LAB, 2, NULL);
-    pass(0);
-    assert_int_not_equal(slot_routed(LAB), p->slot);
-    tunnel_destination_remove(third);
-    tunnel_destination_restore(first);
-    pass(0);
-    assert_int_equal(slot_routed(LAB), p->slot);
-}
 
 /* ---- peers ---- */
 
@@ -189,67 +20,30 @@ static void test_peer_added(void **state)
     assert_int_equal(t->peers_n, 2);
 }
 
-/* Its destinations have a place, and routes to it, before it goes. */
+/* No route leads to it any more before it goes. */
 static void test_peer_removed(void **state)
 {
     (void)state;
-    int marks[2];
-    struct tunnel_destination *ds[2] = {add_destination(LAB, 1, &marks[0]),
-                                        add_destination("10.0.1.0/24", 1, &marks[1])};
     struct tunnel_peer *p = add_peer(1, 1, true, NULL);
-    uint32_t slot = p->slot, slots[2];
+    uint32_t slot = p->slot;
 
-    for (unsigned i = 0; i < 2; i++)
-        tunnel_destination_grant(ds[i], p);
     events_come();
     forget_steps();
     tunnel_p2p_remove(t, p);
-    for (unsigned i = 0; i < 2; i++) {
-        const struct command *c = assert_step(i, COMMAND_PEER_ADD);
-        assert_true(c->peer->waits);
-        assert_int_equal(fake.steps[i].worker, 1);
-    }
-    assert_step(2, PUBLISHED);
-    assert_int_equal(assert_step(3, COMMAND_PEER_REMOVE)->slot, slot);
+    assert_step(0, PUBLISHED);
+    assert_int_equal(assert_step(1, COMMAND_PEER_REMOVE)->slot, slot);
     assert_int_equal(slot_routed("100.64.0.1/32"), UINT32_MAX);
-    slots[0] = slot_routed(LAB), slots[1] = slot_routed("10.0.1.0/24");
-    assert_true(slots[0] != slot && slots[1] != slot && slots[0] != slots[1]);
-    for (unsigned i = 0; i < 2; i++) {
-        assert_false(tunnel_destination_granted(ds[i]));
-        edge_comes(slots[i], EDGE_WANT_HANDSHAKE);
-        assert_ptr_equal(fake.wanted, &marks[i]);
-    }
-    p = add_peer(1, 1, true, NULL); /* it comes back */
-    tunnel_destination_grant(ds[0], p);
-    assert_int_equal(slot_routed(LAB), p->slot);
-    assert_int_equal(slot_routed("10.0.1.0/24"), slots[1]);
-}
-
-static void test_groups_have_one_worker(void **state)
-{
-    (void)state;
-    unsigned used[WORKERS] = {0};
-
-    for (uint32_t group = 0; group < 30; group++) {
-        struct tunnel_destination *d = add_destination(LAB, 1000 + group, NULL);
-        struct tunnel_peer *peers[2] = {add_peer(2 * group, 1000 + group, true, NULL),
-                                        add_peer(2 * group + 1, 1000 + group, true, NULL)};
-        assert_int_equal(peers[0]->owner, peers[1]->owner);
-        used[peers[0]->owner]++;
-        tunnel_destination_grant(d, peers[group & 1]); /* it asserts the same */
-        events_come();
-    }
-    for (unsigned i = 0; i < WORKERS; i++)
-        assert_int_equal(used[i], 10);
+    p = add_peer(1, 1, true, NULL); /* it comes back, while its old place is not free yet */
+    assert_int_not_equal(p->slot, slot);
+    assert_int_equal(slot_routed("100.64.0.1/32"), p->slot);
 }
 
 static void test_too_many(void **state)
 {
     (void)state;
-    struct tunnel_destination *d = add_destination(LAB, 0, NULL), *more;
-    struct tunnel_peer *last = NULL, *p;
+    struct tunnel_peer *last = NULL;
 
-    for (unsigned i = 0; i < TUNNEL_PEERS_MAX - 1; i++) {
+    for (unsigned i = 0; i < TUNNEL_PEERS_MAX; i++) {
         t->routes_failed = fake.routes_fail = true; /* thousands of times all routes take long */
         last = add_peer(i, 0, true, NULL);
         assert_non_null(last);
@@ -257,21 +51,10 @@ static void test_too_many(void **state)
     fake.routes_fail = false;
     pass(SEC(1));
     assert_null(add_peer(20000, 0, true, NULL));
-    assert_null(add_destination("10.0.1.0/24", 0, NULL));
-    tunnel_destination_grant(d, last);
-    assert_null(add_destination("10.0.1.0/24", 0, NULL)); /* its place is not free yet */
+    tunnel_p2p_remove(t, last);
+    assert_null(add_peer(20000, 0, true, NULL)); /* its place is not free yet */
     events_come();
-    more = add_destination("10.0.1.0/24", 0, NULL);
-    assert_non_null(more);
-    tunnel_p2p_remove(t, last); /* where it could wait there is no room */
-    assert_false(tunnel_destination_granted(d));
-    assert_int_equal(slot_routed(LAB), UINT32_MAX);
-    events_come();
-    p = add_peer(20000, 0, true, NULL);
-    assert_non_null(p);
-    tunnel_destination_grant(d, p);
-    assert_int_equal(slot_routed(LAB), p->slot);
-    tunnel_destination_remove(d);
+    assert_non_null(add_peer(20000, 0, true, NULL));
 }
 
 /* ---- paths and datagrams ---- */
@@ -369,20 +152,22 @@ static void test_inner_packets(void **state)
     struct tunnel_peer *p = add_peer(1, 1, true, &fake.ups);
 
     for (unsigned i = 0; i < 2; i++)
-        fake.packets[fake.packets_n++] =
-            (struct event_packet){.peer = p->slot, .len = 48, .bytes = {(uint8_t)(0x60 + i)}};
+        fake.packets[fake.packets_n++] = (struct event_packet){
+            .kind = EVENT_PACKET_INNER, .peer = p->slot, .len = 48, .bytes = {(uint8_t)(0x60 + i)}};
     events_come();
     assert_int_equal(fake.packet_events, 0);
     assert_ptr_equal(fake.peer_arg, &fake.ups);
     assert_int_equal(fake.inner_len, 48);
     fake.inner_len = 0;
-    fake.packets[fake.packets_n++] = (struct event_packet){.peer = p->slot + 1, .len = 48};
+    fake.packets[fake.packets_n++] =
+        (struct event_packet){.kind = EVENT_PACKET_INNER, .peer = p->slot + 1, .len = 48};
     events_come();
     assert_int_equal(fake.inner_len, 0);
     forget_steps();
     tunnel_p2p_packet_to(p, (const uint8_t *)"goodbye", 7);
-    assert_int_equal(assert_step(0, COMMAND_PACKET)->packet.len, 7);
-    assert_memory_equal(assert_step(0, COMMAND_PACKET)->packet.bytes, "goodbye", 7);
+    assert_int_equal(assert_step(0, COMMAND_PACKET)->block->len, 7);
+    assert_memory_equal(assert_step(0, COMMAND_PACKET)->block->bytes, "goodbye", 7);
+    free(assert_step(0, COMMAND_PACKET)->block);
 }
 
 static void test_source_of_paths(void **state)
@@ -651,16 +436,8 @@ static void test_rules_of_the_host(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_destination_waits),
-        TEST(test_grant),
-        TEST(test_slot_is_free_when_its_worker_says_so),
-        TEST(test_slot_is_not_free_while_routes_lead_to_it),
-        TEST(test_granted_to_another_one),
-        TEST(test_destination_removed),
-        TEST(test_two_of_one_prefix),
         TEST(test_peer_added),
         TEST(test_peer_removed),
-        TEST(test_groups_have_one_worker),
         TEST(test_too_many),
         TEST(test_path),
         TEST(test_packets_and_where_they_came_in),

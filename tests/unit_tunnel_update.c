@@ -262,6 +262,14 @@ REFUSED(uint32_t, engine_peer_take_edges, struct peer *p)
 REFUSED(bool, engine_pop_edge, struct engine *e, struct event_edge *out)
 REFUSED(bool, engine_pop_handshake, struct engine *e, struct event_handshake *out)
 REFUSED(bool, engine_pop_packet, struct engine *e, struct event_packet *out)
+REFUSED(bool, engine_pop_dns, struct engine *e, struct event_packet *out)
+IGNORED(engine_peer_stage_limit, struct peer *p, uint16_t packets)
+IGNORED(engine_inject, struct engine *e, const uint8_t *packet, uint32_t len)
+IGNORED(engine_watch_port, struct engine *e, enum engine_watch what, uint16_t port, bool on)
+REFUSED(enum err, engine_set_policy, struct engine *e, const struct engine_policy *p)
+REFUSED(enum err, engine_set_name, struct engine *e, uint32_t name,
+        const struct engine_name_target *targets, unsigned n)
+REFUSED(struct command_block *, engine_block_new, const uint8_t *bytes, uint32_t len)
 REFUSED(uint32_t, engine_session_index, const struct session *s)
 REFUSED(struct session *, engine_session_new, uint32_t local_index, uint32_t remote_index,
         bool initiator, time_ns created, const uint8_t send_key[32], const uint8_t receive_key[32])
@@ -270,6 +278,8 @@ REFUSED(bool, engine_source_wanted, struct engine *e, const struct ip_addr *dst,
 REFUSED(enum err, source_resolve, struct source *s, const struct ip_addr *dst,
         struct ip_source *out)
 REFUSED(uint32_t, source_interface, struct source *s, const struct ip_addr *address)
+
+REFUSED(enum err, tun_write, struct tun *tun, const uint8_t *packet, size_t len)
 
 bool tun_steered(const struct tun *tun)
 {

@@ -94,7 +94,8 @@ static void model_step(uint32_t id) REQUIRES_ROLE(role_worker)
             model_pop(i);
         }
     } else if (what < 995) {
-        stage_move(w, rig.peers[i], rig.peers[to]);
+        while (rig.peers[i]->staged_n > 0)
+            stage_move_oldest(w, rig.peers[i], rig.peers[to]);
         for (; model.n[i] > 0; model_pop(i)) {
             if (model.n[to] == PEER_STAGED_MAX)
                 model_pop(to);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packets that wait for a path, and that become another peer's; routes that change while they do. */
+/* Packets that wait for a path; routes that change while they do. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,17 +33,6 @@ static void feed(unsigned peer, unsigned n, unsigned first) REQUIRES_ROLE(role_w
         assert_true(rig_feed(0, peer, first + i, 0));
         rig_loop(0);
     }
-}
-
-static void move(unsigned slot, unsigned to) REQUIRES_ROLE(role_worker)
-{
-    rig_command(0, &(struct command){.kind = COMMAND_STAGE_MOVE, .slot = slot, .to = to});
-}
-
-static void peer_remove(unsigned slot) REQUIRES_ROLE(role_worker)
-{
-    struct command c = {.kind = COMMAND_PEER_REMOVE, .slot = slot};
-    rig_command(0, &c);
 }
 
 /* All inner packets that were sent so far, in order: their lengths. */
@@ -182,181 +171,6 @@ static void test_not_waiting(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
-/* ---- moving ---- */
-
-/* Behind what the other peer has; and so does what is still routed to the first. */
-static void test_move(void **state) REQUIRES_ROLE(role_worker)
-{
-    (void)state;
-    start(3);
-    feed(0, 5, 100);
-    feed(1, 3, 200);
-    feed(2, 2, 300);
-    move(0, 1);
-    assert_int_equal(rig.peers[0]->staged_n, 0);
-    assert_int_equal(rig.peers[1]->staged_n, 8);
-    feed(0, 4, 105);
-    assert_int_equal(rig.peers[1]->staged_n, 12);
-    feed(1, 1, 203);
-    assert_nothing_sent();
-
-    rig_session(1);
-    rig_path(1, PATH, NULL, 0);
-    unsigned at = assert_sent(0, 3, 200);
-    at = assert_sent(at, 9, 100);
-    at = assert_sent(at, 1, 203);
-    for (unsigned i = 0; i < rig.io[0].sends_n; i++)
-        assert_int_equal(load_le32(rig.io[0].sent[i] + WG_DATA_RECEIVER), 2);
-    feed(0, 1, 109);
-    at = assert_sent(at, 1, 109);
-    assert_int_equal(load_le32(rig.io[0].sent[rig.io[0].sends_n - 1] + WG_DATA_RECEIVER), 2);
-    assert_int_equal(rig_out(), at);
-    assert_int_equal(rig_tally(TALLY_OUT_STAGED), 15); /* moved is not staged twice */
-    assert_int_equal(rig.peers[2]->staged_n, 2);
-    rig_stop();
-}
-
-/* To a peer that can send they leave at once; without a path or a session they wait there. */
-static void test_move_to_ready(void **state) REQUIRES_ROLE(role_worker)
-{
-    (void)state;
-    for (unsigned ready = 0; ready < 4; ready++) {
-        start(2);
-        feed(0, 5, 100);
-        if (ready & 1)
-            rig_session(1);
-        if (ready & 2)
-            rig_path(1, PATH, NULL, 0);
-        (void)engine_peer_take_edges(rig.peers[1]);
-        move(0, 1);
-        assert_int_equal(rig_count(VERDICT_OUT_FORWARDED), ready == 3 ? 5 : 0);
-        assert_int_equal(rig.peers[1]->staged_n, ready == 3 ? 0 : 5);
-        assert_int_equal(handshakes_wanted(1), ready == 2);
-        if (ready == 3)
-            (void)assert_sent(0, 5, 100);
-        assert_int_equal(rig_out(), ready == 3 ? 5 : 0);
-        rig_stop();
-    }
-}
-
-/* The other peer's oldest make room. */
-static void test_move_to_full(void **state) REQUIRES_ROLE(role_worker)
-{
-    (void)state;
-    start(2);
-    feed(0, 10, 100);
-    feed(1, PEER_STAGED_MAX - 4, 200);
-    move(0, 1);
-    assert_int_equal(rig_count(VERDICT_OUT_STAGE_FULL), 6);
-    assert_int_equal(rig.peers[1]->staged_n, PEER_STAGED_MAX);
-    rig_session(1);
-    rig_path(1, PATH, NULL, 0);
-    unsigned at = assert_sent(0, PEER_STAGED_MAX - 10, 206);
-    at = assert_sent(at, 10, 100);
-    assert_int_equal(rig_count(VERDICT_OUT_FORWARDED), at);
-    assert_int_equal(rig_out(), at + 6);
-    rig_stop();
-}
-
-static void land_now(void)
-{
-    rig_land(0, IO_SENT);
-}
-
-/* Not when the loop begins, but when it looks again. */
-static void land_later(void)
-{
-    rig.io[0].meanwhile = land_now;
-}
-
-/* While all trains are in flight what was moved waits, and keeps its place: what comes does not take a train from it. */
-static void test_move_without_trains(void **state) REQUIRES_ROLE(role_worker)
-{
-    unsigned in_flight = 0;
-    (void)state;
-    start(2);
-    rig_session(1);
-    rig_path(1, PATH, NULL, 0);
-    feed(0, 5, 300);
-    rig.io[0].hold = true;
-    for (; rig.engine->workers[0]->trains_free_n > 0; in_flight++)
-        rig_command(0, &(struct command){.kind = COMMAND_KEEPALIVE, .slot = 1});
-    move(0, 1);
-    assert_int_equal(rig.peers[1]->staged_n, 5);
-    feed(0, 1, 305);
-    assert_int_equal(rig_count(VERDICT_OUT_FORWARDED), 0);
-    rig.io[0].meanwhile = land_later;
-    feed(1, 1, 306);
-    rig_loop(0);
-    rig.io[0].hold = false;
-    land_now();
-    rig_loop(0);
-    (void)assert_sent(in_flight, 7, 300);
-    assert_int_equal(rig_count(VERDICT_OUT_FORWARDED), 7);
-    rig_stop();
-}
-
-/* The first peer is removed afterwards: what moved does not go with it. */
-static void test_remove_first(void **state) REQUIRES_ROLE(role_worker)
-{
-    (void)state;
-    start(2);
-    feed(0, 5, 100);
-    move(0, 1);
-    feed(0, 1, 105);
-    peer_remove(0);
-    assert_int_equal(rig_out(), 0);
-    rig_session(1);
-    rig_path(1, PATH, NULL, 0);
-    (void)assert_sent(0, 6, 100);
-    feed(0, 1, 106); /* a route that nobody took back */
-    assert_int_equal(rig_count(VERDICT_OUT_NO_PEER), 1);
-    assert_int_equal(rig_out(), 7);
-    rig_stop();
-}
-
-/* The other peer is removed first: what moved goes with it, what comes belongs to nobody. */
-static void test_remove_other(void **state) REQUIRES_ROLE(role_worker)
-{
-    (void)state;
-    start(2);
-    feed(0, 5, 100);
-    move(0, 1);
-    peer_remove(1);
-    assert_int_equal(rig_count(VERDICT_OUT_STAGE_PURGED), 5);
-    feed(0, 2, 105);
-    assert_int_equal(rig_count(VERDICT_OUT_NO_PEER), 2);
-    rig_session(0);
-    rig_path(0, PATH, NULL, 0);
-    rig_command(0, &(struct command){.kind = COMMAND_STAGE_PURGE, .slot = 0});
-    feed(0, 1, 107);
-    peer_remove(0);
-    assert_int_equal(rig_count(VERDICT_OUT_NO_PEER), 3);
-    assert_int_equal(rig_out(), 8);
-    assert_nothing_sent();
-    rig_stop();
-}
-
-/* To, or from, a peer that is not there nothing moves. */
-static void test_move_nowhere(void **state) REQUIRES_ROLE(role_worker)
-{
-    (void)state;
-    start(2);
-    feed(0, 5, 100);
-    move(0, COMMAND_NO_PEER);
-    move(0, rig.engine->config.peers_max);
-    move(0, 7);
-    move(7, 1);
-    move(COMMAND_NO_PEER, 1);
-    assert_int_equal(rig.peers[0]->staged_n, 5);
-    assert_int_equal(rig.peers[1]->staged_n, 0);
-    rig_session(0);
-    rig_path(0, PATH, NULL, 0);
-    feed(0, 1, 105);
-    (void)assert_sent(0, 6, 100);
-    rig_stop();
-}
-
 /* ---- routes ---- */
 
 /* Control: the network is another peer's, then the peer goes. */
@@ -366,8 +180,6 @@ static void replace_route(void)
     const struct engine_route route = {{ip_addr_v4(net), 24}, engine_peer_value(rig.peers[1])};
 
     assert_int_equal(engine_set_routes(rig.engine, &route, 1), ERR_OK);
-    engine_command(rig.engine, 0,
-                   &(struct command){.kind = COMMAND_STAGE_MOVE, .slot = 0, .to = 1});
     engine_command(rig.engine, 0, &(struct command){.kind = COMMAND_PEER_REMOVE, .slot = 0});
 }
 
@@ -384,8 +196,9 @@ static void test_routes_of_commands(void **state) REQUIRES_ROLE(role_worker)
     rig.io[0].meanwhile = replace_route;
     rig_loop(0);
     assert_null(rig.engine->workers[0]->peers[0]);
-    (void)assert_sent(0, 4, 100);
+    (void)assert_sent(0, 2, 102);
     assert_int_equal(rig_count(VERDICT_OUT_NO_PEER), 0);
+    assert_int_equal(rig_count(VERDICT_OUT_STAGE_PURGED), 2);
     assert_int_equal(rig_out(), 4);
     rig_stop();
 }
@@ -393,13 +206,9 @@ static void test_routes_of_commands(void **state) REQUIRES_ROLE(role_worker)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_leave_in_order),      cmocka_unit_test(test_path_goes_and_comes),
-        cmocka_unit_test(test_newest_are_kept),     cmocka_unit_test(test_handshake_wanted),
-        cmocka_unit_test(test_not_waiting),         cmocka_unit_test(test_move),
-        cmocka_unit_test(test_move_to_ready),       cmocka_unit_test(test_move_to_full),
-        cmocka_unit_test(test_move_without_trains), cmocka_unit_test(test_remove_first),
-        cmocka_unit_test(test_remove_other),        cmocka_unit_test(test_move_nowhere),
-        cmocka_unit_test(test_routes_of_commands),
+        cmocka_unit_test(test_leave_in_order),  cmocka_unit_test(test_path_goes_and_comes),
+        cmocka_unit_test(test_newest_are_kept), cmocka_unit_test(test_handshake_wanted),
+        cmocka_unit_test(test_not_waiting),     cmocka_unit_test(test_routes_of_commands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

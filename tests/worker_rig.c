@@ -40,7 +40,9 @@ struct io {
     uint8_t sent[RIG_SENDS_MAX][RIG_SENT_MAX];
     unsigned sends_n;
 
-    unsigned delivered; /* frames written to the TUN */
+    unsigned delivered;        /* frames written to the TUN */
+    uint8_t frame[RIG_BUFFER]; /* the last one, if it was in one piece */
+    size_t frame_len;
 };
 
 static struct rig {
@@ -191,8 +193,13 @@ struct io_send *io_udp_take_done(struct io *io)
 void io_tun_write(struct io *io, struct io_frame *frames, unsigned n)
 {
     io->delivered += n;
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) {
+        const struct iovec *iov = frames[i].iov;
         frames[i].error = 0;
+        io->frame_len = 0;
+        if (frames[i].n_iov == 1 && iov->iov_len <= sizeof io->frame)
+            memcpy(io->frame, iov->iov_base, io->frame_len = iov->iov_len);
+    }
 }
 
 void io_wake(struct io *io)

@@ -30,6 +30,12 @@ static inline bool uuid_equal(const struct uuid *a, const struct uuid *b)
 }
 
 /* All zeros, which stands for none. */
+/* As bytes are compared. */
+static inline int uuid_compare(const struct uuid *a, const struct uuid *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof a->bytes);
+}
+
 static inline bool uuid_is_nil(const struct uuid *uuid)
 {
     static const struct uuid nil = {{0}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The proxy addresses that stand for names of DNS resources: four of each family per name, found by arithmetic from the name's
- * index and back. Header only; any thread. Source: spec/tunnel.md 1.1, 7.5.
+ * The ranges that the tunnel has for itself, and in them the proxy addresses that stand for names of DNS resources: four of each
+ * family per name, found by arithmetic from the name's index and back. Header only; any thread. Source: spec/tunnel.md 1.1, 7.5.
  */
 #ifndef FZ_ENGINE_WIRE_RANGES_H
 #define FZ_ENGINE_WIRE_RANGES_H
@@ -56,6 +56,24 @@ static inline uint32_t proxy_name_v6(const uint8_t *bytes)
     uint32_t name = load_be32(bytes + 12) / PROXY_PER_NAME;
 
     return memcmp(bytes, prefix, sizeof prefix) == 0 && name < PROXY_NAMES ? name : PROXY_NAME_NONE;
+}
+
+/* addr: 4 or 16 bytes. It is of the ranges for hosts, names and stubs: 100.64.0.0/10, fd00:2021:1111::/48. */
+static inline bool range_is_special(unsigned version, const uint8_t *addr)
+{
+    if (version == 4)
+        return addr[0] == 100 && (addr[1] & 0xc0) == 64;
+    return load_be32(addr) == 0xfd002021 && load_be16(addr + 4) == 0x1111;
+}
+
+/* It is of those for stubs: 100.100.111.0/24, fd00:2021:1111:8000:100:100:111:0/120. */
+static inline bool range_is_sentinel(unsigned version, const uint8_t *addr)
+{
+    static const uint8_t prefix[15] = {0xfd, 0, 0x20, 0x21, 0x11, 0x11, 0x80, 0,
+                                       1,    0, 1,    0,    1,    0x11, 0};
+
+    return version == 4 ? (load_be32(addr) & 0xffffff00) == PROXY_V4_SENTINEL
+                        : memcmp(addr, prefix, sizeof prefix) == 0;
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -320,6 +322,17 @@ const char *tun_name(const struct tun *t)
 uint32_t tun_ifindex(const struct tun *t)
 {
     return t->ifindex;
+}
+
+enum err tun_write(struct tun *t, const uint8_t *packet, size_t len)
+{
+    static const struct virtio_net_hdr plain = {.flags = 0};
+    const struct iovec iov[] = {{(void *)(uintptr_t)&plain, sizeof plain},
+                                {(void *)(uintptr_t)packet, len}};
+
+    if (writev(t->fds[0], iov, 2) >= 0)
+        return ERR_OK;
+    return errno == EAGAIN ? ERR_AGAIN : ERR_IO;
 }
 
 unsigned tun_offloads(const struct tun *t)
