@@ -91,7 +91,7 @@ EXE := .exe
 LIBS := $(prefix)/lib/libcrypto.a $(prefix)/lib/libck.a $(prefix)/lib/libjansson.a -liphlpapi -lole32 -lws2_32 -lbcrypt -lpthread -static
 CMOCKA := $(prefix)/lib/libcmocka.a
 else
-LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -Wl,--push-state,--as-needed -lnftables -Wl,--pop-state -ljansson -lsystemd $(if $(SAN),,-ljemalloc) -pthread
+LIBS := $(prefix)/lib/libcares.a $(prefix)/lib/libwebsockets.a $(prefix)/lib/libssl.a $(prefix)/lib/libcrypto.a $(prefix)/lib/liburing.a -lck -lmnl -ljansson -lsystemd $(if $(SAN),,-ljemalloc) -pthread
 CMOCKA := -lcmocka
 endif
 

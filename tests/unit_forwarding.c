@@ -176,8 +176,8 @@ static void others_that_drop_let_pass(void **state)
         "nft list chain ip filter FORWARD",
         "\t\tip daddr 10.99.0.0/16 counter packets 0 bytes 0 drop\n"
         "\t\tiifname \"tun0\" accept comment \"firezone\"\n"
-        "\t\tiifname \"tun0\" counter packets 0 bytes 0 accept comment \"firezone-gateway\"\n"
-        "\t\toifname \"tun0\" counter packets 0 bytes 0 accept comment \"firezone-gateway\"\n\t}",
+        "\t\tiifname \"tun0\" counter packets 0 bytes 0 accept comment \"firezone-gateway tun0\"\n"
+        "\t\toifname \"tun0\" counter packets 0 bytes 0 accept comment \"firezone-gateway tun0\"\n\t}",
         true);
     expect("nft list table ip6 filter", "firezone-gateway", true);
     expect("nft list chain ip filter INPUT", "firezone", false);
@@ -210,9 +210,9 @@ static void what_is_taken_back_comes_again(void **state)
     with = host_state();
     shell("nft delete table ip filter; nft delete table ip6 filter; nft delete table inet other");
     load_firewall();
-    expect(RULESET, "comment \"firezone-gateway\"", false);
+    expect(RULESET, "comment \"firezone-gateway tun0\"", false);
     forwarding_renew(f);
-    expect("nft list chain ip filter FORWARD", "comment \"firezone-gateway\"", true);
+    expect("nft list chain ip filter FORWARD", "comment \"firezone-gateway tun0\"", true);
     forwarding_renew(f);
     forwarding_renew(f);
     free(with);
@@ -242,7 +242,7 @@ static void a_killed_run_is_undone(void **state)
     killed();
     expect(ROUTER_V4, "1", true);
     expect(RULESET, "masquerade", false); /* has gone with it */
-    expect(RULESET, "comment \"firezone-gateway\"", true);
+    expect(RULESET, "comment \"firezone-gateway tun0\"", true);
     routes_recover();
     expect(ROUTER_V4, "0", true);
     forwarding_free(started());

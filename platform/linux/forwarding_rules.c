@@ -1,288 +1,351 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Tables are written as text, as libnftables' JSON knows of no owner; all that has names of others in it is JSON, where a name cannot be
- * taken for anything else.
- */
+/* See forwarding_rules.h. */
 #include "platform/linux/forwarding_rules.h"
 
+#include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
-#include <jansson.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/netlink.h>
 #include <net/if.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "platform/base/bytes.h"
 #include "platform/base/mem.h"
-#include "platform/process.h"
+#include "platform/linux/nft.h"
 
-/* The table's name, and the comment of rules elsewhere. */
-#define OURS "firezone-gateway"
+/* The table's name, and how comments of rules elsewhere begin. */
+#define OURS    "firezone-gateway"
+#define UPLINKS "uplinks"
 
 enum {
-    TEXT_MAX = 512,
-    ACCEPTS = 2 /* rules in a chain: from the TUN and to it */
+    ACCEPTS = 2, /* rules in a chain: from the TUN and to it */
+    OLD_MAX = 16,
+    COMMENT_MAX = sizeof OURS + IF_NAMESIZE,
+    COMMENT_TYPE =
+        0, /* of a rule's user data: type, length, a terminated text. As the program nft has it */
+    SOURCE_NAT = 100 /* the usual priority */
 };
 
 struct forwarding_rules {
-    struct nft_ctx *nft;
+    struct netlink netlink;
     char tun[IF_NAMESIZE];
+    char comment[COMMENT_MAX];
 };
 
-struct text_out {
-    char *text;
-    unsigned size;
+/* A chain of others. */
+struct chain {
+    uint8_t family;
+    bool drops;
+    char table[NFT_NAME_MAXLEN], name[NFT_NAME_MAXLEN];
 };
 
-/* ---- commands ---- */
+struct chains {
+    struct chain *list;
+    size_t n;
+};
 
-static enum err fail(const struct text_out *why, enum err err, const char *what)
+/* What we have in one; the number of those that speak of this TUN. */
+struct old_rules {
+    const struct forwarding_rules *r;
+    const struct chain *chain;
+    uint64_t handles[OLD_MAX];
+    unsigned n, right;
+};
+
+static enum err convert(const struct forwarding_rules *r, int e, char *why, unsigned why_size)
 {
-    snprintf(why->text, why->size, "%s", what);
-    return err;
-}
-
-/* From what libnftables says: lines, of which the first has a place in the input, "Error: " and the reason. */
-static enum err convert(struct nft_ctx *nft, const struct text_out *why)
-{
-    const char *said = nft_ctx_get_error_buffer(nft),
-               *reason = said ? strstr(said, "Error: ") : NULL;
-    int len;
-
-    reason = reason ? reason + strlen("Error: ") : "nftables does not say why";
-    len = (int)strcspn(reason, "\n");
-    if (strstr(reason, strerror(EPERM)) || strstr(reason, strerror(EACCES))) {
+    if (e == 0)
+        return ERR_OK;
+    if (e == EPERM || e == EACCES) {
         snprintf(
-            why->text, why->size,
-            "nftables refuses to change the packet filter (%.*s): run as root or with CAP_NET_ADMIN, "
-            "and with no other gateway beside this one",
-            len, reason);
+            why, why_size,
+            "nftables refuses to change the packet filter (%s): run as root or with CAP_NET_ADMIN, and "
+            "without another program's table " OURS,
+            netlink_text(&r->netlink, e));
         return ERR_PERMISSION;
     }
     snprintf(
-        why->text, why->size,
-        "nftables cannot change the packet filter (%.*s): Linux 5.12 or newer with CONFIG_NF_TABLES and "
+        why, why_size,
+        "nftables cannot change the packet filter (%s): Linux 5.12 or newer with CONFIG_NF_TABLES and "
         "CONFIG_NFT_MASQ is needed",
-        len, reason);
+        netlink_text(&r->netlink, e));
     return ERR_UNSUPPORTED;
-}
-
-/* flags: of its answer, which is in the output buffer. */
-static enum err run(struct forwarding_rules *r, const char *text, unsigned flags,
-                    const struct text_out *why)
-{
-    nft_ctx_output_set_flags(r->nft, flags);
-    if (nft_ctx_buffer_output(r->nft) != 0 || nft_ctx_buffer_error(r->nft) != 0)
-        return fail(why, ERR_IO, "nftables cannot be used: out of memory");
-    return nft_run_cmd_from_buffer(r->nft, text) == 0 ? ERR_OK : convert(r->nft, why);
-}
-
-/* commands: an array, which is released. answer: NULL, or the array of objects, to be released. */
-static enum err run_json(struct forwarding_rules *r, json_t *commands, json_t **answer,
-                         const struct text_out *why)
-{
-    json_t *whole = json_pack("{s:o}", "nftables", commands);
-    char *text = whole ? json_dumps(whole, JSON_COMPACT) : NULL;
-
-    json_decref(whole);
-    if (!text)
-        return fail(why, ERR_INVALID, "a name in the packet filter is not UTF-8");
-    enum err err = run(r, text, NFT_CTX_OUTPUT_JSON, why);
-    free(text);
-    if (err != ERR_OK)
-        return err;
-    if (!answer)
-        return ERR_OK;
-    whole = json_loads(nft_ctx_get_output_buffer(r->nft), 0, NULL);
-    *answer = json_incref(json_object_get(whole, "nftables"));
-    json_decref(whole);
-    return json_is_array(*answer)
-               ? ERR_OK
-               : fail(why, ERR_UNSUPPORTED, "nftables' library was built without JSON");
-}
-
-/* ---- chains of others ---- */
-
-static const char *member_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-/* All that is forwarded passes through it. */
-static bool is_forward(const json_t *chain)
-{
-    const char *family = member_of(chain, "family");
-
-    return strcmp(member_of(chain, "hook"), "forward") == 0 &&
-           strcmp(member_of(chain, "type"), "filter") == 0 &&
-           (strcmp(family, "ip") == 0 || strcmp(family, "ip6") == 0 || strcmp(family, "inet") == 0);
-}
-
-static bool drops(const json_t *chain)
-{
-    return strcmp(member_of(chain, "policy"), "drop") == 0;
-}
-
-static bool is_ours(const json_t *rule)
-{
-    return strcmp(member_of(rule, "comment"), OURS) == 0;
-}
-
-/* It speaks of the TUN that there is now. */
-static bool is_of(const json_t *rule, const char *tun)
-{
-    const json_t *first = json_array_get(json_object_get(rule, "expr"), 0);
-    return strcmp(member_of(json_object_get(first, "match"), "right"), tun) == 0;
-}
-
-static json_t *deletion(const json_t *chain, const json_t *rule)
-{
-    return json_pack("{s:{s:{s:s,s:s,s:s,s:O}}}", "delete", "rule", "family",
-                     member_of(chain, "family"), "table", member_of(chain, "table"), "chain",
-                     member_of(chain, "name"), "handle", json_object_get(rule, "handle"));
-}
-
-static json_t *addition(const json_t *chain, const char *key, const char *tun)
-{
-    return json_pack("{s:{s:{s:s,s:s,s:s,s:s,s:[{s:{s:s,s:{s:{s:s}},s:s}},{s:n},{s:n}]}}}", "add",
-                     "rule", "family", member_of(chain, "family"), "table",
-                     member_of(chain, "table"), "chain", member_of(chain, "name"), "comment", OURS,
-                     "expr", "match", "op", "==", "left", "meta", "key", key, "right", tun,
-                     "counter", "accept");
-}
-
-static enum err list(struct forwarding_rules *r, json_t **out, json_t *what,
-                     const struct text_out *why)
-{
-    return run_json(r, json_pack("[{s:o}]", "list", what), out, why);
-}
-
-/* Adds to `commands` what makes the chain have our rules, or none. */
-static enum err plan(struct forwarding_rules *r, const json_t *chain, bool wanted, json_t *commands,
-                     const struct text_out *why)
-{
-    json_t *content = NULL, *old = json_array();
-    const json_t *item;
-    size_t i;
-    unsigned right = 0;
-    json_t *what = json_pack("{s:{s:s,s:s,s:s}}", "chain", "family", member_of(chain, "family"),
-                             "table", member_of(chain, "table"), "name", member_of(chain, "name"));
-    enum err err = list(r, &content, what, why);
-
-    json_array_foreach(content, i, item)
-    {
-        const json_t *rule = json_object_get(item, "rule");
-        if (!rule || !is_ours(rule))
-            continue;
-        right += is_of(rule, r->tun);
-        json_array_append_new(old, deletion(chain, rule));
-    }
-    if (!wanted || right != ACCEPTS || json_array_size(old) != ACCEPTS) {
-        json_array_extend(commands, old);
-        if (wanted) {
-            json_array_append_new(commands, addition(chain, "iifname", r->tun));
-            json_array_append_new(commands, addition(chain, "oifname", r->tun));
-        }
-    }
-    json_decref(old);
-    json_decref(content);
-    return err;
-}
-
-static enum err apply(struct forwarding_rules *r, bool wanted, const struct text_out *why)
-{
-    json_t *chains = NULL, *commands = json_array();
-    const json_t *item;
-    size_t i;
-    enum err err = list(r, &chains, json_pack("{s:n}", "chains"), why);
-
-    json_array_foreach(chains, i, item)
-    {
-        const json_t *chain = json_object_get(item, "chain");
-        if (err == ERR_OK && chain && is_forward(chain))
-            err = plan(r, chain, wanted && drops(chain), commands, why);
-    }
-    json_decref(chains);
-    if (err == ERR_OK && json_array_size(commands) > 0)
-        return run_json(r, commands, NULL, why);
-    json_decref(commands);
-    return err;
-}
-
-enum err forwarding_rules_accept(struct forwarding_rules *r, char *why, unsigned why_size)
-{
-    return apply(r, true, &(struct text_out){why, why_size});
-}
-
-enum err forwarding_rules_retract(struct forwarding_rules *r, char *why, unsigned why_size)
-{
-    return apply(r, false, &(struct text_out){why, why_size});
 }
 
 /* ---- our own table ---- */
 
+static void put_table(struct nft_batch *b, uint8_t family, unsigned type)
+{
+    struct nlmsghdr *h = nft_put(b, type, type == NFT_MSG_NEWTABLE ? NLM_F_CREATE : 0, family);
+
+    mnl_attr_put_strz(h, NFTA_TABLE_NAME, OURS);
+    if (type == NFT_MSG_NEWTABLE)
+        mnl_attr_put_u32(h, NFTA_TABLE_FLAGS, htonl(NFT_TABLE_F_OWNER));
+}
+
+static void put_chain(struct nft_batch *b, uint8_t family)
+{
+    struct nlmsghdr *h = nft_put(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, family);
+
+    mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, OURS);
+    mnl_attr_put_strz(h, NFTA_CHAIN_NAME, UPLINKS);
+    struct nlattr *hook = mnl_attr_nest_start(h, NFTA_CHAIN_HOOK);
+    mnl_attr_put_u32(h, NFTA_HOOK_HOOKNUM, htonl(NF_INET_POST_ROUTING));
+    mnl_attr_put_u32(h, NFTA_HOOK_PRIORITY, htonl(SOURCE_NAT));
+    mnl_attr_nest_end(h, hook);
+    mnl_attr_put_u32(h, NFTA_CHAIN_POLICY, htonl(NF_ACCEPT));
+    mnl_attr_put_strz(h, NFTA_CHAIN_TYPE, "nat");
+}
+
 enum err forwarding_rules_masquerade(struct forwarding_rules *r, const struct ip_prefix *range,
                                      char *why, unsigned why_size)
 {
-    const char *family = range->ip.family == ADDR_V6 ? "ip6" : "ip";
-    char text[TEXT_MAX], prefix[IP_PREFIX_TEXT_MAX];
+    uint8_t family = range->ip.family == ADDR_V6 ? NFPROTO_IPV6 : NFPROTO_IPV4;
+    struct nft_batch *b = nft_begin(&r->netlink);
 
-    ip_prefix_format(range, prefix, sizeof prefix);
-    snprintf(text, sizeof text,
-             "table %s " OURS " { flags owner; }\n"
-             "delete table %s " OURS "\n"
-             "table %s " OURS " {\n"
-             "    flags owner\n"
-             "    chain uplinks {\n"
-             "        type nat hook postrouting priority srcnat; policy accept;\n"
-             "        iifname \"%s\" %s saddr %s masquerade\n"
-             "    }\n"
-             "}\n",
-             family, family, family, r->tun, family, prefix);
-    return run(r, text, 0, &(struct text_out){why, why_size});
+    put_table(b, family, NFT_MSG_NEWTABLE); /* there is one to delete */
+    put_table(b, family, NFT_MSG_DELTABLE);
+    put_table(b, family, NFT_MSG_NEWTABLE);
+    put_chain(b, family);
+    struct nlmsghdr *h = nft_put(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family);
+    mnl_attr_put_strz(h, NFTA_RULE_TABLE, OURS);
+    mnl_attr_put_strz(h, NFTA_RULE_CHAIN, UPLINKS);
+    struct nlattr *list = mnl_attr_nest_start(h, NFTA_RULE_EXPRESSIONS);
+    nft_match_device(h, NFT_META_IIFNAME, r->tun);
+    nft_match_source(h, range);
+    nft_masquerade(h);
+    mnl_attr_nest_end(h, list);
+    return convert(r, nft_commit(&r->netlink, b), why, why_size);
+}
+
+/* ---- chains of others ---- */
+
+static bool take_name(char out[NFT_NAME_MAXLEN], const struct nlattr *attr)
+{
+    size_t len = strnlen(mnl_attr_get_str(attr), mnl_attr_get_payload_len(attr));
+
+    if (len >= NFT_NAME_MAXLEN)
+        return false;
+    memcpy(out, mnl_attr_get_str(attr), len);
+    out[len] = '\0';
+    return true;
+}
+
+static uint32_t number(const struct nlattr *attr)
+{
+    return mnl_attr_get_payload_len(attr) < sizeof(uint32_t) ? UINT32_MAX
+                                                             : ntohl(mnl_attr_get_u32(attr));
+}
+
+static int take_hook(const struct nlattr *attr, void *arg)
+{
+    uint32_t *hook = arg;
+
+    if (mnl_attr_get_type(attr) == NFTA_HOOK_HOOKNUM)
+        *hook = number(attr);
+    return MNL_CB_OK;
+}
+
+struct chain_seen {
+    struct chain chain;
+    char type[NFT_NAME_MAXLEN];
+    uint32_t hook, policy;
+};
+
+static int take_chain_attr(const struct nlattr *attr, void *arg)
+{
+    struct chain_seen *s = arg;
+
+    switch (mnl_attr_get_type(attr)) {
+    case NFTA_CHAIN_TABLE:
+        return take_name(s->chain.table, attr) ? MNL_CB_OK : MNL_CB_ERROR;
+    case NFTA_CHAIN_NAME:
+        return take_name(s->chain.name, attr) ? MNL_CB_OK : MNL_CB_ERROR;
+    case NFTA_CHAIN_TYPE:
+        return take_name(s->type, attr) ? MNL_CB_OK : MNL_CB_ERROR;
+    case NFTA_CHAIN_HOOK:
+        return mnl_attr_parse_nested(attr, take_hook, &s->hook);
+    case NFTA_CHAIN_POLICY:
+        s->policy = number(attr);
+    }
+    return MNL_CB_OK;
+}
+
+/* Those where all that is forwarded passes. */
+static void take_chain(void *arg, const struct nlmsghdr *h)
+{
+    struct chain_seen s = {.hook = UINT32_MAX, .policy = NF_ACCEPT};
+    struct chains *c = arg;
+
+    if (!h) {
+        c->n = 0;
+        return;
+    }
+    s.chain.family = nft_family(h);
+    if (s.chain.family != NFPROTO_IPV4 && s.chain.family != NFPROTO_IPV6 &&
+        s.chain.family != NFPROTO_INET)
+        return;
+    if (mnl_attr_parse(h, nft_attrs(), take_chain_attr, &s) != MNL_CB_OK ||
+        s.hook != NF_INET_FORWARD || strcmp(s.type, "filter") != 0)
+        return;
+    s.chain.drops = s.policy == NF_DROP;
+    c->list = mem_grow(c->list, c->n, sizeof *c->list);
+    c->list[c->n++] = s.chain;
+}
+
+static void take_comment(struct old_rules *o, const struct nlattr *attr, bool *ours, bool *right)
+{
+    const uint8_t *p = mnl_attr_get_payload(attr);
+    size_t left = mnl_attr_get_payload_len(attr);
+
+    while (left >= 2 && left - 2 >= p[1]) {
+        size_t len = p[1];
+        const char *text = (const char *)p + 2;
+        if (p[0] == COMMENT_TYPE && len > 0 && text[len - 1] == '\0') {
+            *ours = strncmp(text, OURS " ", strlen(OURS " ")) == 0;
+            *right = strcmp(text, o->r->comment) == 0;
+        }
+        p += 2 + len;
+        left -= 2 + len;
+    }
+}
+
+struct rule_seen {
+    struct old_rules *old;
+    uint64_t handle;
+    bool ours, right;
+};
+
+static int take_rule_attr(const struct nlattr *attr, void *arg)
+{
+    struct rule_seen *s = arg;
+
+    if (mnl_attr_get_type(attr) == NFTA_RULE_USERDATA)
+        take_comment(s->old, attr, &s->ours, &s->right);
+    if (mnl_attr_get_type(attr) == NFTA_RULE_HANDLE &&
+        mnl_attr_get_payload_len(attr) >= sizeof(uint64_t))
+        s->handle = be64toh(mnl_attr_get_u64(attr));
+    return MNL_CB_OK;
+}
+
+static void take_rule(void *arg, const struct nlmsghdr *h)
+{
+    struct old_rules *o = arg;
+    struct rule_seen s = {.old = o};
+
+    if (!h) {
+        o->n = o->right = 0;
+        return;
+    }
+    mnl_attr_parse(h, nft_attrs(), take_rule_attr, &s);
+    if (!s.ours || o->n == OLD_MAX)
+        return;
+    o->handles[o->n++] = s.handle;
+    o->right += s.right;
+}
+
+/* Those of ours in the chain. A chain that has just gone has none. */
+static int find_old(struct forwarding_rules *r, struct old_rules *o)
+{
+    struct netlink_buf *b = mem_zalloc(1, sizeof *b);
+    struct nlmsghdr *h = nft_list(b, NFT_MSG_GETRULE, o->chain->family);
+
+    mnl_attr_put_strz(h, NFTA_RULE_TABLE, o->chain->table);
+    mnl_attr_put_strz(h, NFTA_RULE_CHAIN, o->chain->name);
+    int e = netlink_dump(&r->netlink, h, take_rule, o);
+    free(b);
+    return e == ENOENT ? 0 : e;
+}
+
+static struct nlmsghdr *put_rule(struct nft_batch *b, const struct chain *c, unsigned type,
+                                 unsigned flags)
+{
+    struct nlmsghdr *h = nft_put(b, type, flags, c->family);
+
+    mnl_attr_put_strz(h, NFTA_RULE_TABLE, c->table);
+    mnl_attr_put_strz(h, NFTA_RULE_CHAIN, c->name);
+    return h;
+}
+
+static void put_accept(struct nft_batch *b, const struct forwarding_rules *r, const struct chain *c,
+                       uint32_t key)
+{
+    uint8_t data[2 + COMMENT_MAX] = {COMMENT_TYPE, (uint8_t)(strlen(r->comment) + 1)};
+    struct nlmsghdr *h = put_rule(b, c, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    struct nlattr *list = mnl_attr_nest_start(h, NFTA_RULE_EXPRESSIONS);
+
+    nft_match_device(h, key, r->tun);
+    nft_count(h);
+    nft_accept(h);
+    mnl_attr_nest_end(h, list);
+    memcpy(data + 2, r->comment, data[1]);
+    mnl_attr_put(h, NFTA_RULE_USERDATA, 2u + data[1], data);
+}
+
+/* The chain has our rules afterwards, or none. */
+static int set_chain(struct forwarding_rules *r, const struct chain *c, bool wanted)
+{
+    struct old_rules old = {.r = r, .chain = c};
+    int e = find_old(r, &old);
+
+    if (e != 0 || (wanted ? old.n == ACCEPTS && old.right == ACCEPTS : old.n == 0))
+        return e;
+    struct nft_batch *b = nft_begin(&r->netlink);
+    for (unsigned i = 0; i < old.n; i++) {
+        struct nlmsghdr *h = put_rule(b, c, NFT_MSG_DELRULE, 0);
+        mnl_attr_put_u64(h, NFTA_RULE_HANDLE, htobe64(old.handles[i]));
+    }
+    if (wanted) {
+        put_accept(b, r, c, NFT_META_IIFNAME);
+        put_accept(b, r, c, NFT_META_OIFNAME);
+    }
+    return nft_commit(&r->netlink, b);
+}
+
+static int set_all(struct forwarding_rules *r, bool wanted)
+{
+    struct netlink_buf b;
+    struct chains chains = {NULL, 0};
+    int e = netlink_dump(&r->netlink, nft_list(&b, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC), take_chain,
+                         &chains);
+
+    for (size_t i = 0; i < chains.n && e == 0; i++)
+        e = set_chain(r, &chains.list[i], wanted && chains.list[i].drops);
+    free(chains.list);
+    return e;
+}
+
+enum err forwarding_rules_accept(struct forwarding_rules *r, char *why, unsigned why_size)
+{
+    return convert(r, set_all(r, true), why, why_size);
+}
+
+enum err forwarding_rules_retract(struct forwarding_rules *r, char *why, unsigned why_size)
+{
+    return convert(r, set_all(r, false), why, why_size);
 }
 
 /* ---- life ---- */
 
-/* Where it cannot open its socket libnftables ends the process, and where it may not it writes on stderr. */
-static enum err check_host(const struct text_out *why)
-{
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
-
-    if (fd >= 0)
-        close(fd);
-    if (fd < 0) {
-        snprintf(why->text, why->size, "the kernel has no nftables (%s): load the module nf_tables",
-                 strerror(errno));
-        return ERR_UNSUPPORTED;
-    }
-    return process_may_configure_network()
-               ? ERR_OK
-               : fail(why, ERR_PERMISSION, "forwarding " PROCESS_NETWORK_HINT);
-}
-
 enum err forwarding_rules_new(struct forwarding_rules **out, const char *tun, char *why,
                               unsigned why_size)
 {
-    const struct text_out text = {why, why_size};
-    struct forwarding_rules *r;
-    enum err err = check_host(&text);
+    struct forwarding_rules *r = mem_zalloc(1, sizeof *r);
+    enum err err = nft_open(&r->netlink);
 
     *out = NULL;
-    if (err != ERR_OK)
-        return err;
-    if (strlen(tun) >= sizeof r->tun || strpbrk(tun, "\"\\*@")) {
-        snprintf(why, why_size, "the packet filter takes no device with the name '%s'", tun);
-        return ERR_INVALID;
+    ASSERT(strlen(tun) < sizeof r->tun);
+    if (err != ERR_OK) {
+        snprintf(why, why_size, "the kernel has no nftables (%s): load the module nf_tables",
+                 err_text(err));
+        free(r);
+        return ERR_UNSUPPORTED;
     }
-    r = mem_zalloc(1, sizeof *r);
-    r->nft = mem_check(nft_ctx_new(NFT_CTX_DEFAULT));
     memcpy(r->tun, tun, strlen(tun));
+    snprintf(r->comment, sizeof r->comment, OURS " %s", tun);
     *out = r;
     return ERR_OK;
 }
@@ -291,6 +354,6 @@ void forwarding_rules_free(struct forwarding_rules *r)
 {
     if (!r)
         return;
-    nft_ctx_free(r->nft); /* the kernel removes what its socket owns */
+    netlink_close(&r->netlink); /* the kernel removes what it owns */
     free(r);
 }
