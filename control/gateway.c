@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "control/clients.h"
+#include "control/gateway_host.h"
 #include "control/portal/gateway_messages.h"
 #include "control/portal/gateway_requests.h"
 #include "platform/base/bytes.h"
@@ -28,6 +29,8 @@ struct held {
 struct gateway {
     struct member member;
     struct clients *clients;
+    struct gateway_host *host; /* NULL: the tunnel is not up yet */
+    bool forward;
     struct held held[HELD_MAX];
     unsigned held_n;
 };
@@ -137,6 +140,7 @@ static void on_moved(void *arg, const char *why)
 
     log_info("gateway", "%s: the system's resolvers are read anew, connections stay", why);
     member_host_resolvers(&g->member);
+    gateway_host_renew(g->host);
 }
 
 static void on_hangup(void *arg)
@@ -146,18 +150,13 @@ static void on_hangup(void *arg)
 
 /* ---- life ---- */
 
-/* Where all clients and gateways have their addresses. Source: spec/tunnel.md 1.1, 8.1. */
 static void on_up(void *arg)
 {
-    static const char *const ranges[] = {"100.64.0.0/11", "fd00:2021:1111::/107"};
     struct gateway *g = arg;
+    char why[MEMBER_WHY_MAX];
 
-    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-        struct ip_prefix prefix;
-        enum err err = ip_prefix_parse(&prefix, ranges[i]);
-        ASSERT(err == ERR_OK);
-        tunnel_p2p_route(g->member.tunnel, &prefix, true);
-    }
+    if (gateway_host_new(&g->host, g->member.tunnel, g->forward, why, sizeof why) != ERR_OK)
+        member_stop(&g->member, MEMBER_FAILED, why);
 }
 
 static void release(struct gateway *g, bool carry_out_too)
@@ -210,15 +209,18 @@ static const struct member_role role = {
 
 static const struct clients_events clients_events = {member_push};
 
-enum member_end gateway_run(const struct member_options *o, char *why, unsigned why_size)
+enum member_end gateway_run(const struct member_options *o, bool forward, char *why,
+                            unsigned why_size)
 {
     struct gateway *g = mem_zalloc(1, sizeof *g);
     enum member_end end;
 
+    g->forward = forward;
     if (member_open(&g->member, o, &role, g) == ERR_OK) {
         g->clients = clients_new(g->member.loop, g->member.peers, &clients_events, &g->member);
         member_run(&g->member);
         release(g, false);
+        gateway_host_free(g->host);
         clients_free(g->clients);
     }
     member_close(&g->member);
