@@ -14,6 +14,10 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/base/bytes.h"
 #include "platform/forwarding.h"
 #include "platform/routes.h"
 #include "tests/support/netns.h"
@@ -293,6 +298,134 @@ static void many_interfaces(void **state)
     shell("for i in $(seq 50); do ip link del many$i; done");
 }
 
+/* ---- packets: tun0 is the clients' side, out0 the network's, with their frames in our hands ---- */
+
+static int device(const char *name)
+{
+    struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+    snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", name);
+    assert_true(fd >= 0);
+    assert_int_equal(ioctl(fd, TUNSETIFF, &ifr), 0);
+    return fd;
+}
+
+/* Waits for a UDP packet of the family, as the host says things of its own. 0: none comes. */
+static size_t take(int fd, unsigned version, uint8_t packet[2048])
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    while (poll(&p, 1, 3000) > 0) {
+        ssize_t n = read(fd, packet, 2048);
+        unsigned protocol = n < 20 ? 0 : version == 4 ? packet[9] : packet[6];
+        if (n >= 28 && packet[0] >> 4 == version && protocol == IPPROTO_UDP)
+            return (size_t)n;
+    }
+    return 0;
+}
+
+static uint16_t sum(const uint8_t *bytes, size_t len, uint32_t start)
+{
+    for (size_t i = 0; i + 1 < len; i += 2)
+        start += load_be16(bytes + i);
+    while (start >> 16)
+        start = (start & 0xffff) + (start >> 16);
+    return (uint16_t)start;
+}
+
+static struct ip_addr addr(const char *text)
+{
+    struct ip_addr a;
+    if (ip_addr_parse(&a, text) != ERR_OK)
+        fail_msg("bad address '%s'", text);
+    return a;
+}
+
+/* Four bytes by UDP. */
+static size_t make(uint8_t *p, const char *from, uint16_t from_port, const char *to,
+                   uint16_t to_port)
+{
+    struct ip_addr src = addr(from), dst = addr(to);
+    size_t addr_len = ip_addr_len(&src), head = src.family == ADDR_V6 ? 40 : 20;
+    size_t at = src.family == ADDR_V6 ? 8 : 12, udp_len = 12;
+
+    memset(p, 0, head + udp_len);
+    if (src.family == ADDR_V6) {
+        p[0] = 0x60;
+        p[5] = (uint8_t)udp_len;
+        p[6] = IPPROTO_UDP;
+        p[7] = 64;
+    } else {
+        p[0] = 0x45;
+        p[3] = (uint8_t)(head + udp_len);
+        p[8] = 64;
+        p[9] = IPPROTO_UDP;
+    }
+    memcpy(p + at, src.bytes, addr_len);
+    memcpy(p + at + addr_len, dst.bytes, addr_len);
+    if (src.family == ADDR_V4)
+        store_be16(p + 10, (uint16_t)~sum(p, head, 0));
+    store_be16(p + head, from_port);
+    store_be16(p + head + 2, to_port);
+    store_be16(p + head + 4, (uint16_t)udp_len);
+    uint32_t pseudo = sum(p + at, 2 * addr_len, IPPROTO_UDP + (uint32_t)udp_len);
+    store_be16(p + head + 6, (uint16_t)~sum(p + head, udp_len, pseudo));
+    return head + udp_len;
+}
+
+static void expect_address(const uint8_t *packet, bool destination, const char *text)
+{
+    struct ip_addr a = addr(text);
+    size_t len = ip_addr_len(&a), at = (a.family == ADDR_V6 ? 8 : 12) + (destination ? len : 0);
+    assert_memory_equal(packet + at, a.bytes, len);
+}
+
+/* Out by the uplink in the host's name, and the answer back to the client. */
+static void there_and_back(int tun, int out, const char *client, const char *host,
+                           const char *server)
+{
+    uint8_t p[2048];
+    unsigned version = addr(client).family == ADDR_V6 ? 6 : 4;
+    size_t len = make(p, client, 1111, server, 2222), head = version == 6 ? 40 : 20;
+
+    assert_int_equal(write(tun, p, len), len);
+    assert_true(take(out, version, p) > 0);
+    expect_address(p, false, host);
+    expect_address(p, true, server);
+    len = make(p, server, 2222, host, load_be16(p + head));
+    assert_int_equal(write(out, p, len), len);
+    assert_true(take(tun, version, p) > 0);
+    expect_address(p, false, server);
+    expect_address(p, true, client);
+}
+
+static void packets_are_masqueraded(void **state)
+{
+    (void)state;
+    load_firewall();
+    shell("ip tuntap add out0 mode tun");
+    int tun = device("tun0"), out = device("out0");
+    shell("ip link set out0 up; ip addr add 198.51.100.1/24 dev out0;"
+          "ip addr add 2001:db8::1/64 dev out0 nodad; ip route add 100.64.0.0/11 dev tun0;"
+          "ip route add fd00:2021:1111::/107 dev tun0");
+    struct forwarding *f = started();
+    uint8_t p[2048];
+
+    there_and_back(tun, out, "100.64.0.5", "198.51.100.1", "198.51.100.9");
+    there_and_back(tun, out, "fd00:2021:1111::5", "2001:db8::1", "2001:db8::9");
+    /* another source is not one of the clients: as it is */
+    size_t len = make(p, "100.128.0.5", 1111, "198.51.100.9", 2222);
+    shell("ip route add 100.128.0.0/24 dev tun0");
+    assert_int_equal(write(tun, p, len), len);
+    assert_true(take(out, 4, p) > 0);
+    expect_address(p, false, "100.128.0.5");
+    forwarding_free(f);
+    close(tun);
+    close(out);
+    shell("ip link del out0");
+}
+
 /* ---- what is missing; each in a process of its own ---- */
 
 static void in_child(void (*run)(void))
@@ -369,6 +502,7 @@ int main(void)
         cmocka_unit_test_setup(a_killed_run_is_undone, set_up),
         cmocka_unit_test_setup(interfaces_come_and_go, set_up),
         cmocka_unit_test_setup(many_interfaces, set_up),
+        cmocka_unit_test_setup(packets_are_masqueraded, set_up),
         cmocka_unit_test_setup(what_is_missing_is_named, set_up),
     };
 
