@@ -324,6 +324,11 @@ struct entry *access_find_addr(struct access *a, const struct ip_addr *addr)
     return found;
 }
 
+bool access_reaches(struct access *a, const struct ip_addr *addr)
+{
+    return access_find_addr(a, addr) != NULL;
+}
+
 /* ---- life ---- */
 
 struct access *access_new(struct loop *l, struct peers *peers, bool internet,

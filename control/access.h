@@ -49,6 +49,8 @@ void access_resource(struct access *a, enum resource_change change, const struct
 void access_granted(struct access *a, const struct message_authorization *m);
 void access_refused(struct access *a, const struct message *m);
 
+/* Some resource has this address, names aside. */
+bool access_reaches(struct access *a, const struct ip_addr *addr);
 /* Somebody wants this resource. NULL: it is not granted; the portal is asked if it was not lately, and `granted` tells. */
 const struct access_gateway *access_want(struct access *a, const struct uuid *resource);
 

@@ -6,10 +6,14 @@
 #include <string.h>
 
 #include "control/access.h"
+#include "control/client_dns.h"
 #include "control/portal/messages.h"
 #include "control/portal/requests.h"
 #include "control/resources.h"
+#include "control/tunnel_p2p.h"
+#include "platform/base/bytes.h"
 #include "platform/base/log.h"
+#include "platform/base/mem.h"
 
 enum {
     LISTED_MAX = 50 /* resources that one message logs one by one */
@@ -19,6 +23,7 @@ struct client {
     struct member member;
     struct resources resources;
     struct access *access;
+    struct client_dns *dns;
     unsigned listed; /* by the message that is being worked off */
 };
 
@@ -41,6 +46,7 @@ static void on_resource(void *arg, enum resource_change change, const struct res
               r->address[0] ? " " : "", r->address, r->site_name ? " in site " : "",
               r->site_name ? r->site_name : "", changes[change]);
     access_resource(c->access, change, r);
+    client_dns_resource(c->dns, change, r);
 }
 
 static void on_init(struct client *c, const struct message *m)
@@ -52,6 +58,7 @@ static void on_init(struct client *c, const struct message *m)
     unsigned relays = c->member.relays.n;
     log_info("client", "init received: %zu resource%s, %u relay%s", c->resources.n,
              c->resources.n == 1 ? "" : "s", relays, relays == 1 ? "" : "s");
+    client_dns_settings(c->dns, &m->interface_);
     member_set_addresses(&c->member, &m->interface_.ipv4, &m->interface_.ipv6);
     access_ask_held(c->access);
 }
@@ -64,7 +71,9 @@ static void carry_out(struct client *c, const struct message *m, const char *nam
         on_init(c, m);
         break;
     case MESSAGE_CONFIG_CHANGED:
-        log_info("client", "the DNS settings have changed");
+        log_info("client", "the settings of our interface have changed");
+        client_dns_settings(c->dns, &m->interface_);
+        member_set_addresses(&c->member, &m->interface_.ipv4, &m->interface_.ipv6);
         break;
     case MESSAGE_RESOURCE_UPSERTED:
         resources_upsert(&c->resources, &m->resource);
@@ -137,6 +146,7 @@ static void on_moved(void *arg, const char *why)
     log_info("client", "%s: new sockets, a new key, a new connection to the portal", why);
     access_reset(c->access);
     peers_reset(m->peers);
+    client_dns_moved(c->dns);
     member_new_identity(m);
     if (m->tunnel) {
         device_update_init(&update);
@@ -156,10 +166,30 @@ static void on_hangup(void *arg)
 
 /* ---- life ---- */
 
+/* Ours, those of names, and the stubs', of which those of IPv6 lie outside the names'. Source: spec/tunnel.md 1.1, 4. */
+static const char *const ranges[] = {"100.64.0.0/11", "fd00:2021:1111::/107", "100.96.0.0/11",
+                                     "fd00:2021:1111:8000::/107",
+                                     "fd00:2021:1111:8000:100:100:111:0/120"};
+
 static void on_up(void *arg)
 {
     struct client *c = arg;
+
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+        struct ip_prefix prefix;
+        enum err err = ip_prefix_parse(&prefix, ranges[i]);
+        ASSERT(err == ERR_OK);
+        tunnel_p2p_route(c->member.tunnel, &prefix, true);
+    }
     access_attach(c->access, c->member.tunnel);
+    client_dns_up(c->dns);
+}
+
+static void on_resolvers(void *arg)
+{
+    struct client *c = arg;
+    if (c->dns)
+        client_dns_resolvers(c->dns);
 }
 
 static void on_ready(void *arg)
@@ -198,14 +228,32 @@ static void on_prohibited(void *arg, const struct ip_addr *destination)
     access_prohibited(c->access, destination);
 }
 
-static void on_granted(void *arg, const struct uuid *resource, const struct access_gateway *gateway)
+static void on_stub(void *arg, const uint8_t *packet, size_t len)
 {
-    (void)arg;
-    (void)resource;
-    (void)gateway;
+    struct client *c = arg;
+    client_dns_stub(c->dns, packet, len);
 }
 
-static const struct access_events access_events = {member_push, on_granted};
+static void on_dns(void *arg, const uint8_t *packet, size_t len)
+{
+    struct client *c = arg;
+    client_dns_packet(c->dns, packet, len);
+}
+
+static void on_granted(void *arg, const struct uuid *resource, const struct access_gateway *gateway)
+{
+    struct client *c = arg;
+    if (gateway)
+        client_dns_granted(c->dns, resource);
+}
+
+static enum err on_push(void *arg, const char *name, const json_t *payload)
+{
+    struct client *c = arg;
+    return member_push(&c->member, name, payload);
+}
+
+static const struct access_events access_events = {on_push, on_granted};
 
 static const struct member_role role = {
     .name = "client",
@@ -214,6 +262,7 @@ static const struct member_role role = {
     .hangup = on_hangup,
     .moved = on_moved,
     .up = on_up,
+    .resolvers = on_resolvers,
     .ready = on_ready,
     .guarded = true,
     .engine = ENGINE_CLIENT,
@@ -225,22 +274,32 @@ static const struct member_role role = {
     .ended = on_peer_ended,
     .inner = on_inner,
     .wanted = on_wanted,
+    .stub = on_stub,
+    .dns = on_dns,
     .prohibited = on_prohibited,
 };
 
 enum member_end client_run(const struct client_options *o, char *why, unsigned why_size)
 {
-    struct client c = {.listed = 0};
+    struct client *c = mem_zalloc(1, sizeof *c);
+    enum member_end end;
 
-    resources_init(&c.resources, on_resource, &c);
-    if (member_open(&c.member, &o->member, &role, &c) == ERR_OK) {
-        c.access = access_new(c.member.loop, c.member.peers, o->internet_resource, &access_events,
-                              &c.member);
-        member_run(&c.member);
-        access_free(c.access);
+    resources_init(&c->resources, on_resource, c);
+    if (member_open(&c->member, &o->member, &role, c) == ERR_OK) {
+        c->access =
+            access_new(c->member.loop, c->member.peers, o->internet_resource, &access_events, c);
+        c->dns = client_dns_new(&c->member, c->access, why, why_size);
+        if (c->dns)
+            member_run(&c->member);
+        else
+            member_stop(&c->member, MEMBER_FAILED, why);
+        client_dns_free(c->dns);
+        access_free(c->access);
     }
-    member_close(&c.member);
-    resources_fini(&c.resources);
-    snprintf(why, why_size, "%s", c.member.why);
-    return c.member.end;
+    member_close(&c->member);
+    resources_fini(&c->resources);
+    snprintf(why, why_size, "%s", c->member.why);
+    end = c->member.end;
+    free(c);
+    return end;
 }

@@ -6,26 +6,24 @@
 
 #include "control/portal/direct.h"
 #include "control/portal/gateway_requests.h"
+#include "control/tunnel_gateway.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
 #include "platform/clock.h"
 
 enum {
-    BUCKETS = 1024,
-    CHECK_AT_LEAST_S = 3600 /* the wall clock may be set meanwhile */
+    BUCKETS = 1024
 };
 
-struct grant {
-    struct uuid resource;
-    int64_t expires_at; /* Unix seconds, or MESSAGE_NEVER */
-    bool listed;
-    struct grant *next;
-};
+#define FAR_AWAY_NS (24 * 3600 * NS_PER_SEC) /* an expiry that the clock cannot tell */
 
 struct client {
+    struct clients *clients;
     struct uuid id;
-    struct grant *grants;
+    struct ip_addr ipv4, ipv6; /* in the tunnel */
+    struct grants grants;      /* never without a live one for longer than a call */
+    struct loop_timer expiry;
     struct client *next;
 };
 
@@ -35,7 +33,6 @@ struct clients {
     const struct clients_events *events;
     void *arg;
     struct client *buckets[BUCKETS];
-    struct loop_timer timer;
 };
 
 static struct client **find(struct clients *s, const struct uuid *id)
@@ -47,137 +44,165 @@ static struct client **find(struct clients *s, const struct uuid *id)
     return at;
 }
 
-static struct grant *grant_of(const struct client *c, const struct uuid *resource)
-{
-    struct grant *g = c->grants;
+/* ---- what has changed ---- */
 
-    while (g && !uuid_equal(&g->resource, resource))
-        g = g->next;
-    return g;
+/* The engine permits nothing to a peer whose grants it has not been told. */
+static void publish(const struct client *c)
+{
+    struct tunnel_peer *p = peers_find(c->clients->peers, &c->id);
+    struct engine_grant *list;
+
+    if (!p)
+        return;
+    list = grants_for_engine(&c->grants);
+    tunnel_gateway_grants(
+        p, &(struct engine_grants){
+               .ipv4 = c->ipv4, .ipv6 = c->ipv6, .grants = list, .n = c->grants.live});
+    free(list);
 }
 
-/* ---- expiry ---- */
-
-static int64_t wall_now(void)
+static void arm(struct client *c)
 {
-    uint64_t seconds;
-    uint32_t nanoseconds;
-
-    clock_wall(&seconds, &nanoseconds);
-    return (int64_t)seconds;
+    loop_timer_set(c->clients->loop, &c->expiry, grants_first_expiry(&c->grants));
 }
 
-static void arm(struct clients *s)
+static void client_free(struct client *c)
 {
-    int64_t first = MESSAGE_NEVER, now = wall_now(), wait;
+    loop_timer_clear(c->clients->loop, &c->expiry);
+    grants_fini(&c->grants);
+    free(c);
+}
 
-    for (size_t i = 0; i < BUCKETS; i++) {
-        for (const struct client *c = s->buckets[i]; c; c = c->next) {
-            for (const struct grant *g = c->grants; g; g = g->next)
-                first = g->expires_at < first ? g->expires_at : first;
-        }
-    }
-    if (first == MESSAGE_NEVER) {
-        loop_timer_clear(s->loop, &s->timer);
+/* With its connection, if there is one, which says goodbye. */
+static void client_end(struct client *c)
+{
+    struct clients *s = c->clients;
+    struct client **at = find(s, &c->id);
+
+    *at = c->next;
+    peers_close(s->peers, &c->id);
+    s->events->renewed(s->arg, &c->id);
+    client_free(c);
+}
+
+/* Some grants are over; with the last one the client is gone. */
+static void after_removal(struct client *c)
+{
+    char id[UUID_TEXT_MAX];
+
+    if (c->grants.live > 0) {
+        publish(c);
+        arm(c);
         return;
     }
-    wait = first < now ? 0 : first - now;
-    wait = wait > CHECK_AT_LEAST_S ? CHECK_AT_LEAST_S : wait;
-    loop_timer_set(s->loop, &s->timer, clock_now() + (time_ns)wait * NS_PER_SEC);
+    uuid_format(&c->id, id);
+    log_info("clients", "client %s has no access any more", id);
+    client_end(c);
 }
 
 /* ---- the end of grants ---- */
 
-static void client_free(struct client *c)
+/*
+ * The wall clock counts when a grant is told, and from then on the one that nobody sets.
+ * DEVIATE: upstream takes both clocks when it starts; a machine without a battery has no idea of the time then.
+ */
+static time_ns instant_of(int64_t expires_at)
 {
-    while (c->grants) {
-        struct grant *g = c->grants;
-        c->grants = g->next;
-        free(g);
-    }
-    free(c);
+    time_ns now = clock_now();
+    uint64_t wall;
+    uint32_t ns;
+
+    if (expires_at == MESSAGE_NEVER)
+        return TIME_NEVER;
+    clock_wall(&wall, &ns);
+    if (expires_at <= (int64_t)wall)
+        return now;
+    uint64_t left = (uint64_t)expires_at - wall;
+    if (left >= (TIME_NEVER - now) / NS_PER_SEC)
+        return now + FAR_AWAY_NS;
+    return now + left * NS_PER_SEC - ns;
 }
 
-/* Grants of the client that `over` says are no more. The last one ends its connection, and then it is gone: true. */
-static bool drop_grants(struct clients *s, struct client **at,
-                        bool (*over)(const struct grant *g, const void *arg), const void *arg)
+static void on_expiry(void *arg)
 {
-    struct client *c = *at;
-    struct grant **g = &c->grants;
+    struct client *c = arg;
     char id[UUID_TEXT_MAX];
+    unsigned over = 0;
 
-    while (*g) {
-        struct grant *gone = *g;
-        if (!over(gone, arg)) {
-            g = &gone->next;
-            continue;
+    for (unsigned i = 0; i < c->grants.n; i++) {
+        struct grant *g = &c->grants.list[i];
+        if (g->live && g->expires_at <= clock_now()) {
+            grants_remove(&c->grants, g);
+            over++;
         }
-        *g = gone->next;
-        free(gone);
     }
-    if (c->grants)
-        return false;
     uuid_format(&c->id, id);
-    log_info("clients", "client %s has no access any more", id);
-    peers_close(s->peers, &c->id);
-    *at = c->next;
-    client_free(c);
-    return true;
-}
-
-static void drop_everywhere(struct clients *s, bool (*over)(const struct grant *g, const void *arg),
-                            const void *arg)
-{
-    for (size_t i = 0; i < BUCKETS; i++) {
-        struct client **at = &s->buckets[i];
-        while (*at) {
-            if (!drop_grants(s, at, over, arg))
-                at = &(*at)->next;
-        }
-    }
-    arm(s);
-}
-
-static bool has_expired(const struct grant *g, const void *arg)
-{
-    return g->expires_at <= *(const int64_t *)arg;
-}
-
-static void on_timer(void *arg)
-{
-    int64_t now = wall_now();
-    drop_everywhere(arg, has_expired, &now);
-}
-
-static bool is_of(const struct grant *g, const void *arg)
-{
-    return uuid_equal(&g->resource, arg);
+    if (over > 0)
+        log_info("clients", "client %s: access to %u resource%s has expired", id, over,
+                 over == 1 ? "" : "s");
+    after_removal(c);
 }
 
 void clients_reject(struct clients *s, const struct uuid *client, const struct uuid *resource)
 {
-    struct client **at = find(s, client);
+    struct client *c = *find(s, client);
+    struct grant *g = c ? grants_find(&c->grants, resource) : NULL;
 
-    if (!*at)
+    if (!g)
         return;
-    (void)drop_grants(s, at, is_of, resource);
-    arm(s);
+    grants_remove(&c->grants, g);
+    after_removal(c);
 }
 
-static bool is_unlisted(const struct grant *g, const void *arg)
+void clients_expire(struct clients *s, const struct uuid *client, const struct uuid *resource,
+                    int64_t expires_at)
 {
-    (void)arg;
-    return !g->listed;
+    struct client *c = *find(s, client);
+    struct grant *g = c ? grants_find(&c->grants, resource) : NULL;
+
+    if (!g)
+        return;
+    g->expires_at = instant_of(expires_at);
+    arm(c);
 }
+
+void clients_left(struct clients *s, const struct uuid *client)
+{
+    struct client *c = *find(s, client);
+    char id[UUID_TEXT_MAX];
+
+    if (!c)
+        return;
+    uuid_format(client, id);
+    log_info("clients", "client %s has left", id);
+    client_end(c);
+}
+
+/* ---- the list of init ---- */
 
 static void unlist_all(struct clients *s)
 {
     for (size_t i = 0; i < BUCKETS; i++) {
         for (struct client *c = s->buckets[i]; c; c = c->next) {
-            for (struct grant *g = c->grants; g; g = g->next)
-                g->listed = false;
+            for (unsigned k = 0; k < c->grants.n; k++)
+                c->grants.list[k].listed = false;
         }
     }
+}
+
+static void drop_unlisted(struct client *c)
+{
+    unsigned before = c->grants.live;
+
+    for (unsigned i = 0; i < c->grants.n; i++) {
+        struct grant *g = &c->grants.list[i];
+        if (g->live && !g->listed)
+            grants_remove(&c->grants, g);
+    }
+    if (c->grants.live < before)
+        after_removal(c);
+    else
+        arm(c);
 }
 
 void clients_keep(struct clients *s, const json_t *grants)
@@ -191,35 +216,96 @@ void clients_keep(struct clients *s, const json_t *grants)
             continue;
         }
         struct client *c = *find(s, &m.client);
-        struct grant *g = c ? grant_of(c, &m.resource) : NULL;
+        struct grant *g = c ? grants_find(&c->grants, &m.resource) : NULL;
         if (!g)
             continue; /* from before this process: the client will ask again */
         g->listed = true;
-        g->expires_at = m.expires_at;
+        g->expires_at = instant_of(m.expires_at);
     }
-    drop_everywhere(s, is_unlisted, NULL);
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct client *c = s->buckets[i], *next; c; c = next) {
+            next = c->next;
+            drop_unlisted(c);
+        }
+    }
+}
+
+/* ---- other filters ---- */
+
+static void update(struct client *c, const struct message_resource *r)
+{
+    struct grant *g = grants_find(&c->grants, &r->id);
+
+    if (!g)
+        return;
+    if (grants_set_filters(g, r))
+        publish(c);
+    else
+        log_warn("clients", "resource '%s' is of another kind now: nothing is changed", r->name);
+}
+
+void clients_update(struct clients *s, const struct message_resource *r)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct client *c = s->buckets[i]; c; c = c->next)
+            update(c, r);
+    }
 }
 
 /* ---- new ones ---- */
 
-static void add_grant(struct clients *s, const struct gateway_message_authorization *m)
+static struct client *client_new(struct clients *s, const struct gateway_message_client *m)
 {
-    struct client **at = find(s, &m->client.id), *c = *at;
+    struct client *c = mem_zalloc(1, sizeof *c);
 
-    if (!c) {
-        c = mem_zalloc(1, sizeof *c);
-        c->id = m->client.id;
-        *at = c;
+    c->clients = s;
+    c->id = m->id;
+    c->ipv4 = m->ipv4;
+    c->ipv6 = m->ipv6;
+    loop_timer_init(&c->expiry, on_expiry, c);
+    *find(s, &m->id) = c;
+    return c;
+}
+
+/* Its connection stands. False: it has too many. */
+static bool add_grant(struct clients *s, const struct gateway_message_authorization *m)
+{
+    struct client *c = *find(s, &m->client.id);
+
+    if (!c)
+        c = client_new(s, &m->client);
+    if (!grants_put(&c->grants, &m->resource, instant_of(m->expires_at))) {
+        log_warn("clients", "a client has more than %d resources: it has to connect anew",
+                 GRANTS_MAX);
+        client_end(c);
+        return false;
     }
-    struct grant *g = grant_of(c, &m->resource.id);
-    if (!g) {
-        g = mem_zalloc(1, sizeof *g);
-        g->resource = m->resource.id;
-        g->next = c->grants;
-        c->grants = g;
-    }
-    g->expires_at = m->expires_at;
-    arm(s);
+    publish(c);
+    arm(c);
+    return true;
+}
+
+/* One whose addresses are others is not the one that there was. */
+static void end_other(struct clients *s, const struct gateway_message_client *m)
+{
+    struct client *c = *find(s, &m->id);
+    char id[UUID_TEXT_MAX];
+
+    if (!c || (ip_addr_equal(&c->ipv4, &m->ipv4) && ip_addr_equal(&c->ipv6, &m->ipv6)))
+        return;
+    uuid_format(&m->id, id);
+    log_info("clients", "client %s has other addresses now", id);
+    client_end(c);
+}
+
+/* Nothing is left of the connection that there was. */
+static void renewed(struct clients *s, const struct uuid *client)
+{
+    struct client *c = *find(s, client);
+
+    s->events->renewed(s->arg, client);
+    if (c)
+        grants_forget_indices(&c->grants);
 }
 
 static void tell_portal(struct clients *s, const char *name, json_t *payload)
@@ -256,12 +342,17 @@ void clients_authorize(struct clients *s, const struct gateway_message_authoriza
     char id[UUID_TEXT_MAX];
 
     uuid_format(&m->client.id, id);
-    switch (connect_client(s, m)) {
+    end_other(s, &m->client);
+    enum node_connect result = connect_client(s, m);
+    switch (result) {
     case NODE_CREATED:
-    case NODE_REUSED:
     case NODE_REPLACED:
+    case NODE_REUSED:
+        if (result != NODE_REUSED)
+            renewed(s, &m->client.id);
+        if (!add_grant(s, m))
+            break;
         log_info("clients", "client %s may reach resource '%s'", id, m->resource.name);
-        add_grant(s, m);
         /* Before any candidate: it is what tells the client of us. */
         tell_portal(s, GATEWAY_REQUEST_AUTHORIZED, gateway_request_authorized(m->ref));
         break;
@@ -275,6 +366,19 @@ void clients_authorize(struct clients *s, const struct gateway_message_authoriza
     }
 }
 
+bool clients_resource(struct clients *s, const struct uuid *client, const struct uuid *resource,
+                      struct clients_resource *out)
+{
+    const struct client *c = *find(s, client);
+    const struct grant *g = c ? grants_find(&c->grants, resource) : NULL;
+
+    if (!g)
+        return false;
+    *out = (struct clients_resource){
+        .kind = g->kind, .index = grants_index(&c->grants, g), .pattern = g->pattern};
+    return true;
+}
+
 /* ---- life ---- */
 
 struct clients *clients_new(struct loop *l, struct peers *peers,
@@ -286,7 +390,6 @@ struct clients *clients_new(struct loop *l, struct peers *peers,
     s->peers = peers;
     s->events = events;
     s->arg = arg;
-    loop_timer_init(&s->timer, on_timer, s);
     return s;
 }
 
@@ -294,7 +397,6 @@ void clients_free(struct clients *s)
 {
     if (!s)
         return;
-    loop_timer_clear(s->loop, &s->timer);
     for (size_t i = 0; i < BUCKETS; i++) {
         while (s->buckets[i]) {
             struct client *c = s->buckets[i];

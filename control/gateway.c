@@ -7,6 +7,8 @@
 
 #include "control/clients.h"
 #include "control/gateway_host.h"
+#include "control/gateway_names.h"
+#include "control/gateway_nat.h"
 #include "control/portal/gateway_messages.h"
 #include "control/portal/gateway_requests.h"
 #include "platform/base/bytes.h"
@@ -31,6 +33,8 @@ struct gateway {
     struct clients *clients;
     struct gateway_host *host; /* NULL: the tunnel is not up yet */
     bool forward;
+    struct gateway_names *names;
+    struct gateway_nat *nat;
     struct held held[HELD_MAX];
     unsigned held_n;
 };
@@ -101,8 +105,12 @@ static void carry_out(struct gateway *g, const struct gateway_message *m, const 
     case GATEWAY_ACCESS_REJECTED:
         on_rejected(g, &m->client, &m->resource_id);
         break;
+    case GATEWAY_EXPIRY_CHANGED:
+        clients_expire(g->clients, &m->client, &m->resource_id, m->expires_at);
+        break;
     case GATEWAY_RESOURCE_UPDATED:
         log_info("gateway", "resource '%s' has other filters", m->resource.name);
+        clients_update(g->clients, &m->resource);
         break;
     case GATEWAY_CANDIDATES_ADDED:
     case GATEWAY_CANDIDATES_REMOVED:
@@ -113,7 +121,6 @@ static void carry_out(struct gateway *g, const struct gateway_message *m, const 
         member_relays(&g->member, m->relays, m->gone);
         break;
     case GATEWAY_UNKNOWN:
-    case GATEWAY_OBSOLETE:
         log_debug("gateway", "the message '%s' is of no use here", name);
         break;
     }
@@ -141,6 +148,7 @@ static void on_moved(void *arg, const char *why)
     log_info("gateway", "%s: the system's resolvers are read anew, connections stay", why);
     member_host_resolvers(&g->member);
     gateway_host_renew(g->host);
+    gateway_names_moved(g->names);
 }
 
 static void on_hangup(void *arg)
@@ -174,21 +182,28 @@ static void on_ready(void *arg)
     release(arg, true);
 }
 
-/* What the client was granted stays: it may come back. */
+/* What the client was granted stays, as it may come back, unless it has said goodbye. */
 static void on_ended(void *arg, const struct uuid *client, const struct peers_end *end)
 {
-    (void)arg;
-    (void)client;
-    (void)end;
+    struct gateway *g = arg;
+
+    gateway_nat_forget(g->nat, client);
+    if (end->goodbye)
+        clients_left(g->clients, client);
 }
 
-/* Of a kind that is of no use here. */
-static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len)
+static void on_inner(void *arg, const struct uuid *client, const uint8_t *packet, size_t len)
 {
-    (void)arg;
-    (void)peer;
-    (void)packet;
-    (void)len;
+    struct gateway *g = arg;
+    gateway_nat_packet(g->nat, client, packet, len);
+}
+
+static void on_counters(void *arg)
+{
+    const struct gateway *g = arg;
+
+    gateway_names_log(g->names);
+    gateway_nat_log(g->nat);
 }
 
 static const struct member_role role = {
@@ -199,15 +214,54 @@ static const struct member_role role = {
     .moved = on_moved,
     .up = on_up,
     .ready = on_ready,
+    .engine = ENGINE_GATEWAY,
     .peer = "client",
     .candidates = GATEWAY_REQUEST_CANDIDATES_ADDED,
     .invalidated = GATEWAY_REQUEST_CANDIDATES_REMOVED,
     .lines = gateway_request_candidates,
     .ended = on_ended,
     .inner = on_inner,
+    .counters = on_counters,
 };
 
-static const struct clients_events clients_events = {member_push};
+static enum err on_push(void *arg, const char *name, const json_t *payload)
+{
+    struct gateway *g = arg;
+    return member_push(&g->member, name, payload);
+}
+
+static void on_renewed(void *arg, const struct uuid *client)
+{
+    struct gateway *g = arg;
+    gateway_nat_forget(g->nat, client);
+}
+
+static const struct clients_events clients_events = {on_push, on_renewed};
+
+static enum err set_up(struct gateway *g)
+{
+    struct member *m = &g->member;
+    char why[MEMBER_WHY_MAX];
+    enum err err = gateway_names_new(&g->names, m->loop, &m->egress, NULL, NULL, why, sizeof why);
+
+    if (err != ERR_OK) {
+        member_stop(m, MEMBER_FAILED, why);
+        return err;
+    }
+    g->clients = clients_new(m->loop, m->peers, &clients_events, g);
+    g->nat = gateway_nat_new(m->peers, g->clients, g->names);
+    return ERR_OK;
+}
+
+/* What uses the loop. */
+static void take_down(struct gateway *g)
+{
+    release(g, false);
+    gateway_host_free(g->host);
+    gateway_nat_close(g->nat);
+    gateway_names_free(g->names);
+    clients_free(g->clients);
+}
 
 enum member_end gateway_run(const struct member_options *o, bool forward, char *why,
                             unsigned why_size)
@@ -216,14 +270,12 @@ enum member_end gateway_run(const struct member_options *o, bool forward, char *
     enum member_end end;
 
     g->forward = forward;
-    if (member_open(&g->member, o, &role, g) == ERR_OK) {
-        g->clients = clients_new(g->member.loop, g->member.peers, &clients_events, &g->member);
+    if (member_open(&g->member, o, &role, g) == ERR_OK && set_up(g) == ERR_OK) {
         member_run(&g->member);
-        release(g, false);
-        gateway_host_free(g->host);
-        clients_free(g->clients);
+        take_down(g);
     }
     member_close(&g->member);
+    gateway_nat_free(g->nat);
     snprintf(why, why_size, "%s", g->member.why);
     end = g->member.end;
     free(g);

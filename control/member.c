@@ -422,6 +422,11 @@ static void on_counters(void *arg)
     struct member *m = arg;
     if (m->tunnel)
         tunnel_log_counters(m->tunnel);
+    uint64_t lost = peers_inner_lost(m->peers);
+    if (lost > 0)
+        log_info(m->role->name, "counter inner_lost=%llu", (unsigned long long)lost);
+    if (m->role->counters)
+        m->role->counters(m->arg);
 }
 
 static enum err add_signals(struct member *m)

@@ -77,6 +77,7 @@ struct member_role {
     void (*stub)(void *arg, const uint8_t *packet, size_t len); /* NULL: none come */
     void (*dns)(void *arg, const uint8_t *packet, size_t len);
     void (*prohibited)(void *arg, const struct ip_addr *destination);
+    void (*counters)(void *arg); /* SIGUSR1; NULL: has none of its own */
 };
 
 struct member {

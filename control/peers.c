@@ -16,6 +16,7 @@ enum {
     OUTPUTS_PER_STEP = 512,
     INNER_MAX =
         1024, /* control packets that wait for the loop; later ones are lost, as on any network */
+    INNER_PEER_MAX = INNER_MAX / 4, /* of them of one peer */
     INNER_PER_STEP = 64
 };
 
@@ -23,8 +24,9 @@ struct connection {
     struct node_connection link; /* of the node while it is connected */
     struct tunnel_peer *peer;
     bool up;
-    bool failed;  /* WireGuard's word */
-    bool goodbye; /* the peer's */
+    bool failed;      /* WireGuard's word */
+    bool goodbye;     /* the peer's */
+    unsigned inner_n; /* that wait */
     struct peers_mail mail;
     struct connection *next, **at;
 };
@@ -47,6 +49,7 @@ struct peers {
     struct connection *list;
     struct inner *inner, **inner_end;
     unsigned inner_n;
+    uint64_t inner_lost;
     bool roaming; /* there are no sockets to send by */
     bool ready;   /* told */
     bool portal_there, some_failed, some_mail, shutting_down;
@@ -126,8 +129,10 @@ static void on_inner(void *arg, void *peer_arg, const uint8_t *packet, size_t le
         c->goodbye = p->some_failed = true;
         return;
     }
-    if (p->inner_n == INNER_MAX)
+    if (p->inner_n == INNER_MAX || c->inner_n == INNER_PEER_MAX) {
+        p->inner_lost++;
         return;
+    }
     struct inner *i = mem_zalloc(1, sizeof *i + len);
     i->from = c->link.id;
     i->len = len;
@@ -135,6 +140,7 @@ static void on_inner(void *arg, void *peer_arg, const uint8_t *packet, size_t le
     *p->inner_end = i;
     p->inner_end = &i->next;
     p->inner_n++;
+    c->inner_n++;
 }
 
 static void on_traffic(void *arg, void *peer_arg, struct node_traffic traffic)
@@ -308,7 +314,10 @@ static bool take_inner(struct peers *p)
         p->inner = i->next;
         if (--p->inner_n == 0)
             p->inner_end = &p->inner;
-        if (find(p, &i->from))
+        struct connection *c = find(p, &i->from);
+        if (c && c->inner_n > 0) /* 0: this one is of a connection before */
+            c->inner_n--;
+        if (c)
             p->events->inner(p->arg, &i->from, i->packet, i->len);
         free(i);
     }
@@ -509,6 +518,11 @@ size_t peers_list(const struct peers *p, struct uuid *ids, size_t max)
             ids[n++] = c->link.id;
     }
     return n;
+}
+
+uint64_t peers_inner_lost(const struct peers *p)
+{
+    return p->inner_lost;
 }
 
 void peers_close(struct peers *p, const struct uuid *id)

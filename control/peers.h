@@ -62,6 +62,9 @@ void peers_attach(struct peers *p, struct tunnel *t);
 /* A relay has answered, without which no connection can be made. */
 bool peers_ready(const struct peers *p);
 
+/* Control packets of peers that were too many. */
+uint64_t peers_inner_lost(const struct peers *p);
+
 /* As node_update_relays. */
 unsigned peers_update_relays(struct peers *p, const struct uuid *remove, unsigned remove_count,
                              const struct node_relay_config *add, unsigned add_count);

@@ -412,6 +412,9 @@ static bool acks_step(struct tunnel *t)
         case ACK_ECHO:
             tunnel_names_echo(t, a.token);
             break;
+        case ACK_TRANSLATED:
+            tunnel_gateway_translated(a.translation, a.done);
+            break;
         case ACK_BLOCK:
             break;
         }

@@ -6,6 +6,7 @@
 
 #include "control/keylog.h"
 #include "control/tunnel_private.h"
+#include "engine/grants.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
@@ -253,6 +254,8 @@ void tunnel_p2p_addresses(struct tunnel *t, const struct ip_addr *ipv4, const st
         tunnel_policy_addresses(t, ipv4, ipv6);
         break;
     case ENGINE_GATEWAY:
+        engine_set_gateway(t->engine, ipv4, ipv6);
+        break;
     case ENGINE_WIREGUARD:
         break;
     }

@@ -275,6 +275,9 @@ uint32_t tunnel_wait_new(struct tunnel *t, unsigned owner, uint16_t packets_max)
 void tunnel_wait_replay(struct tunnel *t, uint32_t slot, unsigned owner);
 void tunnel_wait_leave(struct tunnel *t, uint32_t slot, unsigned owner);
 
+/* tunnel_gateway.c */
+void tunnel_gateway_translated(struct engine_translation *translation, bool done);
+
 /* tunnel_names.c */
 void tunnel_names_echo(struct tunnel *t, uint64_t token);
 void tunnel_names_fini(struct tunnel *t);

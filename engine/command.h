@@ -12,6 +12,7 @@
 #include "platform/base/addr.h"
 #include "platform/base/ring.h"
 
+struct engine_translation;
 struct peer;
 struct session;
 
@@ -33,6 +34,7 @@ enum command_kind {
     COMMAND_DATAGRAM, /* send these bytes (handshake, STUN); slot: the peer whose tx_bytes they are,
                               COMMAND_NO_PEER: nobody's */
     COMMAND_PACKET, /* slot: send this packet to the peer inside the tunnel, if there is a session (block) */
+    COMMAND_TRANSLATE,     /* slot, translation (gateway); answered by ACK_TRANSLATED */
     COMMAND_INJECT,        /* decide this packet as if the host had sent it (block; client) */
     COMMAND_SOCKETS_DROP,  /* let go of the UDP sockets; answered by ACK_SOCKETS_DROPPED */
     COMMAND_SOCKETS_SET,   /* use these */
@@ -71,6 +73,7 @@ struct command {
             uint8_t bytes[COMMAND_DATAGRAM_MAX];
         } datagram;
         struct command_block *block;
+        struct engine_translation *translation; /* control keeps it until the answer */
         uint64_t token;
     };
 };

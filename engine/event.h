@@ -14,6 +14,7 @@
 #include "platform/base/ring.h"
 
 struct command_block;
+struct engine_translation;
 struct peer;
 struct session;
 
@@ -54,6 +55,7 @@ enum ack_kind {
     ACK_PEER_GONE,
     ACK_SOCKETS_DROPPED,
     ACK_ECHO,
+    ACK_TRANSLATED,
     ACK_BLOCK /* the engine's own: engine_pop_ack yields none */
 };
 
@@ -65,6 +67,10 @@ struct event_ack {
         struct peer *peer;
         uint64_t token;
         struct command_block *block;
+        struct {
+            struct engine_translation *translation;
+            bool done; /* false: no room, or no such peer */
+        };
     };
 };
 

@@ -147,6 +147,10 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_INJECT:
         block_send(w, p, c);
         break;
+    case COMMAND_TRANSLATE:
+        worker_ack(w, &(struct event_ack){
+                          .kind = ACK_TRANSLATED, .translation = c->translation, .done = false});
+        break;
     case COMMAND_SOCKETS_DROP:
         sockets_drop(w);
         break;

@@ -221,6 +221,11 @@ void gate_inner(struct worker *w, const struct peer *p, const uint8_t *packet, u
         count(w, VERDICT_IN_BAD_PACKET, 1);
         return;
     }
+    /* A peer that sends without end leaves half of the queue to what keeps the others' paths. */
+    if (packet_ring_len(&w->packets) >= RING_PACKETS / 2) {
+        count(w, VERDICT_IN_PUNT_FULL, 1);
+        return;
+    }
     e.kind = EVENT_PACKET_INNER;
     e.peer = p->slot;
     memset(&e.about, 0, sizeof e.about);

@@ -22,6 +22,15 @@ enum err dns_socket_open(int *fd, const struct sock_addr *server, bool tcp,
                          const struct egress *egress, char *why, unsigned why_size) MUST_USE;
 void dns_socket_close(int fd);
 
+/*
+ * The same in two steps, for a resolver that says which server it is when there is a socket. server_os: its address as the system's calls
+ * take it. On failure of the second step the socket is still open, and of no use.
+ */
+enum err dns_socket_new(int *fd, enum addr_family family, bool tcp, char *why,
+                        unsigned why_size) MUST_USE;
+enum err dns_socket_connect(int fd, const void *server_os, size_t server_os_len, bool tcp,
+                            const struct egress *egress, char *why, unsigned why_size) MUST_USE;
+
 /* ERR_OK, ERR_AGAIN, or the connection is broken. TCP may send a part. */
 enum err dns_socket_send(int fd, const void *bytes, size_t len, size_t *sent) MUST_USE;
 /* UDP: one datagram, cut to `size`. TCP: 0 bytes at the end. */

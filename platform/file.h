@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "platform/base/err.h"
 
@@ -54,6 +55,14 @@ void file_forget_unfinished(const char *path);
 enum err file_make_folder_of(const char *path, char *why, unsigned why_size) MUST_USE;
 /* Likewise down to this one, which is for the administrator and his group alone, also if it exists; no link. */
 enum err file_make_shared_folder(const char *path, char *why, unsigned why_size) MUST_USE;
+
+/* Tells two contents of a file apart; all zero: there is none. Links are followed. */
+struct file_stamp {
+    uint64_t device, inode, size;
+    int64_t changed_s, changed_ns;
+};
+struct file_stamp file_stamp(const char *path);
+bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
 
 /* Whether something has this name, be it a link to nothing; also where that cannot be found out. */
 bool file_exists(const char *path);

@@ -11,9 +11,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const names[] = {
-    "init",           "create_authorization",      "reject_access",   "resource_updated",
-    "ice_candidates", "invalidate_ice_candidates", "relays_presence", "other"};
+static const char *const names[] = {"init",
+                                    "create_authorization",
+                                    "reject_access",
+                                    "resource_updated",
+                                    "ice_candidates",
+                                    "invalidate_ice_candidates",
+                                    "relays_presence",
+                                    "access_authorization_expiry_updated",
+                                    "other"};
 
 static void check_fields(struct fields *f)
 {
@@ -80,6 +86,8 @@ static void check_message(const struct gateway_message *m)
         check_resource(&m->resource);
     if (m->kind == GATEWAY_CANDIDATES_ADDED || m->kind == GATEWAY_CANDIDATES_REMOVED)
         ASSERT(m->candidates);
+    if (m->kind == GATEWAY_EXPIRY_CHANGED)
+        ASSERT(m->expires_at >= 0 && m->expires_at < MESSAGE_NEVER);
     if (m->kind == GATEWAY_RELAYS_PRESENCE)
         ASSERT(m->relays && m->gone);
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "control/tunnel_private.h"
+#include "engine/grants.h"
 #include "engine/wire/channel.h"
 #include "platform/base/bytes.h"
 #include "platform/clock.h"
@@ -66,6 +67,9 @@ static struct {
     struct engine_name_target name[ENGINE_NAME_TARGETS_MAX]; /* the one set last */
     unsigned name_n;
     uint32_t name_number;
+    struct peer *granted_to; /* of a gateway */
+    size_t granted_n;
+    struct ip_addr gateway;
 
     struct event_edge edges[QUEUE_MAX];
     unsigned edges_n;
@@ -139,7 +143,7 @@ void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
 }
 
 /* Timers that are due within `ns` fire, each at its time. */
-static void pass(time_ns ns)
+static inline void pass(time_ns ns)
 {
     time_ns end = fake.now + ns;
 
@@ -277,6 +281,20 @@ enum err engine_set_name(struct engine *e, uint32_t name, const struct engine_na
         memcpy(fake.name, targets, n * sizeof *targets);
     keep_step(0, &(struct command){.kind = NAMED, .slot = name});
     return ERR_OK;
+}
+
+enum err engine_set_grants(struct engine *e, struct peer *p, const struct engine_grants *g)
+{
+    (void)e;
+    fake.granted_to = p;
+    fake.granted_n = g->n;
+    return ERR_OK;
+}
+
+void engine_set_gateway(struct engine *e, const struct ip_addr *ipv4, const struct ip_addr *ipv6)
+{
+    (void)e, (void)ipv6;
+    fake.gateway = *ipv4;
 }
 
 struct peer *engine_peer_new(uint32_t slot, unsigned owner)
@@ -566,7 +584,7 @@ static struct ip_prefix prefix(const char *text)
     return p;
 }
 
-static struct sock_addr addr(const char *text)
+static inline struct sock_addr addr(const char *text)
 {
     struct sock_addr a;
     assert_int_equal(sock_addr_parse(&a, text), ERR_OK);
@@ -644,7 +662,7 @@ static inline uint32_t slot_routed(const char *text)
     return UINT32_MAX;
 }
 
-static void edge_comes(uint32_t slot, uint32_t bits)
+static inline void edge_comes(uint32_t slot, uint32_t bits)
 {
     fake.edge_bits = bits;
     fake.edges[fake.edges_n++] = (struct event_edge){.kind = EVENT_EDGE_PEER, .slot = slot};

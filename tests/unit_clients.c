@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whom a gateway lets in and until when, with the peers, the loop and both clocks faked: what happens is noted in order. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "tests/clients_rig.h"
 
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#define HOURS INT64_C(3600)
 
-#include "control/clients.h"
-#include "platform/base/bytes.h"
-#include "platform/clock.h"
-
-#define SEC(n)  ((time_ns)(n)*NS_PER_SEC)
-#define MINUTES INT64_C(60)
-#define HOURS   INT64_C(3600)
+enum {
+    RULES_MAX = 4,
+    GRANTS_SEEN_MAX = 16
+};
 
 static struct {
-    time_ns now;
-    int64_t wall;
-    struct loop_timer *timer;
-    bool armed; /* the timer may be gone */
     char events[1024];
     enum node_connect connect;
     struct node_peer connected;
@@ -29,67 +17,18 @@ static struct {
     struct ip_prefix allowed[2];
     uint32_t group;
     bool portal_away;
+
+    /* What the engine was told last, and how often. */
+    bool no_peer;
+    unsigned published;
+    struct uuid published_for;
+    struct engine_grants grants;
+    struct engine_grant list[GRANTS_SEEN_MAX];
+    struct filter_rule rules[GRANTS_SEEN_MAX][RULES_MAX];
+    unsigned renewed;
 } fake;
 
 static struct clients *s;
-
-/* ---- the world ---- */
-
-time_ns clock_now(void)
-{
-    return fake.now;
-}
-
-uint64_t clock_thread_cpu(void)
-{
-    return 0;
-}
-
-void clock_wall(uint64_t *seconds, uint32_t *nanoseconds)
-{
-    *seconds = (uint64_t)fake.wall;
-    *nanoseconds = 999999999;
-}
-
-void loop_timer_init(struct loop_timer *timer, loop_fn fire, void *arg)
-{
-    *timer = (struct loop_timer){TIME_NEVER, LOOP_TIMER_OFF, fire, arg};
-    fake.timer = timer;
-}
-
-void loop_timer_clear(struct loop *l, struct loop_timer *timer)
-{
-    (void)l;
-    timer->heap_index = LOOP_TIMER_OFF;
-    fake.armed = false;
-}
-
-void loop_timer_set(struct loop *l, struct loop_timer *timer, time_ns deadline)
-{
-    (void)l;
-    timer->deadline = deadline;
-    timer->heap_index = 0;
-    fake.armed = true;
-}
-
-/* Both clocks go on; the timer fires when it is due. Returns how often. */
-static unsigned pass(int64_t seconds)
-{
-    time_ns end = fake.now + SEC(seconds);
-    unsigned fired = 0;
-
-    while (loop_timer_armed(fake.timer) && fake.timer->deadline <= end) {
-        time_ns at = time_max(fake.now, fake.timer->deadline);
-        assert_in_range(++fired, 1, 100);
-        fake.wall += (int64_t)((at - fake.now) / NS_PER_SEC);
-        fake.now = at;
-        loop_timer_clear(NULL, fake.timer);
-        fake.timer->fire(fake.timer->arg);
-    }
-    fake.wall += (int64_t)((end - fake.now) / NS_PER_SEC);
-    fake.now = end;
-    return fired;
-}
 
 static void note(const char *name, const char *detail)
 {
@@ -135,6 +74,39 @@ void peers_close(struct peers *p, const struct uuid *id)
     note("close", in_brackets(id));
 }
 
+/* The peer of a client is called as it is. */
+struct tunnel_peer {
+    struct uuid id;
+};
+
+struct tunnel_peer *peers_find(const struct peers *p, const struct uuid *id)
+{
+    static struct tunnel_peer peer;
+
+    (void)p;
+    peer.id = *id;
+    return fake.no_peer ? NULL : &peer;
+}
+
+void tunnel_gateway_grants(struct tunnel_peer *p, const struct engine_grants *g)
+{
+    fake.published++;
+    fake.published_for = p->id;
+    fake.grants = *g;
+    for (size_t i = 0; i < g->n && i < GRANTS_SEEN_MAX; i++) {
+        fake.list[i] = g->grants[i];
+        for (size_t k = 0; k < g->grants[i].rules_n && k < RULES_MAX; k++)
+            fake.rules[i][k] = g->grants[i].rules[k];
+    }
+}
+
+static void on_renewed(void *arg, const struct uuid *client)
+{
+    assert_ptr_equal(arg, &fake);
+    (void)client;
+    fake.renewed++;
+}
+
 static enum err on_push(void *arg, const char *name, const json_t *payload)
 {
     char *text = json_dumps(payload, JSON_COMPACT);
@@ -150,12 +122,11 @@ static enum err on_push(void *arg, const char *name, const json_t *payload)
 
 static int set_up(void **state)
 {
-    static const struct clients_events events = {on_push};
+    static const struct clients_events events = {on_push, on_renewed};
 
     (void)state;
     memset(&fake, 0, sizeof fake);
-    fake.now = SEC(1000);
-    fake.wall = 1785600000;
+    world_begin();
     s = clients_new(NULL, NULL, &events, &fake);
     return 0;
 }
@@ -164,29 +135,8 @@ static int tear_down(void **state)
 {
     (void)state;
     clients_free(s);
-    assert_false(fake.armed);
+    assert_int_equal(world.armed, 0);
     return 0;
-}
-
-static struct uuid id_of(unsigned n)
-{
-    return (struct uuid){{(uint8_t)n}};
-}
-
-static struct gateway_message_authorization authorization(unsigned client, unsigned resource,
-                                                          int64_t expires_at)
-{
-    struct gateway_message_authorization m = {
-        .ref = "signed",
-        .resource = {.id = id_of(resource), .name = "Lab"},
-        .client = {.id = id_of(client), .public_key = {1}, .preshared_key = {2}},
-        .client_ice = {"theirs", "their password"},
-        .gateway_ice = {"ours", "our password"},
-        .expires_at = expires_at};
-
-    assert_int_equal(ip_addr_parse(&m.client.ipv4, "100.70.12.4"), ERR_OK);
-    assert_int_equal(ip_addr_parse(&m.client.ipv6, "fd00:2021:1111::4"), ERR_OK);
-    return m;
 }
 
 #define ANSWER "authorization_created{\"ref\":\"signed\"} "
@@ -208,21 +158,6 @@ static void reject(unsigned client, unsigned resource)
 {
     struct uuid c = id_of(client), r = id_of(resource);
     clients_reject(s, &c, &r);
-}
-
-static void add_listed(json_t *list, unsigned client, unsigned resource, int64_t expires_at)
-{
-    struct uuid c = id_of(client), r = id_of(resource);
-    char c_text[UUID_TEXT_MAX], r_text[UUID_TEXT_MAX];
-    json_t *e;
-
-    uuid_format(&c, c_text);
-    uuid_format(&r, r_text);
-    e = json_pack("{s:s,s:s}", "client_id", c_text, "resource_id", r_text);
-    assert_non_null(e);
-    if (expires_at != MESSAGE_NEVER)
-        json_object_set_new(e, "expires_at", json_integer(expires_at));
-    json_array_append_new(list, e);
 }
 
 static void keep(json_t *list)
@@ -263,7 +198,7 @@ static void test_without_relays(void **state)
 {
     (void)state;
     fake.connect = NODE_NO_RELAYS;
-    authorize(1, 11, fake.wall + 10);
+    authorize(1, 11, world.wall + 10);
     assert_events("connect(1) no_relays{} ");
     assert_int_equal(pass(20), 0); /* nothing was granted */
     reject(1, 11);
@@ -274,7 +209,7 @@ static void test_that_cannot_be_used(void **state)
 {
     (void)state;
     fake.connect = NODE_INVALID;
-    authorize(1, 11, fake.wall + 10);
+    authorize(1, 11, world.wall + 10);
     assert_events("connect(1) ");
     assert_int_equal(pass(20), 0);
 }
@@ -334,9 +269,9 @@ static void test_clients_of_one_bucket(void **state)
 static void test_expires(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall + 100);
-    authorized(1, 12, fake.wall + 50);
-    authorized(2, 11, fake.wall + 30);
+    authorized(1, 11, world.wall + 100);
+    authorized(1, 12, world.wall + 50);
+    authorized(2, 11, world.wall + 30);
     authorized(3, 11, MESSAGE_NEVER);
     pass(29);
     assert_events("");
@@ -346,7 +281,7 @@ static void test_expires(void **state)
     assert_events("");
     pass(1);
     assert_events("close(1) ");
-    assert_false(fake.armed);
+    assert_int_equal(world.armed, 0);
     reject(3, 11);
     assert_events("close(3) ");
 }
@@ -354,8 +289,8 @@ static void test_expires(void **state)
 static void test_expired_before_it_came(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall - 5);
-    authorized(2, 11, fake.wall);
+    authorized(1, 11, world.wall - 5);
+    authorized(2, 11, world.wall);
     pass(0);
     assert_events("close(1) close(2) ");
 }
@@ -363,33 +298,68 @@ static void test_expired_before_it_came(void **state)
 static void test_another_grant_extends_it(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall + 30);
-    authorized(1, 11, fake.wall + 90);
+    authorized(1, 11, world.wall + 30);
+    authorized(1, 11, world.wall + 90);
     pass(89);
     assert_events("");
     pass(1);
     assert_events("close(1) ");
-    authorized(1, 11, fake.wall + 90);
-    authorized(1, 11, fake.wall + 30); /* and shortens it */
+    authorized(1, 11, world.wall + 90);
+    authorized(1, 11, world.wall + 30); /* and shortens it */
     pass(30);
     assert_events("close(1) ");
 }
 
-/* The wall clock counts, which may be set: it is looked at now and then. */
+static void test_expiry_is_changed(void **state)
+{
+    struct uuid c = id_of(1), r = id_of(11), other = id_of(12);
+
+    (void)state;
+    clients_expire(s, &c, &r, world.wall);
+    authorized(1, 11, world.wall + 30);
+    clients_expire(s, &c, &r, world.wall + 90);
+    clients_expire(s, &c, &other, world.wall);
+    pass(89);
+    assert_events("");
+    pass(1);
+    assert_events("close(1) ");
+    authorized(1, 11, MESSAGE_NEVER);
+    clients_expire(s, &c, &r, world.wall - 1);
+    assert_events(""); /* not before the loop */
+    pass(0);
+    assert_events("close(1) ");
+}
+
+/* Only when it is told. */
 static void test_wall_clock_is_set(void **state)
 {
     (void)state;
-    authorized(1, 11, fake.wall + 10 * HOURS);
-    assert_in_range(pass(2 * HOURS + 1), 2, 3);
-    fake.wall += 9 * HOURS;
-    pass(HOURS);
+    authorized(1, 11, world.wall + 100);
+    world.wall += 10 * HOURS;
+    pass(99);
+    assert_events("");
+    authorized(2, 11, world.wall + 10);
+    world.wall -= 20 * HOURS;
+    pass(1);
     assert_events("close(1) ");
-    authorized(2, 11, fake.wall + 60);
-    fake.wall -= 10 * MINUTES;
-    pass(10 * MINUTES + 59);
+    pass(8);
     assert_events("");
     pass(1);
     assert_events("close(2) ");
+}
+
+/* As far as the clock can tell; then for a day. */
+static void test_far_future(void **state)
+{
+    (void)state;
+    authorized(1, 11, world.wall + 100 * 365 * 24 * HOURS);
+    authorized(2, 11, MESSAGE_NEVER - 1);
+    pass(24 * HOURS - 1);
+    assert_events("");
+    pass(1);
+    assert_events("close(2) ");
+    reject(1, 11);
+    assert_events("close(1) ");
 }
 
 /* ---- the list of init ---- */
@@ -402,9 +372,9 @@ static void test_list_keeps_and_drops(void **state)
     authorized(1, 11, MESSAGE_NEVER);
     authorized(1, 12, MESSAGE_NEVER);
     authorized(2, 11, MESSAGE_NEVER);
-    authorized(3, 11, fake.wall + 10);
-    authorized(4, 11, fake.wall + 10);
-    add_listed(list, 1, 12, fake.wall + 100);
+    authorized(3, 11, world.wall + 10);
+    authorized(4, 11, world.wall + 10);
+    add_listed(list, 1, 12, world.wall + 100);
     add_listed(list, 3, 11, MESSAGE_NEVER);
     add_listed(list, 9, 11, MESSAGE_NEVER); /* of before this process */
     add_listed(list, 1, 14, MESSAGE_NEVER);
@@ -441,10 +411,10 @@ static void test_empty_list(void **state)
     (void)state;
     keep(json_array());
     assert_events("");
-    authorized(1, 11, fake.wall + 100);
+    authorized(1, 11, world.wall + 100);
     keep(json_array());
     assert_events("close(1) ");
-    assert_false(fake.armed);
+    assert_int_equal(world.armed, 0);
 }
 
 /* ---- connections ---- */
@@ -455,20 +425,240 @@ static void test_connection_end_keeps_grants(void **state)
     json_t *list = json_array();
 
     (void)state;
-    authorized(1, 11, fake.wall + 100);
-    add_listed(list, 1, 11, fake.wall + 200);
+    authorized(1, 11, world.wall + 100);
+    add_listed(list, 1, 11, world.wall + 200);
     keep(list); /* the portal still knows of it */
     fake.connect = NODE_CREATED;
-    authorized(1, 12, fake.wall + 300);
+    authorized(1, 12, world.wall + 300);
     pass(200);
     assert_events("");
     pass(100);
     assert_events("close(1) ");
 }
 
+/* ---- what the engine is told ---- */
+
+static void grant(unsigned client, unsigned n, enum message_resource_kind kind, const char *address,
+                  const char *filters, int64_t expires_at)
+{
+    struct gateway_message_authorization m = authorization(client, n, expires_at);
+
+    m.resource = resource_of(n, kind, address, filters);
+    clients_authorize(s, &m);
+    resource_free(&m.resource);
+}
+
+static void updated(unsigned n, enum message_resource_kind kind, const char *address,
+                    const char *filters)
+{
+    struct message_resource r = resource_of(n, kind, address, filters);
+
+    clients_update(s, &r);
+    resource_free(&r);
+}
+
+#define FILTERS                                                                                    \
+    "[{\"protocol\":\"tcp\",\"port_range_start\":80,\"port_range_end\":81},"                       \
+    "{\"protocol\":\"udp\"},{\"protocol\":\"icmp\"}]"
+
+/* As it was told last: "kind index order rules" of each. */
+static void assert_grants(const char *expected)
+{
+    char text[512] = "";
+
+    assert_in_range(fake.grants.n, 0, GRANTS_SEEN_MAX);
+    for (size_t i = 0; i < fake.grants.n; i++) {
+        const struct engine_grant *g = &fake.list[i];
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%u %u %u %zu", i ? ", " : "",
+                 g->kind, g->index, g->order, g->rules_n);
+    }
+    assert_string_equal(text, expected);
+}
+
+static void test_engine_is_told(void **state)
+{
+    struct ip_addr v4, v6;
+
+    (void)state;
+    grant(1, 11, RESOURCE_DNS, "*.example.com", FILTERS, MESSAGE_NEVER);
+    assert_grants("0 0 0 3");
+    assert_int_equal(fake.published_for.bytes[0], 1);
+    assert_int_equal(ip_addr_parse(&v4, "100.70.12.4"), ERR_OK);
+    assert_int_equal(ip_addr_parse(&v6, "fd00:2021:1111::4"), ERR_OK);
+    assert_true(ip_addr_equal(&fake.grants.ipv4, &v4) && ip_addr_equal(&fake.grants.ipv6, &v6));
+    const struct filter_rule *r = fake.rules[0];
+    assert_true(r[0].protocol == FILTER_TCP && r[0].first == 80 && r[0].last == 81);
+    assert_true(r[1].protocol == FILTER_UDP && r[1].first == 0 && r[1].last == 65535);
+    assert_true(r[2].protocol == FILTER_ICMP);
+    /* Of the same network the greater id comes first. */
+    grant(1, 13, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(1, 12, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(1, 10, RESOURCE_INTERNET, NULL, NULL, MESSAGE_NEVER);
+    assert_grants("1 1 0 0, 1 2 1 0, 0 0 2 3, 2 3 3 0");
+    assert_true(fake.list[0].prefix.len == 8 && fake.list[0].prefix.ip.bytes[0] == 10);
+    assert_int_equal(fake.published, 4);
+    grant(2, 11, RESOURCE_INTERNET, NULL, NULL, MESSAGE_NEVER);
+    assert_grants("2 0 0 0");
+    assert_int_equal(fake.published_for.bytes[0], 2);
+}
+
+static void test_removal_is_told(void **state)
+{
+    (void)state;
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", world.wall + 50);
+    fake.connect = NODE_REUSED;
+    grant(1, 12, RESOURCE_CIDR, "11.0.0.0/8", "[]", world.wall + 100);
+    grant(1, 13, RESOURCE_CIDR, "12.0.0.0/8", "[]", MESSAGE_NEVER);
+    reject(1, 13);
+    assert_grants("1 1 0 0, 1 0 1 0");
+    pass(50);
+    assert_grants("1 1 0 0");
+    unsigned before = fake.published;
+    pass(50); /* the last one: the connection ends */
+    assert_int_equal(fake.published, before);
+    assert_int_equal(fake.renewed, 2);
+}
+
+static void test_granted_again_has_its_index(void **state)
+{
+    (void)state;
+    fake.connect = NODE_CREATED;
+    grant(1, 11, RESOURCE_DNS, "a.example.com", "[]", MESSAGE_NEVER);
+    fake.connect = NODE_REUSED;
+    grant(1, 12, RESOURCE_DNS, "b.example.com", "[]", MESSAGE_NEVER);
+    reject(1, 11);
+    assert_grants("0 1 0 0");
+    grant(1, 13, RESOURCE_DNS, "c.example.com", "[]", MESSAGE_NEVER);
+    grant(1, 11, RESOURCE_DNS, "a.example.com", FILTERS, MESSAGE_NEVER);
+    assert_grants("0 2 0 0, 0 1 1 0, 0 0 2 3");
+    /* Other places are another resource, whatever its id. */
+    grant(1, 12, RESOURCE_DNS, "*.example.com", "[]", MESSAGE_NEVER);
+    assert_grants("0 2 0 0, 0 3 1 0, 0 0 2 3");
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    assert_grants("0 2 0 0, 0 3 1 0, 1 4 2 0");
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/9", "[]", MESSAGE_NEVER);
+    assert_grants("0 2 0 0, 0 3 1 0, 1 5 2 0");
+    /* Of another connection nobody knows an index. */
+    assert_int_equal(fake.renewed, 1);
+    fake.connect = NODE_REPLACED;
+    grant(1, 14, RESOURCE_INTERNET, NULL, NULL, MESSAGE_NEVER);
+    assert_int_equal(fake.renewed, 2);
+    assert_grants("2 3 0 0, 0 0 1 0, 0 1 2 0, 1 2 3 0");
+}
+
+static void test_update_changes_filters_alone(void **state)
+{
+    (void)state;
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(2, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(3, 12, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    unsigned before = fake.published;
+    updated(11, RESOURCE_CIDR, "11.0.0.0/8", FILTERS);
+    assert_int_equal(fake.published, before + 2);
+    assert_grants("1 0 0 3");
+    assert_int_equal(fake.list[0].prefix.ip.bytes[0], 10);
+    updated(11, RESOURCE_DNS, "a", "[]");
+    updated(14, RESOURCE_CIDR, "11.0.0.0/8", "[]");
+    assert_int_equal(fake.published, before + 2);
+    reject(1, 11);
+    updated(11, RESOURCE_CIDR, "10.0.0.0/8", "[]");
+    assert_int_equal(fake.published, before + 3); /* the second client */
+    assert_grants("1 0 0 0");
+}
+
+static void test_without_a_connection(void **state)
+{
+    (void)state;
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(1, 12, RESOURCE_CIDR, "11.0.0.0/8", "[]", MESSAGE_NEVER);
+    fake.no_peer = true;
+    unsigned before = fake.published;
+    reject(1, 11);
+    updated(12, RESOURCE_CIDR, "11.0.0.0/8", FILTERS);
+    assert_int_equal(fake.published, before);
+    fake.no_peer = false;
+    fake.connect = NODE_CREATED;
+    grant(1, 13, RESOURCE_INTERNET, NULL, NULL, MESSAGE_NEVER);
+    assert_grants("2 1 0 0, 1 0 1 3"); /* it has what there was before */
+}
+
+static void test_one_that_leaves_has_nothing(void **state)
+{
+    struct uuid one = id_of(1);
+    struct clients_resource r;
+
+    (void)state;
+    authorized(1, 11, world.wall + 100);
+    authorized(1, 12, MESSAGE_NEVER);
+    clients_left(s, &one);
+    assert_events("close(1) ");
+    clients_left(s, &one);
+    assert_int_equal(world.armed, 0);
+    struct uuid eleven = id_of(11);
+    assert_false(clients_resource(s, &one, &eleven, &r));
+    authorize(1, 13, MESSAGE_NEVER);
+    assert_events("connect(1) " ANSWER);
+    assert_grants("2 0 0 0");
+}
+
+static void test_other_addresses_are_another_client(void **state)
+{
+    struct gateway_message_authorization m = authorization(1, 12, MESSAGE_NEVER);
+
+    (void)state;
+    authorized(1, 11, MESSAGE_NEVER);
+    m.client.ipv4.bytes[3]++;
+    clients_authorize(s, &m);
+    assert_events("close(1) connect(1) " ANSWER);
+    assert_grants("2 0 0 0");
+    assert_true(ip_addr_equal(&fake.grants.ipv4, &m.client.ipv4));
+}
+
+static void test_what_may_be_reached(void **state)
+{
+    struct uuid one = id_of(1), r11 = id_of(11), r12 = id_of(12), r13 = id_of(13);
+    struct clients_resource r;
+
+    (void)state;
+    grant(1, 11, RESOURCE_CIDR, "10.0.0.0/8", "[]", MESSAGE_NEVER);
+    grant(1, 12, RESOURCE_DNS, "*.example.com", "[]", MESSAGE_NEVER);
+    grant(1, 13, RESOURCE_DNS, "***", "[]", MESSAGE_NEVER);
+    assert_true(clients_resource(s, &one, &r11, &r));
+    assert_int_equal(r.kind, RESOURCE_CIDR);
+    assert_true(clients_resource(s, &one, &r12, &r));
+    assert_int_equal(r.index, 1);
+    assert_true(dns_pattern_match(&r.pattern, "a.example.com"));
+    assert_true(clients_resource(s, &one, &r13, &r));
+    assert_false(dns_pattern_match(&r.pattern, "a.example.com")); /* no pattern */
+    assert_false(clients_resource(s, &r11, &r11, &r));
+    reject(1, 12);
+    assert_false(clients_resource(s, &one, &r12, &r));
+}
+
+static void test_too_many_resources(void **state)
+{
+    struct gateway_message_authorization m = authorization(1, 1, MESSAGE_NEVER);
+
+    (void)state;
+    for (unsigned i = 0; i < GRANTS_MAX; i++) {
+        store_le32(m.resource.id.bytes, i);
+        clients_authorize(s, &m);
+        fake.events[0] = '\0';
+        fake.connect = NODE_REUSED;
+        if (i > 0) /* over, and yet there */
+            clients_reject(s, &m.client.id, &m.resource.id);
+    }
+    store_le32(m.resource.id.bytes, GRANTS_MAX);
+    clients_authorize(s, &m);
+    assert_events("connect(1) close(1) ");
+    clients_authorize(s, &m);
+    assert_events("connect(1) " ANSWER);
+    assert_grants("2 0 0 0");
+}
+
 static void test_very_many(void **state)
 {
-    struct gateway_message_authorization m = authorization(1, 11, fake.wall + 50);
+    struct gateway_message_authorization m = authorization(1, 11, world.wall + 50);
 
     (void)state;
     for (unsigned i = 0; i < 5000; i++) {
@@ -500,12 +690,24 @@ int main(void)
         TEST(test_expires),
         TEST(test_expired_before_it_came),
         TEST(test_another_grant_extends_it),
+        TEST(test_expiry_is_changed),
         TEST(test_wall_clock_is_set),
+        TEST(test_far_future),
         TEST(test_list_keeps_and_drops),
         TEST(test_element_that_is_wrong_is_left_out),
         TEST(test_empty_list),
         TEST(test_connection_end_keeps_grants),
+        TEST(test_engine_is_told),
+        TEST(test_removal_is_told),
+        TEST(test_granted_again_has_its_index),
+        TEST(test_update_changes_filters_alone),
+        TEST(test_without_a_connection),
+        TEST(test_one_that_leaves_has_nothing),
+        TEST(test_other_addresses_are_another_client),
+        TEST(test_what_may_be_reached),
+        TEST(test_too_many_resources),
         TEST(test_very_many),
     };
+    log_set_level(LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "control/config.h"
+#include "platform/file.h"
 
 #define IFACE "[Interface]\nPrivateKey = dwdtCnMYpX08FsFyUbJmRd9ML5LrwJnEufXAs9nIsRo=\n"
 
@@ -57,10 +58,36 @@ static void test_load(void **state)
     rmdir(folder);
 }
 
+static void test_stamp(void **state)
+{
+    char folder[] = P_tmpdir "/unit_stamp.XXXXXX", path[64], other[64];
+    struct file_stamp none, first, again;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a", folder);
+    snprintf(other, sizeof other, "%s/b", folder);
+    none = file_stamp(path);
+    write_file(path, "one", 0600);
+    first = file_stamp(path);
+    assert_false(file_stamp_equal(&none, &first));
+    again = file_stamp(path);
+    assert_true(file_stamp_equal(&first, &again));
+    write_file(other, "two", 0600);
+    assert_int_equal(rename(other, path), 0); /* of the same length, in the same moment */
+    again = file_stamp(path);
+    assert_false(file_stamp_equal(&first, &again));
+    unlink(path);
+    again = file_stamp(path);
+    assert_true(file_stamp_equal(&none, &again));
+    rmdir(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_load),
+        cmocka_unit_test(test_stamp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

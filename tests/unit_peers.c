@@ -42,6 +42,7 @@ static struct {
     bool relay; /* one has answered */
 
     char told[512];
+    unsigned inner_n[5]; /* by the first byte of the peer's id */
 } fake;
 
 static struct peers *p;
@@ -363,6 +364,7 @@ static void on_no_relays(void *arg)
 static void on_inner(void *arg, const struct uuid *peer, const uint8_t *packet, size_t len)
 {
     tell("inner", packet[INNER_OFF_EVENT]);
+    fake.inner_n[peer->bytes[0]]++;
 }
 
 static void on_wanted(void *arg, void *resource_arg)
@@ -585,6 +587,40 @@ static void test_goodbye(void **state)
     assert_int_equal(fake.goodbyes, 1);
 }
 
+/* One of them sends without end. */
+static void test_share_of_the_queue(void **state)
+{
+    uint8_t packet[INNER_LEN_MIN];
+
+    (void)state;
+    (void)connect_to(1, 5);
+    (void)connect_to(2, 6);
+    turn();
+    inner_write_goodbye(packet);
+    packet[INNER_OFF_EVENT] = INNER_ASSIGNED_IPS;
+    for (unsigned round = 1; round <= 2; round++) {
+        for (unsigned i = 0; i < 2000; i++)
+            fake.events->inner(fake.arg, peer_of(1)->arg, packet, sizeof packet);
+        fake.events->inner(fake.arg, peer_of(2)->arg, packet, sizeof packet);
+        turn();
+        assert_int_equal(fake.inner_n[1], round * 256);
+        assert_int_equal(fake.inner_n[2], round);
+        assert_int_equal(peers_inner_lost(p), round * (2000 - 256));
+    }
+    fake.told[0] = '\0';
+    /* Those of a connection before do not count against the one there is. */
+    for (unsigned i = 0; i < 100; i++)
+        fake.events->inner(fake.arg, peer_of(1)->arg, packet, sizeof packet);
+    connection_ends(connection_of(1), NODE_EVENT_FAILED);
+    fake.events->sockets(fake.arg);
+    turn();
+    (void)connect_to(1, 7);
+    for (unsigned i = 0; i < 256; i++)
+        fake.events->inner(fake.arg, peer_of(1)->arg, packet, sizeof packet);
+    turn();
+    assert_int_equal(peers_inner_lost(p), 2 * (2000 - 256));
+}
+
 /* An address that vanishes, a relay that answers: their news goes on. */
 static void test_news(void **state)
 {
@@ -680,6 +716,7 @@ int main(void)
         TEST(test_end),
         TEST(test_connect_when_it_has_just_failed),
         TEST(test_goodbye),
+        TEST(test_share_of_the_queue),
         TEST(test_news),
         TEST(test_mail),
         TEST(test_reset),

@@ -297,11 +297,28 @@ static void test_relays_presence(void **state)
     EXPECT_MEMBERS("relays_presence", text, members);
 }
 
+static void test_expiry_changed(void **state)
+{
+    static const struct payload_member members[] = {
+        {"client_id", false, "\"c1\"", "not a UUID"},
+        {"resource_id", false, "5", "not a text"},
+        {"expires_at", false, "-1", "out of range"},
+    };
+    static const char text[] =
+        "{\"client_id\":\"" C1 "\",\"resource_id\":\"" R1 "\",\"expires_at\":1785600000}";
+
+    (void)state;
+    assert_true(payload_read("access_authorization_expiry_updated", text));
+    assert_int_equal(m.kind, GATEWAY_EXPIRY_CHANGED);
+    expect_uuid(&m.client, C1);
+    expect_uuid(&m.resource_id, R1);
+    assert_int_equal(m.expires_at, 1785600000);
+    EXPECT_MEMBERS("access_authorization_expiry_updated", text, members);
+}
+
 static void test_others(void **state)
 {
     (void)state;
-    assert_true(payload_read("access_authorization_expiry_updated", "null"));
-    assert_int_equal(m.kind, GATEWAY_OBSOLETE);
     assert_true(payload_read("authorize_flow", "{}")); /* of the older endpoint */
     assert_int_equal(m.kind, GATEWAY_UNKNOWN);
     assert_false(payload_read("init", "[]"));
@@ -324,6 +341,7 @@ int main(void)
         TEST(test_authorization_kinds),
         TEST(test_long_ref),
         TEST(test_rejected),
+        TEST(test_expiry_changed),
         TEST(test_resource_updated),
         TEST(test_candidates),
         TEST(test_relays_presence),

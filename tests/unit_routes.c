@@ -72,12 +72,33 @@ static void expect_no_line(const char *command, const char *part)
         fail_msg("%s: \"%s\" in:\n%s", command, part, text);
 }
 
+/*
+ * A worker of the kernel completes each IPv6 address a moment after it was given, "nodad" or not: only then is there its
+ * local route. Waits until all have theirs.
+ */
+static void settle(void)
+{
+    shell("for i in $(seq 200); do"
+          " [ $(ip -6 -o addr | wc -l) = $(ip -6 route show table local type local | wc -l) ] &&"
+          " exit 0; sleep 0.05; done; ip -6 -o addr; ip -6 route show table local; exit 1");
+}
+
 /* All that a tunnel may touch; `noop` and the like in the link's line are history, not state. A dump that is disturbed is printed twice. */
 static char *host_state(void)
 {
+    settle();
     return strdup(output("ip -o link | awk '{print $2, $3, $4, $5}'; ip -o addr;"
                          "ip route show table all | sort -u; ip -6 route show table all | sort -u;"
                          "ip rule; ip -6 rule; cat " MARKS));
+}
+
+/* What hangs on one device. */
+static char *device_state(const char *name)
+{
+    settle();
+    return strdup(output("ip -o addr show dev %s; ip route show table all dev %s | sort -u;"
+                         "ip -6 route show table all dev %s | sort -u",
+                         name, name, name));
 }
 
 /* Shows where they begin to differ. */
@@ -89,7 +110,7 @@ static void expect_same_text(const char *before, const char *now)
     while (i > 0 && before[i - 1] != '\n')
         i--;
     if (strcmp(before, now) != 0)
-        fail_msg("host differs; before:\n%.200s\nnow:\n%.200s", before + i, now + i);
+        fail_msg("state differs; before:\n%.400s\nnow:\n%.400s", before + i, now + i);
 }
 
 /* Frees `before`. */
@@ -565,9 +586,7 @@ static void down_and_up(void **state)
     add(&rig, "::/0", 1000);
     assert_true(routes_watch_fd(rig.routes) >= 0);
     assert_int_equal(routes_watch_fd(rig.routes), routes_watch_fd(rig.routes));
-    char *configured =
-        strdup(output("ip -o addr show dev rtun0; ip route show table all dev rtun0 | sort -u;"
-                      "ip -6 route show table all dev rtun0 | sort -u"));
+    char *configured = device_state("rtun0");
     for (unsigned i = 0; i < 4; i++) {
         shell("ip link set rtun0 down");
         if (i >= 2) {
@@ -580,10 +599,9 @@ static void down_and_up(void **state)
         shell("%s", between[i % 2]);
         shell("ip link set rtun0 up");
         routes_watch(rig.routes);
-        assert_string_equal(
-            configured,
-            output("ip -o addr show dev rtun0; ip route show table all dev rtun0 | sort -u;"
-                   "ip -6 route show table all dev rtun0 | sort -u"));
+        char *now = device_state("rtun0");
+        expect_same_text(configured, now);
+        free(now);
         routes_watch(rig.routes);
     }
     free(configured);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "engine/wire/channel.h"
+#include "engine/wire/inner.h"
 #include "tests/worker_rig.c"
 
 static const struct engine_config roaming = {.workers = 1, .crypto = CRYPT_AUTO};
@@ -197,6 +198,43 @@ static void test_stun(void **state) REQUIRES_ROLE(role_worker)
                        cases[i].framed_punted ? VERDICT_IN_PUNTED : VERDICT_IN_MALFORMED);
         assert_verdict(&roaming, len, VERDICT_IN_MALFORMED);
     }
+}
+
+/* Our own packets come back. However many there are, STUN still has a place. */
+static void test_inner(void **state) REQUIRES_ROLE(role_worker)
+{
+    const uint8_t stun[20] = {0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42};
+    uint8_t packet[INNER_LEN_MIN];
+    struct event_packet e;
+    unsigned sent = RING_PACKETS / 2 + 5;
+
+    (void)state;
+    inner_write_goodbye(packet);
+    rig_start(&fixed, 1);
+    rig_path(0, PEER_AT, NULL, 0);
+    rig_session(0);
+    for (unsigned i = 0; i < sent; i++) {
+        struct command c = {.kind = COMMAND_PACKET};
+        c.block = engine_block_new(packet, sizeof packet);
+        rig_command(0, &c);
+        rig_receive(0, 0, rig.io[0].sends_n - 1, "192.0.2.2:1");
+        rig_loop(0);
+    }
+    assert_int_equal(rig_count(VERDICT_IN_PUNTED), RING_PACKETS / 2);
+    assert_int_equal(rig_count(VERDICT_IN_PUNT_FULL), 5);
+    rig_receive_bytes(0, PEER_AT, stun, sizeof stun, sizeof stun);
+    rig_loop(0);
+    assert_int_equal(rig_count(VERDICT_IN_PUNTED), RING_PACKETS / 2 + 1);
+    for (unsigned i = 0; i < RING_PACKETS / 2; i++) {
+        assert_true(engine_pop_packet(rig.engine, &e));
+        assert_int_equal(e.kind, EVENT_PACKET_INNER);
+        assert_int_equal(e.peer, 0);
+        assert_int_equal(e.len, sizeof packet);
+        assert_memory_equal(e.bytes, packet, sizeof packet);
+    }
+    assert_true(engine_pop_packet(rig.engine, &e));
+    assert_int_equal(e.kind, EVENT_PACKET_DATAGRAM);
+    rig_stop();
 }
 
 static void test_other_channel_data(void **state) REQUIRES_ROLE(role_worker)
@@ -466,6 +504,7 @@ int main(void)
         cmocka_unit_test(test_fixed_path),
         cmocka_unit_test(test_roaming_path),
         cmocka_unit_test(test_stun),
+        cmocka_unit_test(test_inner),
         cmocka_unit_test(test_other_channel_data),
         cmocka_unit_test(test_largest_datagram),
         cmocka_unit_test(test_last_packet),

@@ -15,7 +15,7 @@ platform/sim/.*      : platform/base/.*|platform/[^/]*|platform/sim/.*
 platform/[^/]*       : platform/base/.*|platform/[^/]*
 engine/wire/.*       : platform/base/.*|engine/wire/.*
 engine/.*            : platform/base/.*|platform/[^/]*|engine/.*
-control/.*           : platform/base/.*|platform/[^/]*|control/.*|engine/(engine|client|filter|command|event|counters|crypt)\.h|engine/wire/.*
+control/.*           : platform/base/.*|platform/[^/]*|control/.*|engine/(engine|checksum|client|grants|filter|icmp|command|event|counters|crypt)\.h|engine/wire/.*
 (tests|bench|tools)/.* : .*
 '
 

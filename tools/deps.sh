@@ -332,6 +332,26 @@ build_native_cares() {
     cmake_install "$SRC" -DCARES_STATIC=ON -DCARES_SHARED=OFF -DCARES_STATIC_PIC=ON -DCARES_BUILD_TOOLS=OFF -DCARES_BUILD_TESTS=OFF
 }
 
+# lwIP's functions have names that any program may have. In the library they get a prefix, which its lwipopts.h gives them for who
+# includes it; so do the names in its headers that ours have, too.
+pin lwip lwip/trixie lwip_2.2.1+dfsg1.orig.tar.xz 83729c274c499d3348e9fbbe043a3113f3fa8953e7efddc7c21c7fcbb1f2b7b1
+build_native_lwip() {
+    printf '%s\n' "$SRC"/src/core/*.c "$SRC"/src/core/ipv[46]/*.c |
+        xargs -n 1 -P "$JOBS" gcc -std=gnu11 -O2 -g -fPIC -fno-omit-frame-pointer \
+            -I"$FILES/lwip" -I"$SRC/src/include" "-ffile-prefix-map=$SRC=lwip" -c
+    nm --extern-only --defined-only ./*.o | awk 'NF == 3 && $3 !~ /^lwip_/ { print $3 }' | sort -u >names
+    sed 's/.*/& lwip_&/' names >prefixed
+    printf '%s\n' ./*.o | xargs -n 1 objcopy --redefine-syms=prefixed
+    mkdir -p "$PREFIX/include/arch" "$PREFIX/lib"
+    rm -rf "$PREFIX/include/lwip" "$PREFIX/lib/liblwip.a"
+    cp -R "$SRC/src/include/lwip" "$PREFIX/include/"
+    cp "$FILES/lwip/arch/"*.h "$PREFIX/include/arch/"
+    { cat "$FILES/lwip/lwipopts.h" && sed 's/.*/#define & lwip_&/' names; } >"$PREFIX/include/lwipopts.h"
+    find "$PREFIX/include/lwip" -name '*.h' -exec sed -i -E 's/\bstruct ip_addr\b/struct lwip_ip_addr/
+        s/\bERR_(OK|MEM|BUF|TIMEOUT|RTE|INPROGRESS|VAL|WOULDBLOCK|USE|ALREADY|ISCONN|CONN|IF|ABRT|RST|CLSD|ARG)\b/LWIP_ERR_\1/g' {} +
+    ar rcs "$PREFIX/lib/liblwip.a" ./*.o
+}
+
 pin wireguard_go wireguard-go/bookworm-backports wireguard-go_0.0.20231211-1~bpo12+1_amd64.deb \
     8aa051985912bbc5499e4abe66389395656cf2daec02271a1ca654a277a82d33
 build_tools_wireguard_go() {
@@ -396,6 +416,7 @@ group_build() {
     provide native boringssl
     provide native libwebsockets
     provide native cares
+    provide native lwip
 }
 
 group_check() {

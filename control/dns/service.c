@@ -226,14 +226,14 @@ static void recurse(struct dns_service *s, const struct dns_client *client,
     answer(s, client, &q->head, s->bytes, known);
 }
 
-void dns_service_query(struct dns_service *s, const struct dns_client *client, const uint8_t *query,
+bool dns_service_query(struct dns_service *s, const struct dns_client *client, const uint8_t *query,
                        size_t len, time_ns now)
 {
     struct dns_query q;
 
     if (dns_query_read(&q, query, len) != ERR_OK) {
         s->counters.malformed++;
-        return;
+        return false;
     }
     s->counters.queries++;
     switch (dns_stub_decide(s->stub, &q, &s->reply)) {
@@ -249,6 +249,7 @@ void dns_service_query(struct dns_service *s, const struct dns_client *client, c
         break;
     }
     dns_query_fini(&q);
+    return true;
 }
 
 /* ---- changes ---- */
@@ -283,8 +284,15 @@ void dns_service_servers_changed(struct dns_service *s)
     }
 }
 
-/* The same ids: who asks has forgotten them. */
-void dns_service_again(struct dns_service *s)
+void dns_service_again(struct dns_service *s, uint64_t id)
+{
+    struct asked *a = asked_find(s, id);
+
+    if (a)
+        put(s, a);
+}
+
+void dns_service_again_all(struct dns_service *s)
 {
     for (unsigned i = 0; i < DNS_SERVICE_MAX; i++) {
         if (s->asked[i].used)

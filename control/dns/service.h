@@ -83,7 +83,8 @@ struct dns_service *dns_service_new(uint64_t secret, const struct dns_service_ev
 /* Without an event. */
 void dns_service_free(struct dns_service *s);
 
-void dns_service_query(struct dns_service *s, const struct dns_client *client, const uint8_t *query,
+/* False: it is no query, and gets no answer. */
+bool dns_service_query(struct dns_service *s, const struct dns_client *client, const uint8_t *query,
                        size_t len, time_ns now);
 /* An id that is not known is passed over. */
 void dns_service_answered(struct dns_service *s, uint64_t id, const uint8_t *answer, size_t len,
@@ -97,8 +98,9 @@ void dns_service_remove(struct dns_service *s, const struct uuid *id);
 
 /* Other servers: what is being asked of the old ones fails, and what was learned is forgotten. */
 void dns_service_servers_changed(struct dns_service *s);
-/* Another network: all that is being asked of servers is asked once more. */
-void dns_service_again(struct dns_service *s);
+/* It is asked once more, under the same id: whoever asks has forgotten it. */
+void dns_service_again(struct dns_service *s, uint64_t id);
+void dns_service_again_all(struct dns_service *s);
 
 /* When dns_service_handle_timeout is due; TIME_NEVER. */
 time_ns dns_service_poll_timeout(const struct dns_service *s);

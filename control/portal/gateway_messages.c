@@ -69,6 +69,13 @@ static void read_rejected(struct gateway_message *m, const json_t *payload, stru
     m->resource_id = fields_uuid(f, payload, "resource_id");
 }
 
+/* It must be told: nobody is let in for ever because something is missing. */
+static void read_expiry(struct gateway_message *m, const json_t *payload, struct fields *f)
+{
+    read_rejected(m, payload, f);
+    m->expires_at = fields_integer(f, payload, "expires_at", 0, INT64_MAX / 2);
+}
+
 /* The payload is the resource itself. */
 static void read_updated(struct gateway_message *m, const json_t *payload, struct fields *f)
 {
@@ -99,7 +106,7 @@ static const struct {
     {"ice_candidates", GATEWAY_CANDIDATES_ADDED, read_candidates},
     {"invalidate_ice_candidates", GATEWAY_CANDIDATES_REMOVED, read_candidates},
     {"relays_presence", GATEWAY_RELAYS_PRESENCE, read_relays_presence},
-    {"access_authorization_expiry_updated", GATEWAY_OBSOLETE, NULL},
+    {"access_authorization_expiry_updated", GATEWAY_EXPIRY_CHANGED, read_expiry},
 };
 
 bool gateway_message_read(struct gateway_message *m, const char *name, const json_t *payload,

@@ -2,7 +2,8 @@
 /*
  * What the portal tells a gateway, as types: who may reach which resource through it, until when, and the clients' candidates.
  * As messages.h has it for clients: strict about what is needed, tolerant of members and messages that are not known. All text is
- * borrowed from the payload. Pure; control role. Source: spec/portal.md 6 and 8.1, spec/tunnel.md 8.1.
+ * borrowed from the payload. Pure; control role. Source: spec/portal.md 6 and 8.1, spec/tunnel.md 8.1 and 18.2.
+ * DEVIATE: a changed expiry counts, as with upstream's older gateways; present ones ignore it.
  */
 #ifndef FZ_CONTROL_PORTAL_GATEWAY_MESSAGES_H
 #define FZ_CONTROL_PORTAL_GATEWAY_MESSAGES_H
@@ -26,7 +27,7 @@ enum gateway_message_kind {
     GATEWAY_CANDIDATES_ADDED,
     GATEWAY_CANDIDATES_REMOVED,
     GATEWAY_RELAYS_PRESENCE,
-    GATEWAY_OBSOLETE /* known, and of no consequence */
+    GATEWAY_EXPIRY_CHANGED /* of one grant */
 };
 
 struct gateway_message_client {
@@ -62,8 +63,9 @@ struct gateway_message {
     struct gateway_message_authorization authorization; /* AUTHORIZATION */
     struct message_resource resource;                   /* RESOURCE_UPDATED */
 
-    struct uuid client;       /* ACCESS_REJECTED, CANDIDATES_* */
-    struct uuid resource_id;  /* ACCESS_REJECTED */
+    struct uuid client;       /* ACCESS_REJECTED, EXPIRY_CHANGED, CANDIDATES_* */
+    struct uuid resource_id;  /* ACCESS_REJECTED, EXPIRY_CHANGED */
+    int64_t expires_at;       /* EXPIRY_CHANGED: as in authorisations */
     const json_t *candidates; /* CANDIDATES_*, for message_text_at */
 };
 

@@ -51,6 +51,33 @@ enum err dns_socket_open(int *fd, const struct sock_addr *server, bool tcp,
     return err;
 }
 
+enum err dns_socket_new(int *fd, enum addr_family family, bool tcp, char *why, unsigned why_size)
+{
+    *fd = socket(addr_os_family(family),
+                 (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (*fd >= 0)
+        return ERR_OK;
+    return why_fail((struct why){why, why_size}, broken(errno), "%s", strerror(errno));
+}
+
+enum err dns_socket_connect(int fd, const void *server_os, size_t server_os_len, bool tcp,
+                            const struct egress *egress, char *why, unsigned why_size)
+{
+    struct why w = {why, why_size};
+    union addr_os name = {.sa = {.sa_family = AF_UNSPEC}};
+    struct sock_addr server;
+
+    memcpy(&name, server_os, size_min(server_os_len, sizeof name));
+    addr_os_from(&server, &name);
+    if (server.ip.family == ADDR_NONE)
+        return why_fail(w, ERR_INVALID, "no address");
+    enum err err = egress_apply(fd, egress, &server, tcp ? "TCP" : "UDP", w);
+    if (err != ERR_OK || connect(fd, &name.sa, addr_os_to(&name, &server)) == 0 ||
+        (tcp && errno == EINPROGRESS))
+        return err;
+    return why_fail(w, broken(errno), "%s", strerror(errno));
+}
+
 void dns_socket_close(int fd)
 {
     if (fd >= 0)

@@ -118,3 +118,22 @@ void file_content_wipe(struct file_content *c)
     free(c->bytes);
     *c = (struct file_content){0};
 }
+
+struct file_stamp file_stamp(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0)
+        return (struct file_stamp){0};
+    return (struct file_stamp){.device = st.st_dev,
+                               .inode = st.st_ino,
+                               .size = (uint64_t)st.st_size,
+                               .changed_s = st.st_ctim.tv_sec,
+                               .changed_ns = st.st_ctim.tv_nsec};
+}
+
+bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed_s == b->changed_s && a->changed_ns == b->changed_ns;
+}

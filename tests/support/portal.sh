@@ -10,6 +10,7 @@
 #   gateway_start NAME NS ...    the same for a gateway; what follows is for both
 #   client_end NAME CODE         ends it with SIGTERM unless CODE is another than 0, and checks its exit code
 #
+# The system's resolvers are left alone (FIREZONE_DNS_CONTROL=disabled) unless CLIENT_ETC names a folder that is the client's /etc.
 # CLIENT_MOUNTS, if not empty, is a command that is run before a client in its own mount namespace; CLIENT_UNDER, one that gets the
 # client's command line and runs it.
 # Each has the hosts file $TMP/hosts and the resolvers of $TMP/resolv.conf, and its token (.client-NAME, .gateway-NAME), name and
@@ -52,7 +53,9 @@ isolated_make() {
     [[ ! -x $TMP/isolated ]] || return 0
     cat >"$TMP/isolated" <<WRAPPER
 #!/bin/sh
-exec unshare -m sh -c 'mount --make-rprivate / && mount --bind $TMP/hosts /etc/hosts && mount --bind $TMP/resolv.conf /etc/resolv.conf &&
+exec unshare -m sh -c 'mount --make-rprivate / &&
+    if [ "\$CLIENT_ETC" ]; then mount --bind "\$CLIENT_ETC" /etc; else
+        mount --bind $TMP/hosts /etc/hosts && mount --bind $TMP/resolv.conf /etc/resolv.conf; fi &&
     eval "\${CLIENT_MOUNTS:-true}" && exec "\$@"' sh "\$@"
 WRAPPER
     chmod 755 "$TMP/isolated"
@@ -67,7 +70,8 @@ member_start() { # ROLE PROGRAM NAME NS ...
     done
     shift $(($# > 0 ? 1 : 0))
     isolated_make
-    CLIENT_MOUNTS=${CLIENT_MOUNTS:-} spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
+    [[ $role == gateway || ${CLIENT_ETC:-} ]] || variables=(FIREZONE_DNS_CONTROL=disabled "${variables[@]}")
+    CLIENT_MOUNTS=${CLIENT_MOUNTS:-} CLIENT_ETC=${CLIENT_ETC:-} spawn "$name" "$where" "$TMP/isolated" env -i PATH="$PATH" ${ASAN_OPTIONS:+ASAN_OPTIONS="$ASAN_OPTIONS"} \
         FIREZONE_TOKEN=".$role-$name" FIREZONE_ID="id-of-$name" FIREZONE_NAME="device $name" \
         "${variables[@]}" ${CLIENT_UNDER:+"$CLIENT_UNDER"} "$program" --tun "$(tun "$name")" "$@"
     CLIENT_PID[$name]=$SPAWNED

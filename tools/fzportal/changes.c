@@ -144,6 +144,42 @@ void portal_change_replace(struct portal *p, struct resource *r, struct portal_c
     }
 }
 
+/* ---- policies ---- */
+
+/* To who sees the resource by this policy only. */
+static void push_seen(struct portal *p, struct policy *policy, struct resource *r)
+{
+    const bool off = policy->off;
+    struct portal_session *s;
+
+    for (s = TAILQ_FIRST(&p->sessions); s; s = TAILQ_NEXT(s, order)) {
+        if (!is_client(s))
+            continue;
+        policy->off = true;
+        bool without = portal_resource_is_visible(p, s, r);
+        policy->off = false;
+        bool with = portal_resource_is_visible(p, s, r);
+        policy->off = off;
+        if (with && !without && off)
+            push_deleted(s, r);
+        else if (with && !without)
+            push_view(s, r);
+    }
+}
+
+void portal_change_policy(struct portal *p, struct policy *policy, bool off)
+{
+    struct resource *r;
+
+    if (policy->off == off)
+        return;
+    policy->off = off;
+    if (off)
+        portal_grants_revoke_policy(p, policy);
+    for (r = TAILQ_FIRST(&p->resources); r; r = TAILQ_NEXT(r, order))
+        push_seen(p, policy, r);
+}
+
 /* ---- other settings ---- */
 
 void portal_change_dns(struct portal *p)

@@ -12,6 +12,8 @@ bool portal_change_add(struct portal *p, struct portal_config_resource *c);
 /* Takes `c`, which was checked and has the name of `r`. */
 void portal_change_replace(struct portal *p, struct resource *r, struct portal_config_resource *c);
 void portal_change_remove(struct portal *p, struct resource *r);
+/* Off: it is as if there were no such policy, and what it allowed is revoked. */
+void portal_change_policy(struct portal *p, struct policy *policy, bool off);
 /* The DNS settings are others now. */
 void portal_change_dns(struct portal *p);
 /* A device's addresses are. */

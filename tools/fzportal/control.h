@@ -46,6 +46,8 @@ json_t *portal_order_dns(const struct order *o);
 json_t *portal_order_address(const struct order *o);
 json_t *portal_order_expire(const struct order *o);
 json_t *portal_order_revoke(const struct order *o);
+json_t *portal_order_lifetime(const struct order *o);
+json_t *portal_order_policy(const struct order *o);
 /* control_state.c */
 json_t *portal_order_state(const struct order *o);
 

@@ -224,29 +224,84 @@ json_t *portal_order_expire(const struct order *o)
     return portal_order_done();
 }
 
+/* Which authorisations are meant; NULL: any. */
+struct meant {
+    const struct device *client, *peer;
+    const struct resource *resource;
+};
+
+/* NULL: good. */
+static json_t *read_meant(const struct order *o, struct meant *m)
+{
+    const char *name = portal_order_text(o, "resource");
+
+    *m = (struct meant){portal_order_device(o, portal_order_text(o, "client")),
+                        portal_order_device(o, portal_order_text(o, "peer")),
+                        portal_resource_by_name(o->p, name)};
+    if (json_object_get(o->command, "client") && !m->client)
+        return portal_order_failed("client: there is none of this name");
+    if (json_object_get(o->command, "peer") && !m->peer)
+        return portal_order_failed("peer: there is none of this name");
+    if (json_object_get(o->command, "resource") && !m->resource)
+        return portal_order_failed("resource: there is none of this name");
+    return NULL;
+}
+
+static bool is_meant(const struct grant *g, const struct meant *m)
+{
+    return (!m->client || g->client == m->client) && (!m->peer || g->peer == m->peer) &&
+           (!m->resource || strcmp(g->resource.text, m->resource->id.text) == 0);
+}
+
 json_t *portal_order_revoke(const struct order *o)
 {
-    static const char *const keys[] = {"client", "resource", "peer"};
-    const struct device *ends[2] = {NULL, NULL};
-    const char *name = portal_order_text(o, "resource");
-    const struct resource *r = portal_resource_by_name(o->p, name);
     struct grant *next;
+    struct meant m;
     size_t n = 0;
+    json_t *wrong = read_meant(o, &m);
 
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        bool said = json_object_get(o->command, keys[i]);
-        if (i != 1)
-            ends[i / 2] = portal_order_device(o, portal_order_text(o, keys[i]));
-        if (said && (i == 1 ? !r : !ends[i / 2]))
-            return portal_order_failed("%s: there is none of this name", keys[i]);
-    }
+    if (wrong)
+        return wrong;
     for (struct grant *g = TAILQ_FIRST(&o->p->grants); g; g = next) {
         next = TAILQ_NEXT(g, order);
-        if ((ends[0] && g->client != ends[0]) || (ends[1] && g->peer != ends[1]) ||
-            (r && strcmp(g->resource.text, r->id.text) != 0))
+        if (!is_meant(g, &m))
             continue;
         portal_grant_revoke(o->p, g);
         n++;
     }
     return portal_order_count("authorizations", n);
+}
+
+json_t *portal_order_lifetime(const struct order *o)
+{
+    struct grant *g;
+    struct meant m;
+    int64_t in = -1;
+    size_t n = 0;
+    json_t *wrong = read_meant(o, &m);
+
+    if (wrong)
+        return wrong;
+    if (!portal_order_number(o, "in", 0, UINT32_MAX, &in) || in < 0)
+        return portal_order_failed("in: a number of seconds is needed");
+    for (g = TAILQ_FIRST(&o->p->grants); g; g = TAILQ_NEXT(g, order)) {
+        if (!is_meant(g, &m))
+            continue;
+        portal_grant_move(g, o->p->t.unix_seconds + in);
+        n++;
+    }
+    return portal_order_count("authorizations", n);
+}
+
+json_t *portal_order_policy(const struct order *o)
+{
+    struct policy *policy = portal_policy_by_name(o->p, portal_order_text(o, "name"));
+    bool good, on = portal_order_flag(o, "on", &good);
+
+    if (!policy)
+        return portal_order_failed("name: there is no such policy");
+    if (!good)
+        return portal_order_failed("on: neither true nor false");
+    portal_change_policy(o->p, policy, !on);
+    return portal_order_done();
 }

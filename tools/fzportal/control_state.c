@@ -5,6 +5,7 @@
 
 #include "platform/base/bytes.h"
 #include "tools/fzportal/control.h"
+#include "tools/fzportal/resources.h"
 #include "tools/fzportal/session.h"
 #include "tools/fzportal/tokens.h"
 
@@ -102,9 +103,8 @@ static json_t *policies_state(const struct portal *p)
     json_t *list = json_array();
     for (size_t i = 0; i < p->policies_n; i++) {
         const struct policy *policy = &p->policies[i];
-        json_array_append_new(list, json_pack("{s:s, s:s}", "name",
-                                              policy->config ? policy->config->name : "everybody",
-                                              "id", policy->id.text));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "name", portal_policy_name(policy),
+                                              "id", policy->id.text, "on", !policy->off));
     }
     return list;
 }

@@ -82,6 +82,26 @@ void portal_grants_revoke(struct portal *p, const char *resource_id, const struc
     }
 }
 
+void portal_grants_revoke_policy(struct portal *p, const struct policy *policy)
+{
+    struct grant *next;
+    for (struct grant *g = TAILQ_FIRST(&p->grants); g; g = next) {
+        next = TAILQ_NEXT(g, order);
+        if (g->policy == policy)
+            portal_grant_revoke(p, g);
+    }
+}
+
+void portal_grant_move(struct grant *g, int64_t expires_at)
+{
+    g->expires_at = expires_at;
+    if (g->peer->session)
+        portal_session_push(g->peer->session, "access_authorization_expiry_updated",
+                            json_pack("{s:s, s:s, s:I}", "client_id", g->client->id.text,
+                                      "resource_id", g->resource.text, "expires_at",
+                                      (json_int_t)expires_at));
+}
+
 /* The peers know themselves when they are over. */
 void portal_grants_prune(struct portal *p)
 {

@@ -59,6 +59,7 @@ struct policy {
     const struct portal_config_policy
         *config; /* NULL: the one for everybody that there is without any other */
     struct portal_id id;
+    bool off; /* as if there were none */
 };
 
 struct policies {

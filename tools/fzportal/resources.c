@@ -189,6 +189,8 @@ void portal_resources_fini(struct portal *p)
 static bool applies(const struct policy *policy, const struct token *t)
 {
     const struct portal_config_policy *c = policy->config;
+    if (policy->off)
+        return false;
     for (size_t i = 0; c && i < c->groups.n; i++) {
         if (portal_token_has_group(t, c->groups.at[i]))
             return true;
@@ -219,6 +221,20 @@ static void find_best(const struct policy **best, const struct policies *list,
         if (!*best || (conforms(policy) && (!conforms(*best) || outlasts(policy, *best))))
             *best = policy;
     }
+}
+
+struct policy *portal_policy_by_name(const struct portal *p, const char *name)
+{
+    for (size_t i = 0; name && i < p->policies_n; i++) {
+        if (strcmp(portal_policy_name(&p->policies[i]), name) == 0)
+            return &p->policies[i];
+    }
+    return NULL;
+}
+
+const char *portal_policy_name(const struct policy *policy)
+{
+    return policy->config ? policy->config->name : "everybody";
 }
 
 const struct policy *portal_policy_for(const struct portal *p, const struct token *t,

@@ -25,6 +25,9 @@ void portal_resource_free(struct portal *p, struct resource *r);
 void portal_resource_forget_views(struct resource *r);
 bool portal_resource_is_pool(const struct resource *r);
 
+/* NULL: there is none. */
+struct policy *portal_policy_by_name(const struct portal *p, const char *name);
+const char *portal_policy_name(const struct policy *policy);
 /* The policy by which the token's owner may reach it for longest; NULL: none. If *violated, it is only shown. */
 const struct policy *portal_policy_for(const struct portal *p, const struct token *t,
                                        const struct resource *r, bool *violated);
