@@ -44,12 +44,15 @@ struct gateway {
 static void on_init(struct gateway *g, const struct gateway_message *m)
 {
     size_t n = json_array_size(m->grants);
+    char why[MEMBER_WHY_MAX];
 
     member_relays(&g->member, m->relays, NULL);
     unsigned relays = g->member.relays.n;
     log_info("gateway", "init received: %zu authorization%s, %u relay%s", n, n == 1 ? "" : "s",
              relays, relays == 1 ? "" : "s");
     member_set_addresses(&g->member, &m->ipv4, &m->ipv6);
+    if (g->host && gateway_host_serve(g->host, why, sizeof why) != ERR_OK)
+        member_stop(&g->member, MEMBER_FAILED, why);
     clients_keep(g->clients, m->grants);
 }
 
@@ -151,6 +154,12 @@ static void on_moved(void *arg, const char *why)
     gateway_names_moved(g->names);
 }
 
+static void on_resolvers(void *arg)
+{
+    const struct gateway *g = arg;
+    gateway_host_resolvers(g->host);
+}
+
 static void on_hangup(void *arg)
 {
     on_moved(arg, "SIGHUP");
@@ -163,7 +172,7 @@ static void on_up(void *arg)
     struct gateway *g = arg;
     char why[MEMBER_WHY_MAX];
 
-    if (gateway_host_new(&g->host, g->member.tunnel, g->forward, why, sizeof why) != ERR_OK)
+    if (gateway_host_new(&g->host, &g->member, g->forward, why, sizeof why) != ERR_OK)
         member_stop(&g->member, MEMBER_FAILED, why);
 }
 
@@ -204,6 +213,7 @@ static void on_counters(void *arg)
 
     gateway_names_log(g->names);
     gateway_nat_log(g->nat);
+    gateway_host_log(g->host);
 }
 
 static const struct member_role role = {
@@ -212,6 +222,7 @@ static const struct member_role role = {
     .message = on_message,
     .hangup = on_hangup,
     .moved = on_moved,
+    .resolvers = on_resolvers,
     .up = on_up,
     .ready = on_ready,
     .engine = ENGINE_GATEWAY,

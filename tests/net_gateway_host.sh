@@ -80,6 +80,18 @@ for rule in "iifname \"$(tun berlin)\" ip saddr 100.64.0.0/11 masquerade" \
 done
 [[ $(in_ns g ip route get 100.95.255.254) == *"dev $(tun berlin)"* ]] || fail "clients are not behind the tunnel"
 
+say "its DNS service is on its addresses in the tunnel, and hears only what comes out of it"
+listening() { # uln or tln
+    in_ns g ss -H"$1" "sport = :53535" | awk '{ print $4 }' | sort
+}
+in_ns g ip -o address show dev "$(tun berlin)" scope global | awk -v "tun=$(tun berlin)" '{
+    sub("/.*", "", $4)
+    print ($3 == "inet6" ? "[" $4 "]" : $4) "%" tun ":53535" }' | sort >"$TMP/expected"
+for kind in uln tln; do
+    listening "$kind" >"$TMP/listening"
+    diff "$TMP/expected" "$TMP/listening" >"$TMP/diff" || fail "ss -$kind: $(cat "$TMP/diff")"
+done
+
 say "a firewall that is loaded anew, and SIGHUP"
 in_ns g nft flush chain ip filter FORWARD
 in_ns g nft add rule ip filter FORWARD ip daddr 198.51.100.7 drop
@@ -126,6 +138,7 @@ say "settings that cannot be written: one sentence, 1"
 CLIENT_MOUNTS='mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys' start "$api"
 client_end berlin 1
 client_says berlin 1 "net.ipv4.ip_forward is off and cannot be switched on"
+client_says berlin 1 "; --no-forwarding leaves that to others"
 unchanged
 
 kill -TERM "$PORTAL_PID"
