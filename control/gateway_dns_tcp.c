@@ -180,6 +180,8 @@ void gateway_dns_accept(void *arg, unsigned events)
 
 void gateway_dns_streams_close(struct gateway_dns *d)
 {
-    while (d->streams)
-        close_stream(d->streams);
+    for (struct stream *s = d->streams, *next; s; s = next) {
+        next = s->next;
+        close_stream(s);
+    }
 }
