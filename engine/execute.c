@@ -29,7 +29,6 @@ static void peer_remove(struct worker *w, uint32_t slot) REQUIRES_ROLE(role_work
     keys_drop_all(w, p);
     help_drain(w);
     stage_purge(w, p, VERDICT_OUT_STAGE_PURGED);
-    nat_clear(&w->nat, &p->nat);
     w->peers[slot] = NULL;
     worker_ack(w, &(struct event_ack){.kind = ACK_PEER_GONE, .peer = p});
 }
@@ -108,6 +107,8 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_PEER_ADD:
         ASSERT(!p);
         w->peers[c->peer->slot] = c->peer;
+        if (w->engine->config.role == ENGINE_GATEWAY)
+            nat_adopt(&w->nat, c->peer->client, c->peer->tenant);
         break;
     case COMMAND_PEER_REMOVE:
         peer_remove(w, c->slot);
@@ -147,6 +148,9 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_PACKET:
     case COMMAND_INJECT:
         block_send(w, p, c);
+        break;
+    case COMMAND_CLIENT_FORGET:
+        nat_clear(&w->nat, &w->nat.peers[c->slot]);
         break;
     case COMMAND_TRANSLATE:
         worker_ack(w, &(struct event_ack){.kind = ACK_TRANSLATED,

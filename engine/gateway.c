@@ -25,6 +25,11 @@ static bool is_own(const struct gateway_own *own, unsigned version, const uint8_
                                 : own->has_v6 && memcmp(addr, own->v6, 16) == 0);
 }
 
+static struct nat_peer *nat_of(struct worker *w, const struct peer *p) REQUIRES_ROLE(role_worker)
+{
+    return &w->nat.peers[p->client];
+}
+
 static bool is_multicast(unsigned version, const uint8_t *addr)
 {
     return version == 4 ? addr[0] >> 4 == 14 : addr[0] == 0xff;
@@ -79,7 +84,7 @@ static bool to_real(struct worker *w, struct peer *p, const struct nat_translati
     if (!t->has_real)
         return refuse(w, p, v, packet, ICMP_NETWORK, VERDICT_IN_NO_ADDRESS);
     enum nat_result result =
-        nat_out(&w->nat, &p->nat, t, nat_proto_of(class.kind), class.src, w->now, &s);
+        nat_out(&w->nat, nat_of(w, p), t, nat_proto_of(class.kind), class.src, w->now, &s);
     if (UNLIKELY(result != NAT_OK)) {
         count(w, nat_verdict(result), 1);
         return false;
@@ -126,7 +131,7 @@ bool gateway_accepts(struct worker *w, struct peer *p, struct ip_view *v, uint8_
     if (range_is_host(v->version, dst))
         return refuse(w, p, v, packet, ICMP_PROHIBITED, VERDICT_IN_PROHIBITED);
     const struct nat_translation *t =
-        range_is_proxy(v->version, dst) ? nat_find(&w->nat, p->slot, v->version, dst) : NULL;
+        range_is_proxy(v->version, dst) ? nat_find(&w->nat, p->client, v->version, dst) : NULL;
     switch (grants_decide(g, t, v->version, dst, class.kind, class.dst)) {
     case GRANTS_PROHIBIT:
         return refuse(w, p, v, packet, ICMP_PROHIBITED, VERDICT_IN_PROHIBITED);
@@ -184,7 +189,7 @@ static enum verdict error_decide(struct worker *w, struct peer *p, struct ip_vie
                            : q.proto == IP_PROTO_UDP ? NAT_UDP
                                                      : NAT_ECHO;
     struct nat_session *s =
-        nat_in(&w->nat, p->slot, proto, q.src, v->version, q.to.bytes, w->now, &expired);
+        nat_in(&w->nat, p->client, proto, q.src, v->version, q.to.bytes, w->now, &expired);
     if (expired)
         return VERDICT_OUT_NAT_EXPIRED;
     if (s) {
@@ -214,13 +219,13 @@ static enum verdict network_decide(struct worker *w, struct peer *p, struct ip_v
     if (!packet_is_flow(class.kind))
         return VERDICT_OUT_UNSUPPORTED;
     const struct nat_translation *t = NULL;
-    struct nat_session *s = nat_in(&w->nat, p->slot, nat_proto_of(class.kind), class.dst,
+    struct nat_session *s = nat_in(&w->nat, p->client, nat_proto_of(class.kind), class.dst,
                                    v->version, src, w->now, &expired);
     if (expired)
         return VERDICT_OUT_NAT_EXPIRED;
     if (s) {
         nat_seen_in(s, tcp_flags(v, packet), w->now);
-        t = nat_find(&w->nat, p->slot, v->version, s->proxy);
+        t = nat_find(&w->nat, p->client, v->version, s->proxy);
         const struct rewrite r = {.addr_end = REWRITE_SRC,
                                   .port_end = REWRITE_DST,
                                   .addr = s->proxy,
@@ -257,7 +262,7 @@ enum egress_result gateway_frame(struct worker *w, struct peer *p, const struct 
 
 bool gateway_translate(struct worker *w, struct peer *p, const struct engine_translation *t)
 {
-    enum nat_result result = nat_translate(&w->nat, &p->nat, p->slot, t);
+    enum nat_result result = nat_translate(&w->nat, nat_of(w, p), p->client, t);
 
     if (result != NAT_OK)
         tally(w, TALLY_TRANSLATIONS_FULL, 1);

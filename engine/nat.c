@@ -20,13 +20,16 @@ enum err nat_init(struct nat *n, uint64_t secret)
     n->by_inside = calloc(BUCKETS, sizeof *n->by_inside);
     n->by_outside = calloc(BUCKETS, sizeof *n->by_outside);
     n->by_proxy = calloc(BUCKETS, sizeof *n->by_proxy);
-    return n->sessions && n->translations && n->by_inside && n->by_outside && n->by_proxy
+    n->peers = calloc(ENGINE_PEERS_MAX, sizeof *n->peers);
+    return n->peers && n->sessions && n->translations && n->by_inside && n->by_outside &&
+                   n->by_proxy
                ? ERR_OK
                : ERR_NO_MEMORY;
 }
 
 void nat_fini(struct nat *n)
 {
+    free(n->peers);
     free(n->sessions);
     free(n->translations);
     free(n->by_inside);
@@ -37,9 +40,9 @@ void nat_fini(struct nat *n)
 /* ---- keys ---- */
 
 /* Never 0. */
-static uint64_t key_of(uint32_t slot, unsigned version, unsigned proto, uint16_t port)
+static uint64_t key_of(uint32_t client, unsigned version, unsigned proto, uint16_t port)
 {
-    return (uint64_t)slot << 32 | (uint64_t)version << 24 | (uint64_t)proto << 16 | port;
+    return (uint64_t)client << 32 | (uint64_t)version << 24 | (uint64_t)proto << 16 | port;
 }
 
 static void addr_copy(uint8_t out[16], unsigned version, const uint8_t *addr)
@@ -158,7 +161,8 @@ static uint16_t port_free(struct nat *n, const struct nat_translation *t, enum n
     for (unsigned i = 0; i < NAT_PORT_TRIES; i++, port++) {
         if (port == 0)
             port = 1;
-        struct nat_session *s = find_outside(n, key_of(t->slot, t->version, proto, port), t->real);
+        struct nat_session *s =
+            find_outside(n, key_of(t->client, t->version, proto, port), t->real);
         if (s && expires(s) <= now) {
             session_remove(n, s);
             s = NULL;
@@ -191,7 +195,7 @@ static void session_link(struct nat *n, struct nat_peer *p, struct nat_session *
 enum nat_result nat_out(struct nat *n, struct nat_peer *p, const struct nat_translation *t,
                         enum nat_proto proto, uint16_t port, time_ns now, struct nat_session **out)
 {
-    uint64_t key = key_of(t->slot, t->version, proto, port);
+    uint64_t key = key_of(t->client, t->version, proto, port);
     struct nat_session *s = find_inside(n, key, t->proxy);
 
     if (s && expires(s) > now) {
@@ -210,7 +214,7 @@ enum nat_result nat_out(struct nat *n, struct nat_peer *p, const struct nat_tran
     if (!s)
         return NAT_FULL;
     *s = (struct nat_session){.inside = key,
-                              .outside = key_of(t->slot, t->version, proto, outside),
+                              .outside = key_of(t->client, t->version, proto, outside),
                               .last = now,
                               .last_out = now};
     memcpy(s->proxy, t->proxy, 16);
@@ -220,13 +224,13 @@ enum nat_result nat_out(struct nat *n, struct nat_peer *p, const struct nat_tran
     return NAT_OK;
 }
 
-struct nat_session *nat_in(struct nat *n, uint32_t slot, enum nat_proto proto, uint16_t port,
+struct nat_session *nat_in(struct nat *n, uint32_t client, enum nat_proto proto, uint16_t port,
                            unsigned version, const uint8_t *real, time_ns now, bool *expired)
 {
     uint8_t addr[16];
 
     addr_copy(addr, version, real);
-    struct nat_session *s = find_outside(n, key_of(slot, version, proto, port), addr);
+    struct nat_session *s = find_outside(n, key_of(client, version, proto, port), addr);
     *expired = s && expires(s) <= now;
     if (*expired) {
         session_remove(n, s);
@@ -252,37 +256,37 @@ void nat_seen_in(struct nat_session *s, uint8_t tcp_flags, time_ns now)
 
 /* ---- translations ---- */
 
-static uint32_t *chain_proxy(const struct nat *n, uint32_t slot, unsigned version,
+static uint32_t *chain_proxy(const struct nat *n, uint32_t client, unsigned version,
                              const uint8_t proxy[16])
 {
-    return &n->by_proxy[bucket_of(n, key_of(slot, version, 0, 0), proxy)];
+    return &n->by_proxy[bucket_of(n, key_of(client, version, 0, 0), proxy)];
 }
 
-static struct nat_translation *find_proxy(const struct nat *n, uint32_t slot, unsigned version,
+static struct nat_translation *find_proxy(const struct nat *n, uint32_t client, unsigned version,
                                           const uint8_t proxy[16])
 {
-    for (uint32_t i = *chain_proxy(n, slot, version, proxy); i != 0;) {
+    for (uint32_t i = *chain_proxy(n, client, version, proxy); i != 0;) {
         struct nat_translation *t = &n->translations[i - 1];
-        if (t->slot == slot && t->version == version && memcmp(t->proxy, proxy, 16) == 0)
+        if (t->client == client && t->version == version && memcmp(t->proxy, proxy, 16) == 0)
             return t;
         i = t->next;
     }
     return NULL;
 }
 
-const struct nat_translation *nat_find(const struct nat *n, uint32_t slot, unsigned version,
+const struct nat_translation *nat_find(const struct nat *n, uint32_t client, unsigned version,
                                        const uint8_t *addr)
 {
     uint8_t proxy[16];
 
     addr_copy(proxy, version, addr);
-    return find_proxy(n, slot, version, proxy);
+    return find_proxy(n, client, version, proxy);
 }
 
 static void translation_remove(struct nat *n, struct nat_peer *p, struct nat_translation *t)
 {
     uint32_t index = (uint32_t)(t - n->translations) + 1;
-    uint32_t *at = chain_proxy(n, t->slot, t->version, t->proxy);
+    uint32_t *at = chain_proxy(n, t->client, t->version, t->proxy);
 
     while (*at != index)
         at = &n->translations[*at - 1].next;
@@ -304,7 +308,17 @@ void nat_clear(struct nat *n, struct nat_peer *p)
         translation_remove(n, p, &n->translations[p->translations - 1]);
 }
 
-static enum nat_result translation_add(struct nat *n, struct nat_peer *p, uint32_t slot,
+void nat_adopt(struct nat *n, uint32_t client, uint32_t tenant)
+{
+    struct nat_peer *p = &n->peers[client];
+
+    if (p->tenant == tenant)
+        return;
+    nat_clear(n, p);
+    p->tenant = tenant;
+}
+
+static enum nat_result translation_add(struct nat *n, struct nat_peer *p, uint32_t client,
                                        const struct ip_addr *proxy, struct nat_translation **out)
 {
     uint32_t index = n->translations_free;
@@ -319,9 +333,9 @@ static enum nat_result translation_add(struct nat *n, struct nat_peer *p, uint32
         return NAT_FULL;
     struct nat_translation *t = &n->translations[index - 1];
     *t = (struct nat_translation){
-        .slot = slot, .version = proxy->family, .peer_next = p->translations};
+        .client = client, .version = proxy->family, .peer_next = p->translations};
     addr_copy(t->proxy, proxy->family, proxy->bytes);
-    uint32_t *chain = chain_proxy(n, slot, t->version, t->proxy);
+    uint32_t *chain = chain_proxy(n, client, t->version, t->proxy);
     t->next = *chain;
     *chain = index;
     if (p->translations)
@@ -345,28 +359,28 @@ static void grant_add(struct nat_translation *t, uint16_t grant)
     t->grants[t->grants_n++] = grant;
 }
 
-static bool renumbered(const struct nat *n, uint32_t slot, const struct engine_translation *t)
+static bool renumbered(const struct nat *n, uint32_t client, const struct engine_translation *t)
 {
     for (unsigned i = 0; i < t->n; i++) {
         const struct ip_addr *proxy = &t->pairs[i].proxy;
-        const struct nat_translation *x = nat_find(n, slot, proxy->family, proxy->bytes);
+        const struct nat_translation *x = nat_find(n, client, proxy->family, proxy->bytes);
         if (x && x->domain != t->domain)
             return true;
     }
     return false;
 }
 
-enum nat_result nat_translate(struct nat *n, struct nat_peer *p, uint32_t slot,
+enum nat_result nat_translate(struct nat *n, struct nat_peer *p, uint32_t client,
                               const struct engine_translation *t)
 {
-    if (renumbered(n, slot, t))
+    if (renumbered(n, client, t))
         nat_clear(n, p);
     for (unsigned i = 0; i < t->n; i++) {
         const struct ip_addr *proxy = &t->pairs[i].proxy, *real = &t->pairs[i].real;
         uint8_t addr[16];
         addr_copy(addr, proxy->family, proxy->bytes);
-        struct nat_translation *x = find_proxy(n, slot, proxy->family, addr);
-        enum nat_result result = x ? NAT_OK : translation_add(n, p, slot, proxy, &x);
+        struct nat_translation *x = find_proxy(n, client, proxy->family, addr);
+        enum nat_result result = x ? NAT_OK : translation_add(n, p, client, proxy, &x);
         if (result != NAT_OK)
             return result;
         x->domain = t->domain;
