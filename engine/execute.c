@@ -107,6 +107,8 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_PEER_ADD:
         ASSERT(!p);
         w->peers[c->peer->slot] = c->peer;
+        if (w->engine->config.role == ENGINE_GATEWAY)
+            nat_adopt(&w->nat, c->peer->client, c->peer->tenant);
         break;
     case COMMAND_PEER_REMOVE:
         peer_remove(w, c->slot);
@@ -147,9 +149,13 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_INJECT:
         block_send(w, p, c);
         break;
+    case COMMAND_CLIENT_FORGET:
+        nat_clear(&w->nat, &w->nat.peers[c->slot]);
+        break;
     case COMMAND_TRANSLATE:
-        worker_ack(w, &(struct event_ack){
-                          .kind = ACK_TRANSLATED, .translation = c->translation, .done = false});
+        worker_ack(w, &(struct event_ack){.kind = ACK_TRANSLATED,
+                                          .translation = c->translation,
+                                          .done = p && gateway_translate(w, p, c->translation)});
         break;
     case COMMAND_SOCKETS_DROP:
         sockets_drop(w);

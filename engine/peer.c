@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "engine/engine.h"
+#include "engine/grants_private.h"
 
 static void *alloc_or_abort(size_t size)
 {
@@ -32,6 +33,13 @@ void engine_peer_wait_for_path(struct peer *p)
     p->waits_for_path = true;
 }
 
+void engine_peer_client(struct peer *p, uint32_t client, uint32_t tenant)
+{
+    ASSERT(client < ENGINE_PEERS_MAX);
+    p->client = client;
+    p->tenant = tenant;
+}
+
 void engine_peer_stage_limit(struct peer *p, uint16_t packets)
 {
     ASSERT(packets >= 1 && packets <= PEER_STAGED_MAX);
@@ -50,6 +58,8 @@ struct command_block *engine_block_new(const uint8_t *bytes, uint32_t len)
 
 void engine_peer_free(struct peer *p)
 {
+    if (p)
+        grants_free(p->grants);
     free(p);
 }
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A peer's grants as its worker reads them: an immutable snapshot of engine/grants.h's structure, and the decision about one
+ * packet. Private to engine/. Building: control (heap). Deciding: any thread, no allocation.
+ */
+#ifndef FZ_GRANTS_PRIVATE_H
+#define FZ_GRANTS_PRIVATE_H
+
+#include "engine/grants.h"
+#include "engine/nat.h"
+#include "engine/route.h"
+
+struct grant {
+    const struct filter *filter;
+    uint16_t index;
+    uint8_t kind;
+};
+
+struct grants {
+    bool has_v4, has_v6, internet;
+    uint8_t v4[4], v6[16];      /* the peer's own */
+    struct route_table *routes; /* CIDR; values: places in `list` */
+    size_t n;
+    struct grant list[]; /* behind it their filters */
+};
+
+/* NULL: out of memory. */
+struct grants *grants_new(const struct engine_grants *from) MUST_USE;
+/* Accepts NULL; suits snapshot_publish. */
+void grants_free(void *grants);
+
+enum grants_answer {
+    GRANTS_PERMIT,
+    GRANTS_PROHIBIT,
+    GRANTS_REJECT /* of the Internet, but none that it leads to */
+};
+
+/*
+ * Whether packets of this kind go to, or come from, an address in the network; port: of that end. t: what a proxy address stands
+ * for; NULL: it is none, or stands for nothing. Who may reach the Internet is not asked about networks.
+ */
+enum grants_answer grants_decide(const struct grants *g, const struct nat_translation *t,
+                                 unsigned version, const uint8_t *addr, uint8_t kind,
+                                 uint16_t port);
+
+static inline bool grants_are_of(const struct grants *g, unsigned version, const uint8_t *addr)
+{
+    return version == 4 ? g->has_v4 && memcmp(addr, g->v4, 4) == 0
+                        : g->has_v6 && memcmp(addr, g->v6, 16) == 0;
+}
+
+#endif
