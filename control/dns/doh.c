@@ -25,13 +25,14 @@ struct line {
 };
 
 struct doh_query {
-    struct doh_query *next, **link;
+    struct doh_query *next, *prev;
     struct doh *doh;
-    struct line *line; /* NULL: it waits for a connection */
+    struct line *line; /* NULL: it waits for a connection, or fails */
     unsigned tries;
     time_ns asked_at; /* of the last try */
     struct loop_timer timer;
-    uint8_t id[2]; /* the server gets 0, so that its answers can be cached */
+    enum err fails; /* when the timer fires, which it does at once; ERR_OK: it does not */
+    uint8_t id[2];  /* the server gets 0, so that its answers can be cached */
     uint8_t *bytes;
     size_t len;
     doh_done done;
@@ -46,7 +47,7 @@ struct doh {
     bool silent;             /* the line is */
     time_ns rest, rest_until;
     struct loop_timer pump;
-    struct doh_query *queries, **last; /* in the order in which they came */
+    struct doh_query *queries, *last; /* in the order in which they came */
 };
 
 static void pump_at(struct doh *d, time_ns at)
@@ -80,10 +81,13 @@ void doh_cancel(struct doh_query *q)
     loop_timer_clear(q->doh->config.loop, &q->timer);
     leave_line(q);
     if (q->next)
-        q->next->link = q->link;
+        q->next->prev = q->prev;
     else
-        q->doh->last = q->link;
-    *q->link = q->next;
+        q->doh->last = q->prev;
+    if (q->doh->queries == q)
+        q->doh->queries = q->next;
+    else
+        q->prev->next = q->next;
     free(q->bytes);
     free(q);
 }
@@ -97,6 +101,18 @@ static void finish(struct doh_query *q, enum err err, const uint8_t *answer, siz
     done(arg, err, answer, len);
 }
 
+/* Not at once, as whoever is told may do anything to other queries. */
+static void fail_soon(struct doh_query *q, enum err err)
+{
+    q->fails = err;
+    loop_timer_set(q->doh->config.loop, &q->timer, loop_now(q->doh->config.loop));
+}
+
+static bool waits(const struct doh_query *q)
+{
+    return !q->line && q->fails == ERR_OK;
+}
+
 static void on_query_timer(void *arg)
 {
     struct doh_query *q = arg;
@@ -107,7 +123,7 @@ static void on_query_timer(void *arg)
         d->silent = true;
         pump_soon(d);
     }
-    finish(q, ERR_TIMEOUT, NULL, 0);
+    finish(q, q->fails == ERR_OK ? ERR_TIMEOUT : q->fails, NULL, 0);
 }
 
 enum err doh_ask(struct doh *d, struct doh_query **out, const uint8_t *query, size_t len,
@@ -121,9 +137,12 @@ enum err doh_ask(struct doh *d, struct doh_query **out, const uint8_t *query, si
     if (!d->line && now < d->rest_until)
         return ERR_UNREACHABLE;
     struct doh_query *q = mem_zalloc(1, sizeof *q);
-    *q = (struct doh_query){.link = d->last, .doh = d, .len = len, .done = done, .arg = arg};
-    *d->last = q;
-    d->last = &q->next;
+    *q = (struct doh_query){.prev = d->last, .doh = d, .len = len, .done = done, .arg = arg};
+    if (d->last)
+        d->last->next = q;
+    else
+        d->queries = q;
+    d->last = q;
     q->bytes = mem_zalloc(len, 1);
     memcpy(q->bytes, query, len);
     memcpy(q->id, query, 2);
@@ -141,21 +160,15 @@ enum err doh_ask(struct doh *d, struct doh_query **out, const uint8_t *query, si
 static void line_end(struct line *line, bool again, enum err err)
 {
     struct doh *d = line->doh;
-    bool current = line == d->line;
-    struct doh_query *q = d->queries;
 
-    *(current ? &d->line : &d->old) = NULL;
+    *(line == d->line ? &d->line : &d->old) = NULL;
     line->link = NULL;
-    while (q) {
-        struct doh_query *next = q->next;
-        bool concerned = q->line == line || (!again && !q->line);
-        if (concerned && again && q->tries < TRIES_MAX) {
+    for (struct doh_query *q = d->queries; q; q = q->next) {
+        bool of_it = q->line == line;
+        if (of_it)
             leave_line(q);
-        } else if (concerned) {
-            finish(q, err, NULL, 0);
-            next = d->queries; /* whoever is told may have ended others */
-        }
-        q = next;
+        if (of_it ? !again || q->tries == TRIES_MAX : !again && waits(q))
+            fail_soon(q, err);
     }
     ASSERT(line->queries == 0);
     free(line);
@@ -305,7 +318,7 @@ static void on_pump(void *arg)
     time_ns now = loop_now(d->config.loop);
 
     renew(d);
-    for (q = d->queries; q && q->line;)
+    for (q = d->queries; q && !waits(q);)
         q = q->next;
     if (!q)
         return;
@@ -318,7 +331,7 @@ static void on_pump(void *arg)
     if (!d->line->up)
         return;
     for (; q; q = q->next) {
-        if (!q->line && !send_query(q)) {
+        if (waits(q) && !send_query(q)) {
             pump_at(d, now + PAUSE_MS * NS_PER_MS);
             return;
         }
@@ -339,7 +352,6 @@ enum err doh_new(struct doh **out, const struct doh_config *c, const char *url, 
     }
     d->config = *c;
     d->text = mem_dup_text(url, strlen(url));
-    d->last = &d->queries;
     loop_timer_init(&d->pump, on_pump, d);
     line_open(d);
     *out = d;
@@ -358,8 +370,10 @@ void doh_free(struct doh *d)
 {
     if (!d)
         return;
-    while (d->queries)
-        doh_cancel(d->queries);
+    for (struct doh_query *q = d->queries, *next; q; q = next) {
+        next = q->next;
+        doh_cancel(q);
+    }
     close_all(d);
     free(d->text);
     free(d);

@@ -19,7 +19,7 @@ enum {
 
 /* A request, or what libwebsockets has as the connection that carries them. */
 struct stream {
-    struct stream *next, **link;
+    struct stream *next, *prev;
     struct doh_link *owner;
     void *query;
     bool waited;        /* somebody wants to hear of it */
@@ -155,10 +155,9 @@ static struct stream *stream_new(struct doh_link *k, void *query)
 {
     struct stream *s = mem_zalloc(1, sizeof *s);
 
-    *s = (struct stream){
-        .next = k->streams, .link = &k->streams, .owner = k, .query = query, .waited = true};
+    *s = (struct stream){.next = k->streams, .owner = k, .query = query, .waited = true};
     if (s->next)
-        s->next->link = &s->next;
+        s->next->prev = s;
     k->streams = s;
     k->streams_n++;
     return s;
@@ -167,8 +166,11 @@ static struct stream *stream_new(struct doh_link *k, void *query)
 static void stream_free(struct stream *s)
 {
     if (s->next)
-        s->next->link = s->link;
-    *s->link = s->next;
+        s->next->prev = s->prev;
+    if (s->owner->streams == s)
+        s->owner->streams = s->next;
+    else
+        s->prev->next = s->next;
     s->owner->streams_n--;
     free(s->body);
     free(s);

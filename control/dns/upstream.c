@@ -17,7 +17,7 @@ struct server;
 
 /* A query that is under way. */
 struct asked {
-    struct asked *next, **link;
+    struct asked *next, *prev;
     struct dns_asker *asker;
     uint64_t id;
     struct do53 *do53; /* one of the two */
@@ -46,9 +46,9 @@ static struct asked *asked_new(struct dns_asker *a, uint64_t id)
 {
     struct asked *q = mem_zalloc(1, sizeof *q);
 
-    *q = (struct asked){.next = a->asked, .link = &a->asked, .asker = a, .id = id};
+    *q = (struct asked){.next = a->asked, .asker = a, .id = id};
     if (q->next)
-        q->next->link = &q->next;
+        q->next->prev = q;
     a->asked = q;
     a->asked_n++;
     return q;
@@ -59,8 +59,11 @@ static void asked_free(struct asked *q)
     do53_cancel(q->do53);
     doh_cancel(q->doh);
     if (q->next)
-        q->next->link = q->link;
-    *q->link = q->next;
+        q->next->prev = q->prev;
+    if (q->asker->asked == q)
+        q->asker->asked = q->next;
+    else
+        q->prev->next = q->next;
     q->asker->asked_n--;
     free(q);
 }
@@ -76,8 +79,10 @@ static struct asked *find(const struct dns_asker *a, uint64_t id)
 
 static void drop_all(struct dns_asker *a)
 {
-    while (a->asked)
-        asked_free(a->asked);
+    for (struct asked *q = a->asked, *next; q; q = next) {
+        next = q->next;
+        asked_free(q);
+    }
 }
 
 static void on_answer(void *arg, enum err err, const uint8_t *answer, size_t len)
@@ -158,9 +163,7 @@ static bool listed(const char *url, const struct dns_upstream *upstreams, unsign
 
 static void server_free(struct server *s)
 {
-    struct asked *next;
-
-    for (struct asked *q = s->asker->asked; q; q = next) {
+    for (struct asked *q = s->asker->asked, *next; q; q = next) {
         next = q->next;
         if (q->server == s)
             asked_free(q);
