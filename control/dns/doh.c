@@ -19,6 +19,7 @@ struct line {
     struct doh *doh;
     struct doh_link *link; /* NULL: it has gone */
     bool up, heard;        /* heard: an answer */
+    bool silent;           /* it is to be left */
     time_ns heard_at;
     unsigned asked;   /* requests so far */
     unsigned queries; /* of ours that wait for it */
@@ -44,7 +45,6 @@ struct doh {
     char *text;
     struct doh_url url;
     struct line *line, *old; /* NULL: none; old: gets no more queries */
-    bool silent;             /* the line is */
     time_ns rest, rest_until;
     struct loop_timer pump;
     struct doh_query *queries, *last; /* in the order in which they came */
@@ -116,13 +116,10 @@ static bool waits(const struct doh_query *q)
 static void on_query_timer(void *arg)
 {
     struct doh_query *q = arg;
-    struct doh *d = q->doh;
 
     /* Whatever was asked since then has no answer either. */
-    if (q->line && q->line == d->line && q->line->heard_at < q->asked_at) {
-        d->silent = true;
-        pump_soon(d);
-    }
+    if (q->line && q->line->heard_at <= q->asked_at)
+        q->line->silent = true; /* the pump runs as the query leaves it */
     finish(q, q->fails == ERR_OK ? ERR_TIMEOUT : q->fails, NULL, 0);
 }
 
@@ -282,12 +279,11 @@ static bool worn(const struct line *line)
 
 static void renew(struct doh *d)
 {
-    if (d->silent) {
+    if (d->line && d->line->silent) {
         log_debug("dns", "%s has fallen silent", d->text);
         line_close(d->line);
-        d->silent = false;
     }
-    if (d->old && d->old->queries == 0)
+    if (d->old && (d->old->silent || d->old->queries == 0))
         line_close(d->old);
     if (d->line && worn(d->line) && !d->old) {
         d->old = d->line;
@@ -363,7 +359,6 @@ static void close_all(struct doh *d)
     line_close(d->line);
     line_close(d->old);
     loop_timer_clear(d->config.loop, &d->pump);
-    d->silent = false;
 }
 
 void doh_free(struct doh *d)
