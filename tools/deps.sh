@@ -306,9 +306,10 @@ pin libwebsockets libwebsockets/trixie libwebsockets_4.3.5.orig.tar.gz \
     87f99ad32803ed325fceac5327aae1f5c1b417d54ee61ad36cffc8df5f5ab276
 build_native_libwebsockets() {
     # The body of a refused upgrade is read. A client of HTTP/2 hears of streams that the server resets, leaves padding out of
-    # bodies, and frees what it has allocated. Names are not looked up: that would block, and go through the tunnel.
+    # bodies, and frees what it has allocated. Names are not looked up: that would block, and go through the tunnel. What wakes a
+    # context up is closed with it.
     local change
-    for change in refused-upgrade h2-client no-names; do
+    for change in refused-upgrade h2-client no-names pipe-closed; do
         patch -d "$SRC" -p1 <"$FILES/libwebsockets/$change.patch"
     done
     cmake_install "$SRC" -DDISABLE_WERROR=ON -DLWS_WITH_STATIC=ON -DLWS_WITH_SHARED=OFF -DLWS_STATIC_PIC=ON \
