@@ -294,10 +294,11 @@ format-check: ## fail if `make format` would change anything
 	$(Q)$(FORMAT) --dry-run --Werror $(own_c)
 lint: | $(DEPS)/ready-check ## clang-tidy, cppcheck and gcc -fanalyzer
 	$(Q)TIDY='$(TIDY)' tools/check-lint.sh '$(ALL_CPPFLAGS) -std=gnu11' '$(PURE)' $(filter-out platform/windows/% tests/%,$(filter %.c,$(own_c)))
-demo: | $(DEPS)/ready-demo ## build, then show the client with a portal, through NATs, the tunnel against wireguard-go, and as default route (root)
+demo: | $(DEPS)/ready-demo ## build, then show the client with a portal, through NATs, resources by name, the tunnel against wireguard-go, and as default route (root)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tools/demo-portal.sh
 	$(Q)tools/demo-nat.sh
+	$(Q)tools/demo-names.sh
 	$(Q)tools/demo.sh
 	$(Q)tools/demo-route.sh
 check: | $(DEPS)/ready-check ## everything above but lint and demo

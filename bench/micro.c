@@ -137,6 +137,7 @@ static struct micro_list *all_cases(const struct options *o)
     micro_resolve_cases(l);
     micro_portal_cases(l);
     micro_dns_cases(l);
+    micro_rules_cases(l);
     micro_source_thread_cases(l, o->threads, cpus);
     return l;
 }
