@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "control/clients.h"
+#include "control/gateway_host.h"
 #include "control/gateway_names.h"
 #include "control/gateway_nat.h"
 #include "control/portal/gateway_messages.h"
@@ -30,6 +31,8 @@ struct held {
 struct gateway {
     struct member member;
     struct clients *clients;
+    struct gateway_host *host; /* NULL: the tunnel is not up yet */
+    bool forward;
     struct gateway_names *names;
     struct gateway_nat *nat;
     struct held held[HELD_MAX];
@@ -41,12 +44,15 @@ struct gateway {
 static void on_init(struct gateway *g, const struct gateway_message *m)
 {
     size_t n = json_array_size(m->grants);
+    char why[MEMBER_WHY_MAX];
 
     member_relays(&g->member, m->relays, NULL);
     unsigned relays = g->member.relays.n;
     log_info("gateway", "init received: %zu authorization%s, %u relay%s", n, n == 1 ? "" : "s",
              relays, relays == 1 ? "" : "s");
     member_set_addresses(&g->member, &m->ipv4, &m->ipv6);
+    if (g->host && gateway_host_serve(g->host, why, sizeof why) != ERR_OK)
+        member_stop(&g->member, MEMBER_FAILED, why);
     clients_keep(g->clients, m->grants);
 }
 
@@ -144,7 +150,14 @@ static void on_moved(void *arg, const char *why)
 
     log_info("gateway", "%s: the system's resolvers are read anew, connections stay", why);
     member_host_resolvers(&g->member);
+    gateway_host_renew(g->host);
     gateway_names_moved(g->names);
+}
+
+static void on_resolvers(void *arg)
+{
+    const struct gateway *g = arg;
+    gateway_host_resolvers(g->host);
 }
 
 static void on_hangup(void *arg)
@@ -154,18 +167,13 @@ static void on_hangup(void *arg)
 
 /* ---- life ---- */
 
-/* Where all clients and gateways have their addresses. Source: spec/tunnel.md 1.1, 8.1. */
 static void on_up(void *arg)
 {
-    static const char *const ranges[] = {"100.64.0.0/11", "fd00:2021:1111::/107"};
     struct gateway *g = arg;
+    char why[MEMBER_WHY_MAX];
 
-    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
-        struct ip_prefix prefix;
-        enum err err = ip_prefix_parse(&prefix, ranges[i]);
-        ASSERT(err == ERR_OK);
-        tunnel_p2p_route(g->member.tunnel, &prefix, true);
-    }
+    if (gateway_host_new(&g->host, &g->member, g->forward, why, sizeof why) != ERR_OK)
+        member_stop(&g->member, MEMBER_FAILED, why);
 }
 
 static void release(struct gateway *g, bool carry_out_too)
@@ -205,6 +213,7 @@ static void on_counters(void *arg)
 
     gateway_names_log(g->names);
     gateway_nat_log(g->nat);
+    gateway_host_log(g->host);
 }
 
 static const struct member_role role = {
@@ -213,6 +222,7 @@ static const struct member_role role = {
     .message = on_message,
     .hangup = on_hangup,
     .moved = on_moved,
+    .resolvers = on_resolvers,
     .up = on_up,
     .ready = on_ready,
     .engine = ENGINE_GATEWAY,
@@ -258,16 +268,19 @@ static enum err set_up(struct gateway *g)
 static void take_down(struct gateway *g)
 {
     release(g, false);
+    gateway_host_free(g->host);
     gateway_nat_close(g->nat);
     gateway_names_free(g->names);
     clients_free(g->clients);
 }
 
-enum member_end gateway_run(const struct member_options *o, char *why, unsigned why_size)
+enum member_end gateway_run(const struct member_options *o, bool forward, char *why,
+                            unsigned why_size)
 {
     struct gateway *g = mem_zalloc(1, sizeof *g);
     enum member_end end;
 
+    g->forward = forward;
     if (member_open(&g->member, o, &role, g) == ERR_OK && set_up(g) == ERR_OK) {
         member_run(&g->member);
         take_down(g);

@@ -11,9 +11,10 @@
 #define GATEWAY_ENDPOINT "gateway/v2/websocket"
 
 /*
- * Runs until a signal or a failure ends it, and takes everything down. why: one clear sentence, which is in the log as well. The
+ * forward: the gateway makes its host forward what clients send (gateway_host.h). Runs until a signal or a failure ends it, and takes everything down. why: one clear sentence, which is in the log as well. The
  * caller has hardened the process; no thread may exist yet but that of the log.
  */
-enum member_end gateway_run(const struct member_options *o, char *why, unsigned why_size) MUST_USE;
+enum member_end gateway_run(const struct member_options *o, bool forward, char *why,
+                            unsigned why_size) MUST_USE;
 
 #endif

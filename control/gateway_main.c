@@ -26,8 +26,7 @@ static enum err load_token(struct secret *out, const struct options *o, char *wh
 static enum member_end run_gateway(const struct member_options *m, const struct options *o,
                                    char *why, unsigned why_size)
 {
-    (void)o;
-    return gateway_run(m, why, why_size);
+    return gateway_run(m, o->forward, why, why_size);
 }
 
 static int run(const struct options *o, struct secret *token)

@@ -111,8 +111,9 @@ static enum err change_address(struct member *m, struct ip_addr *address, const 
 static void first_up(struct member *m)
 {
     log_info(m->role->name, "%s", tunnel_summary(m->tunnel));
-    service_ready(tunnel_summary(m->tunnel));
     m->role->up(m->arg);
+    if (!m->ending)
+        service_ready(tunnel_summary(m->tunnel));
     if (m->options->exit_when_up)
         member_stop(m, MEMBER_STOPPED, "");
 }

@@ -294,6 +294,7 @@ static void set_defaults(struct options *o, enum options_program program)
         .offloads = true,
         .log_level = LOG_INFO,
         .max_partition_ns = gateway ? 24 * 3600 * NS_PER_SEC : TIME_NEVER,
+        .forward = true,
         .permission_check = true,
         .raise_buffers = gateway,
         .dns = DNS_METHOD_SYSTEMD_RESOLVED,

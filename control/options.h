@@ -78,6 +78,7 @@ struct options {
     const char *firezone_id;   /* NULL: that of the machine */
     const char *firezone_name; /* NULL: the host's name */
     time_ns max_partition_ns;  /* TIME_NEVER: no limit */
+    bool forward;              /* the gateway sees to forwarding and masquerading itself */
     bool permission_check;     /* before anything needs them */
     bool check, exit_when_up, internet_resource, raise_buffers, flow_logs;
     bool compat_exit;            /* a rejected token ends with the same code as any failure */

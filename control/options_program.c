@@ -162,6 +162,7 @@ const struct setting options_gateway[] = {
     {SETTING_PARSED, 'm', "--max-partition-time", "FIREZONE_MAX_PARTITION_TIME",
      .set = set_max_partition},
     {SETTING_OFF, 0, "--no-inc-buf", "FIREZONE_NO_INC_BUF", AT(raise_buffers)},
+    {SETTING_OFF, 0, "--no-forwarding", "FIREZONE_NO_FORWARDING", AT(forward)},
     {SETTING_OFF, 0, "--no-check", AT(permission_check)},
     {.kind = SETTING_END},
 };

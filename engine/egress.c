@@ -165,6 +165,8 @@ enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsign
     struct peer *p = w->peers[slot_of(value)];
     if (!p)
         return drop(w, rx, VERDICT_OUT_NO_PEER);
+    if (w->engine->config.role == ENGINE_GATEWAY)
+        return gateway_frame(w, p, rx, &v);
     return egress_to_peer(w, p, rx, v.ecn);
 }
 

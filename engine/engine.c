@@ -217,6 +217,7 @@ void engine_free(struct engine *e)
         pthread_barrier_destroy(&e->started);
     snapshot_domain_fini(&e->domain);
     route_table_free(e->routes);
+    free(e->own);
     policy_free(e->policy);
     policy_names_fini(&e->names);
     gate_free(e->gate);

@@ -29,6 +29,7 @@ static void peer_remove(struct worker *w, uint32_t slot) REQUIRES_ROLE(role_work
     keys_drop_all(w, p);
     help_drain(w);
     stage_purge(w, p, VERDICT_OUT_STAGE_PURGED);
+    gateway_forget(w, p);
     w->peers[slot] = NULL;
     worker_ack(w, &(struct event_ack){.kind = ACK_PEER_GONE, .peer = p});
 }
@@ -148,8 +149,9 @@ void worker_execute(struct worker *w, const struct command *c)
         block_send(w, p, c);
         break;
     case COMMAND_TRANSLATE:
-        worker_ack(w, &(struct event_ack){
-                          .kind = ACK_TRANSLATED, .translation = c->translation, .done = false});
+        worker_ack(w, &(struct event_ack){.kind = ACK_TRANSLATED,
+                                          .translation = c->translation,
+                                          .done = p && gateway_translate(w, p, c->translation)});
         break;
     case COMMAND_SOCKETS_DROP:
         sockets_drop(w);

@@ -96,8 +96,9 @@ static void deliver(struct worker *w, struct peer *p, uint8_t *packet, uint32_t 
         gate_inner(w, p, packet, v.total_len);
         return;
     }
-    if (w->engine->config.role == ENGINE_CLIENT) {
-        if (!client_accepts(w, p, &v, packet))
+    if (w->engine->config.role != ENGINE_WIREGUARD) {
+        if (w->engine->config.role == ENGINE_CLIENT ? !client_accepts(w, p, &v, packet)
+                                                    : !gateway_accepts(w, p, &v, packet))
             return;
     } else if (!w->routes ||
                !route_covers(w->routes, v.version, ip_src_ptr(packet, v.version), p->value)) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "engine/engine.h"
+#include "engine/grants_private.h"
 
 static void *alloc_or_abort(size_t size)
 {
@@ -50,6 +51,8 @@ struct command_block *engine_block_new(const uint8_t *bytes, uint32_t len)
 
 void engine_peer_free(struct peer *p)
 {
+    if (p)
+        grants_free(p->grants);
     free(p);
 }
 

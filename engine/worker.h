@@ -23,6 +23,7 @@
 #include "engine/event.h"
 #include "engine/frames.h"
 #include "engine/help.h"
+#include "engine/nat.h"
 #include "engine/peer.h"
 #include "engine/policy.h"
 #include "engine/rate_limit.h"
@@ -182,6 +183,8 @@ struct worker {
     time_ns now;                      /* of this loop */
     const struct route_table *routes; /* of this loop */
     const struct policy *policy;      /* likewise, of a client */
+    struct nat nat;                   /* of a gateway */
+    void *nat_memory;                 /* its tables; NULL: it is none */
 
     struct peer **peers;       /* by slot */
     struct session **sessions; /* by index & (SESSION_TABLE - 1) */
@@ -253,6 +256,12 @@ struct worker {
     struct sleeper sleeper;
 };
 
+/* A gateway's own addresses in the tunnel. */
+struct gateway_own {
+    bool has_v4, has_v6;
+    uint8_t v4[4], v6[16];
+};
+
 struct engine {
     struct engine_config config;
     struct engine_tun tun;
@@ -266,6 +275,7 @@ struct engine {
     struct route_table *routes; /* snapshot */
     struct policy *policy;      /* snapshot; of a client, with the next two */
     struct policy_names names;
+    struct gateway_own *own;      /* snapshot; of a gateway */
     uint64_t watched[2][1024];    /* ports, of UDP and TCP; control writes, workers read */
     struct cookie_gate *gate;     /* snapshot */
     struct source_cache *sources; /* shared, lock-free */
@@ -370,6 +380,20 @@ void client_inject(struct worker *w, const uint8_t *packet, uint32_t len)
 /* A packet of the peer's is for the host. False: it has its verdict. */
 bool client_accepts(struct worker *w, const struct peer *p, const struct ip_view *v,
                     const uint8_t *packet) REQUIRES_ROLE(role_worker);
+
+/* gateway.c: ENGINE_GATEWAY */
+enum err gateway_init(struct worker *w) MUST_USE;
+/* A peer is gone: what the NAT knows of it is. */
+void gateway_forget(struct worker *w, const struct peer *p) REQUIRES_ROLE(role_worker);
+/* A frame of the network's for the peer. */
+enum egress_result gateway_frame(struct worker *w, struct peer *p, const struct io_rx *rx,
+                                 struct ip_view *v) REQUIRES_ROLE(role_worker);
+/* A packet of the peer's is for the network, as it may be rewritten now. False: it has its verdict. */
+bool gateway_accepts(struct worker *w, struct peer *p, struct ip_view *v, uint8_t *packet)
+    REQUIRES_ROLE(role_worker);
+/* False: there is no room for it, it says what cannot be, or this is no gateway. */
+bool gateway_translate(struct worker *w, struct peer *p, const struct engine_translation *t)
+    REQUIRES_ROLE(role_worker);
 
 /* train.c */
 enum err train_pool_init(struct worker *w) MUST_USE;

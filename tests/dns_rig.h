@@ -77,6 +77,8 @@ static inline int rig_show_data(char *out, size_t max, const ares_dns_rr_t *rr)
     case ARES_REC_TYPE_AAAA:
         inet_ntop(AF_INET6, ares_dns_rr_get_addr6(rr, ARES_RR_AAAA_ADDR), text, sizeof text);
         return snprintf(out, max, " %s", text);
+    case ARES_REC_TYPE_CNAME:
+        return snprintf(out, max, " %s", ares_dns_rr_get_str(rr, ARES_RR_CNAME_CNAME));
     case ARES_REC_TYPE_PTR:
         return snprintf(out, max, " %s", ares_dns_rr_get_str(rr, ARES_RR_PTR_DNAME));
     default:

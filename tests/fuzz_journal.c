@@ -26,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t len = journal_text_line(line, sizeof line, e);
         ASSERT(len < sizeof line && at + len <= size && memcmp(line, data + at, len) == 0);
         at += len;
+        if (e->kind == JOURNAL_SYSCTL)
+            ASSERT(e->sysctl.key < SYSCTL_KEYS && sysctl_scope_ok(e->sysctl.scope));
         if (e->kind != JOURNAL_STEERING)
             continue;
         ASSERT(rule_steering_ok(&e->steering));

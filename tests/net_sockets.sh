@@ -4,8 +4,8 @@
 # All sockets that client and gateway ever have, seen from outside every 10 ms from start-up to shutdown: through lookups by UDP
 # and TCP that get an answer and that get none, roams, reconnections to the portal and another relay. Each has the mark; with sources and interfaces
 # looked up, each but those of the workers, which tell them with every packet, is bound to a device that is not the TUN. There
-# are the workers' sockets, one connection to the portal, lookups while they last, and no others. And in WireGuard mode those of
-# the workers, with the mark of its configuration.
+# are the workers' sockets, one connection to the portal, lookups while they last, the four of a gateway's DNS service, which are
+# bound to the TUN, and no others. And in WireGuard mode those of the workers, with the mark of its configuration.
 #
 #     [c1] == [c1_1] or [c1_2] == [core] == [g1_1] == [g1]     and [s], portal, resolver and relay, at core
 #     [a] == [b]
@@ -40,6 +40,7 @@ $1 == "udp" && $3 == "-" && port($2) == own { class = "worker" }
 $1 ~ /^(udp|tcp)$/ && $3 == "-" && port($2) != own { class = "starting" }
 $1 ~ /^(udp|tcp)$/ && port($3) == 53 { class = "dns-" $1 }
 $1 == "tcp" && port($3) == 8081 { class = "portal" }
+$1 ~ /^(udp|listen)$/ && $3 == "-" && port($2) == 53535 && $4 == "0x0" && $5 ~ /^fz[0-9]+g1$/ { class = "service" }
 '
 
 # sockets_of NAME PORT HOW CLASS...: what was seen since the last call has all these classes, and nothing ever was unguarded.
@@ -49,8 +50,8 @@ sockets_of() {
     shift 3
     bad=$(awk -v own="$own" -v how="$how" "$CLASSES"'
         class == "foreign" { print "foreign:", $0 }
-        how != "resolve" && $4 != how { print "not marked:", $0 }
-        how == "resolve" && class != "worker" && $5 !~ /^eth[12]$/ { print "not bound to an uplink:", $0 }' "$log")
+        how != "resolve" && class != "service" && $4 != how { print "not marked:", $0 }
+        how == "resolve" && class !~ /^(worker|service)$/ && $5 !~ /^eth[12]$/ { print "not bound to an uplink:", $0 }' "$log")
     [[ -z $bad ]] || fail "$name: $bad"
     for class in "$@"; do
         awk -v own="$own" -v from="${READ[$name]}" -v want="$class" "$CLASSES"'
@@ -63,8 +64,12 @@ sockets_of() {
 # calm NAME: now there are the sockets of the workers and their gate, in both families, the portal's, and nothing else
 calm() {
     local is pid=${CLIENT_PID[$1]}
-    is=$("$SOCKETS" "$pid" 0 | awk -v own=52625 "$CLASSES"'{ print class }' | sort | uniq -c | tr -s ' \n' ' ')
+    is=$("$SOCKETS" "$pid" 0 | awk -v own=52625 "$CLASSES"'class != "service" { print class }' | sort | uniq -c | tr -s ' \n' ' ')
     [[ $is == " 1 portal $((2 * (WORKERS + 1))) worker " ]]
+}
+
+open_count() { # NAME CLASS
+    "$SOCKETS" "${CLIENT_PID[$1]}" 0 | awk -v own=52625 -v want="$2" "$CLASSES"'class == want { n++ } END { print n + 0 }'
 }
 
 open_now() { # NAME CLASS
@@ -98,6 +103,7 @@ product() { # HOW ARGUMENT...
     client_says g1 10 "is up: "
     joined 1
     p2p_ping 1
+    [[ $(open_count g1 service) -eq 4 ]] || fail "the DNS service of g1: $("$SOCKETS" "${CLIENT_PID[g1]}" 0)"
     eventually 5 calm g1 || fail "the gateway has other sockets: $("$SOCKETS" "${CLIENT_PID[g1]}" 0)"
     sockets_of c1 52625 "$how" worker portal dns-udp
     sockets_of g1 52625 "$how" worker portal dns-udp

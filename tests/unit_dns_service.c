@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The stub resolver as a machine: each query has one answer, from wherever it comes; what servers say is kept and given again;
- * and a model over random queries, answers, changes and time.
- */
+/* Who answers a query, what the answer looks like by either transport, and that there is one whatever happens meanwhile. */
+#include "control/dns/service.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,479 +9,446 @@
 
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "control/dns/cache.h"
-#include "control/dns/service.h"
 #include "platform/base/bytes.h"
+#include "tests/dns_rig.h"
+#include "tests/dns_world.h"
 
 enum {
-    ASKED_MAX = DNS_SERVICE_MAX + 8,
-    TYPE_A = 1,
-    TYPE_TXT = 16,
-    TYPE_AAAA = 28
+    RANDOM_STEPS = 40000,
+    MANY_RECORDS = 100
 };
 
-static struct rig {
-    struct dns_service *service;
-    time_ns now;
-    struct asked {
-        uint64_t id;
-        struct uuid resource; /* nil: of a server */
-        unsigned server;
-        uint8_t query[512];
-        size_t len;
-    } asked[ASKED_MAX];
-    unsigned asked_n, cancelled;
-    bool refuse; /* nobody can be asked */
-    struct {
-        struct dns_client client;
-        uint8_t bytes[4096];
-        size_t len;
-    } last;
-    unsigned answers, answers_of[64]; /* by token */
-    unsigned names, answered;
-} rig;
+static const struct dns_client by_udp = {.transport = DNS_UDP, .server = 3, .v6 = true};
+static const struct dns_client by_tcp = {.transport = DNS_TCP, .server = 1};
 
-static void on_answer(void *arg, const struct dns_client *client, const uint8_t *answer, size_t len)
+static struct uuid resource_id(unsigned number)
 {
-    assert_ptr_equal(arg, &rig);
-    rig.answers++;
-    rig.answers_of[client->token % ARRAY_LEN(rig.answers_of)]++;
-    rig.last.client = *client;
-    rig.last.len = len;
-    memcpy(rig.last.bytes, answer, size_min(len, sizeof rig.last.bytes));
+    struct uuid id = {{0}};
+
+    store_be32(id.bytes + 12, number);
+    return id;
 }
 
-static void keep(uint64_t id, unsigned server, const struct uuid *resource, const uint8_t *query,
-                 size_t len)
+static void set(struct world *w, unsigned number, const char *pattern)
 {
-    if (rig.refuse) {
-        dns_service_failed(rig.service, id);
-        return;
+    struct uuid id = resource_id(number);
+    char why[256];
+
+    assert_int_equal(dns_service_set(w->service, &id, pattern, IP_STACK_DUAL, why, sizeof why),
+                     ERR_OK);
+}
+
+static void ask(struct world *w, const struct dns_client *from, const char *name, unsigned type)
+{
+    struct rig_message m;
+
+    rig_query(&m, 7, name, type);
+    assert_true(world_query(w, from, m.bytes, m.len));
+}
+
+static void answer_first(struct world *w, const char *name, const unsigned *ttls_s, unsigned n)
+{
+    struct rig_message m;
+
+    rig_answer(&m, 0, name, ttls_s, n);
+    world_answered(w, world_waiting(w, 0)->id, m.bytes, m.len);
+}
+
+static void assert_answered(struct world *w, const char *want)
+{
+    char shown[RIG_SHOWN_MAX];
+
+    assert_non_null(w->answer);
+    assert_string_equal(rig_show(shown, w->answer, w->answer_len), want);
+    free(w->answer);
+    w->answer = NULL;
+}
+
+static void test_who_answers(void **state)
+{
+    static const unsigned ttl_s = 300;
+    struct world *w = world_new();
+    const struct dns_service_counters *counters = dns_service_counters(w->service);
+
+    (void)state;
+    set(w, 1, "*.ours");
+    ask(w, &by_udp, "a.ours", ARES_REC_TYPE_A);
+    assert_answered(w,
+                    "7 NOERROR qr+rd a.ours A; a.ours 1 100.96.0.1; a.ours 1 100.96.0.2; a.ours 1"
+                    " 100.96.0.3; a.ours 1 100.96.0.4");
+    assert_int_equal(w->asks, 0);
+
+    /* The server's answer has our id, and is known from then on, whatever the transport. */
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    assert_int_equal(w->asks, 1);
+    assert_null(w->answer);
+    w->now += NS_PER_SEC;
+    answer_first(w, "x.example", &ttl_s, 1);
+    assert_answered(w, "7 NOERROR qr+rd+ra x.example A; x.example 300 192.0.2.1");
+    w->now += 2 * NS_PER_SEC;
+    ask(w, &by_tcp, "X.example", ARES_REC_TYPE_A);
+    assert_answered(w, "7 NOERROR qr+rd X.example A; x.example 298 192.0.2.1");
+    assert_int_equal(w->asks, 1);
+
+    /* What a site says is not kept. */
+    for (unsigned i = 0; i < 2; i++) {
+        ask(w, &by_udp, "a.ours", ARES_REC_TYPE_TXT);
+        struct uuid id = resource_id(1);
+        assert_memory_equal(&w->site, &id, sizeof id);
+        struct world_query *q = world_waiting(w, 0);
+        q->bytes[2] |= 0x80;
+        world_answered(w, q->id, q->bytes, q->len);
+        assert_answered(w, "7 NOERROR qr+rd a.ours TXT");
     }
-    assert_true(rig.asked_n < ASKED_MAX && len <= sizeof rig.asked[0].query);
-    struct asked *a = &rig.asked[rig.asked_n++];
-    *a = (struct asked){.id = id, .server = server, .len = len};
-    if (resource)
-        a->resource = *resource;
-    memcpy(a->query, query, len);
-}
+    assert_int_equal(w->asks, 3);
 
-static void on_ask(void *arg, uint64_t id, const struct dns_client *client, const uint8_t *query,
-                   size_t len)
-{
-    (void)arg;
-    keep(id, client->server, NULL, query, len);
-}
-
-static void on_ask_site(void *arg, uint64_t id, const struct dns_client *client,
-                        const struct uuid *resource, const uint8_t *query, size_t len)
-{
-    (void)arg;
-    keep(id, client->server, resource, query, len);
-}
-
-static void forget_asked(unsigned i)
-{
-    rig.asked_n--;
-    memmove(&rig.asked[i], &rig.asked[i + 1], (rig.asked_n - i) * sizeof rig.asked[0]);
-}
-
-static void on_cancel(void *arg, uint64_t id)
-{
-    (void)arg;
-    for (unsigned i = 0; i < rig.asked_n; i++) {
-        if (rig.asked[i].id == id) {
-            forget_asked(i);
-            rig.cancelled++;
-            return;
-        }
-    }
-    fail_msg("nobody has been asked for this");
-}
-
-static void on_name(void *arg, uint32_t index, const char *name, const struct uuid *resources,
-                    const uint8_t *ip_stacks, unsigned n)
-{
-    (void)arg;
-    (void)index;
-    (void)name;
-    (void)resources;
-    (void)ip_stacks;
-    (void)n;
-    rig.names++;
-}
-
-static void on_answered(void *arg, uint32_t index)
-{
-    (void)arg;
-    (void)index;
-    rig.answered++;
-}
-
-static const struct dns_service_events events = {
-    on_answer, on_ask, on_ask_site, on_cancel, {on_name, on_answered}};
-
-static const struct uuid resource_id = {{0xab, 1}};
-
-static int set_up(void **state)
-{
-    char why[160];
-
-    (void)state;
-    memset(&rig, 0, sizeof rig);
-    rig.now = 100 * NS_PER_SEC;
-    rig.service = dns_service_new(77, &events, &rig);
-    return dns_service_set(rig.service, &resource_id, "*.corp.example", IP_STACK_DUAL, why,
-                           sizeof why) == ERR_OK
-               ? 0
-               : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    dns_service_free(rig.service);
-    return 0;
-}
-
-/* ---- messages ---- */
-
-static size_t put_name(uint8_t *out, const char *name)
-{
-    size_t at = 0;
-
-    while (*name) {
-        size_t n = strcspn(name, ".");
-        out[at++] = (uint8_t)n;
-        memcpy(out + at, name, n);
-        at += n;
-        name += n + (name[n] == '.');
-    }
-    out[at++] = 0;
-    return at;
-}
-
-static size_t question(uint8_t *out, uint16_t id, const char *name, unsigned type)
-{
-    memset(out, 0, 12);
-    store_be16(out, id);
-    store_be16(out + 2, 0x0100); /* RD */
-    store_be16(out + 4, 1);
-    size_t at = 12 + put_name(out + 12, name);
-    store_be16(out + at, (uint16_t)type);
-    store_be16(out + at + 2, 1);
-    return at + 4;
-}
-
-/* An answer to the query with `n` TXT or address records of `ttl` seconds. */
-static size_t answer_to(uint8_t *out, const struct asked *a, unsigned n, uint32_t ttl,
-                        unsigned type)
-{
-    size_t at = a->len, data = type == TYPE_TXT ? 201 : 4;
-
-    memcpy(out, a->query, a->len);
-    store_be16(out, 0xdead); /* whatever the transport has made of it */
-    store_be16(out + 2, 0x8180);
-    store_be16(out + 6, (uint16_t)n);
-    for (unsigned i = 0; i < n; i++) {
-        store_be16(out + at, 0xc00c);
-        store_be16(out + at + 2, (uint16_t)type);
-        store_be16(out + at + 4, 1);
-        store_be32(out + at + 6, ttl);
-        store_be16(out + at + 10, (uint16_t)data);
-        memset(out + at + 12, 7 + (int)i, data);
-        if (type == TYPE_TXT)
-            out[at + 12] = 200;
-        at += 12 + data;
-    }
-    return at;
-}
-
-static bool query(const char *name, unsigned type, uint64_t token, enum dns_transport t)
-{
-    const struct dns_client client = {.token = token, .transport = t, .server = 1};
-    uint8_t bytes[512];
-    size_t len = question(bytes, (uint16_t)(0x1000 + token), name, type);
-
-    return dns_service_query(rig.service, &client, bytes, len, rig.now);
-}
-
-static void expect(uint64_t token, unsigned rcode, unsigned answers)
-{
-    assert_int_equal(rig.last.client.token, token);
-    assert_int_equal(load_be16(rig.last.bytes), 0x1000 + token);
-    assert_int_equal(load_be16(rig.last.bytes + 2) & 15, rcode);
-    assert_int_equal(load_be16(rig.last.bytes + 2) >> 15, 1);
-    assert_int_equal(load_be16(rig.last.bytes + 6), answers);
-}
-
-static void server_answers(unsigned i, unsigned n, uint32_t ttl, unsigned type)
-{
-    uint8_t bytes[8192];
-    uint64_t id = rig.asked[i].id;
-    size_t len = answer_to(bytes, &rig.asked[i], n, ttl, type);
-
-    forget_asked(i);
-    dns_service_answered(rig.service, id, bytes, len, rig.now);
-}
-
-/* ---- tests ---- */
-
-static void local_names(void **state)
-{
-    (void)state;
-    assert_true(query("Web.corp.example", TYPE_A, 1, DNS_UDP));
-    expect(1, 0, 4);
-    assert_int_equal(rig.names, 1);
-    assert_int_equal(rig.answered, 1);
-    assert_true(query("web.corp.example", TYPE_AAAA, 2, DNS_TCP));
-    expect(2, 0, 4);
-    assert_int_equal(rig.asked_n, 0);
-    assert_int_equal(rig.answers, 2);
-}
-
-static void servers_are_asked(void **state)
-{
-    (void)state;
-    assert_true(query("other.example", TYPE_A, 1, DNS_UDP));
-    assert_int_equal(rig.answers, 0);
-    assert_int_equal(rig.asked_n, 1);
-    assert_int_equal(rig.asked[0].server, 1);
-    server_answers(0, 2, 60, TYPE_A);
-    expect(1, 0, 2);
-    /* Once more, from the cache, with what is left of its time. */
-    rig.now += 10 * NS_PER_SEC;
-    assert_true(query("OTHER.example", TYPE_A, 2, DNS_UDP));
-    expect(2, 0, 2);
-    assert_int_equal(rig.asked_n, 0);
-    assert_memory_equal(rig.last.bytes + 12, "\5OTHER\7example", 15);
-    ares_dns_record_t *record = NULL;
-    assert_int_equal(ares_dns_parse(rig.last.bytes, rig.last.len, 0, &record), ARES_SUCCESS);
-    assert_int_equal(
-        ares_dns_rr_get_ttl(ares_dns_record_rr_get_const(record, ARES_SECTION_ANSWER, 1)), 50);
-    ares_dns_record_destroy(record);
-    rig.now += 51 * NS_PER_SEC;
-    assert_true(query("other.example", TYPE_A, 3, DNS_UDP));
-    assert_int_equal(rig.asked_n, 1);
-    assert_int_equal(dns_service_counters(rig.service)->cached, 1);
-}
-
-/* What is not worth it, or not good for long. */
-static void not_kept(void **state)
-{
-    (void)state;
-    static const struct {
-        unsigned n, type;
-        uint32_t ttl;
-    } rows[] = {{0, TYPE_A, 60}, {1, TYPE_A, 4}, {1, TYPE_TXT, 60}};
-    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
-        assert_true(query("other.example", TYPE_A, i, DNS_UDP));
-        assert_int_equal(rig.asked_n, 1);
-        server_answers(0, rows[i].n, rows[i].ttl, rows[i].type);
-        assert_int_equal(rig.answers, i + 1);
-    }
-    assert_int_equal(dns_service_counters(rig.service)->cached, 0);
-}
-
-static void forgotten(void **state)
-{
-    char why[160];
-
-    (void)state;
+    /* Other resources, other servers: nothing is known any more. */
     for (unsigned i = 0; i < 3; i++) {
-        assert_true(query("other.example", TYPE_A, i, DNS_UDP));
-        assert_int_equal(rig.asked_n, 1);
-        server_answers(0, 1, 60, TYPE_A);
+        struct uuid id = resource_id(1);
         if (i == 0)
-            assert_int_equal(dns_service_set(rig.service, &resource_id, "*.corp2.example",
-                                             IP_STACK_DUAL, why, sizeof why),
-                             ERR_OK);
+            set(w, 2, "*.also");
+        else if (i == 1)
+            dns_service_remove(w->service, &id);
         else
-            dns_service_servers_changed(rig.service);
+            dns_service_servers_changed(w->service);
+        ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+        assert_int_equal(w->asks, 4 + i);
+        answer_first(w, "x.example", &ttl_s, 1);
     }
-    assert_int_equal(dns_service_counters(rig.service)->cached, 0);
+    assert_int_equal(counters->queries, 8);
+    assert_int_equal(counters->local, 1);
+    assert_int_equal(counters->cached, 1);
+    assert_int_equal(counters->asked, 4);
+    assert_int_equal(counters->asked_sites, 2);
+    assert_int_equal(counters->answered, 6);
+    world_free(w);
 }
 
-static void too_long_for_udp(void **state)
+/* It was the resource's, and is known to nobody when that has gone. */
+static void test_a_late_answer_of_a_site(void **state)
 {
+    static const uint8_t record[] = {0xc0, 12, 0, 16, 0, 1, 0, 0, 1, 44, 0, 2, 1, 'x'};
+    struct world *w = world_new();
+    struct uuid id = resource_id(1);
+    uint8_t answer[64];
+
     (void)state;
-    for (unsigned t = DNS_UDP; t <= DNS_TCP; t++) {
-        assert_true(query("other.example", TYPE_TXT, t, (enum dns_transport)t));
-        server_answers(0, 6, 1, TYPE_TXT);
-        expect(t, 0, t == DNS_UDP ? 0 : 6);
-        assert_int_equal(load_be16(rig.last.bytes + 2) & 0x0200, t == DNS_UDP ? 0x0200 : 0);
-        assert_int_equal(rig.last.len > DNS_UDP_MESSAGE_MAX, t == DNS_TCP);
+    set(w, 1, "ours");
+    ask(w, &by_udp, "ours", ARES_REC_TYPE_TXT);
+    dns_service_remove(w->service, &id);
+    struct world_query *q = world_waiting(w, 0);
+    memcpy(answer, q->bytes, q->len);
+    answer[2] |= 0x80;
+    store_be16(answer + 6, 1);
+    memcpy(answer + q->len, record, sizeof record);
+    world_answered(w, q->id, answer, q->len + sizeof record);
+    assert_answered(w, "7 NOERROR qr+rd ours TXT; ours 300 ...");
+    ask(w, &by_udp, "ours", ARES_REC_TYPE_TXT);
+    assert_int_equal(w->asks, 2);
+    assert_null(w->answer);
+    world_answered(w, world_waiting(w, 0)->id, answer, q->len + sizeof record);
+    ask(w, &by_udp, "ours", ARES_REC_TYPE_TXT);
+    assert_int_equal(w->asks, 2);
+    world_free(w);
+}
+
+static void test_what_is_too_long_for_udp(void **state)
+{
+    unsigned ttls_s[MANY_RECORDS];
+    struct world *w = world_new();
+
+    (void)state;
+    for (unsigned i = 0; i < MANY_RECORDS; i++)
+        ttls_s[i] = 300;
+    ask(w, &by_tcp, "x.example", ARES_REC_TYPE_A);
+    answer_first(w, "x.example", ttls_s, MANY_RECORDS);
+    assert_int_equal(w->answer_len, 27 + MANY_RECORDS * 16);
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    answer_first(w, "x.example", ttls_s, MANY_RECORDS);
+    assert_answered(w, "7 NOERROR qr+tc+rd+ra x.example A");
+    /* Just as much as fits, also from the cache; then a byte more. */
+    for (unsigned i = 0; i < 3; i++) {
+        static const char label[] =
+            "123456789012345678901234567890123456789012345678901234567890123";
+        char name[256];
+        snprintf(name, sizeof name, "%s.%s.%s.%.*s", label, label, label, i == 2 ? 43 : 42, label);
+        ask(w, &by_udp, name, ARES_REC_TYPE_A);
+        if (i != 1)
+            answer_first(w, name, ttls_s, 60);
+        assert_int_equal(w->answer_len, i == 2 ? 12 + 237 + 4 : DNS_UDP_MESSAGE_MAX);
     }
-    assert_int_equal(dns_service_counters(rig.service)->truncated, 1);
+    assert_int_equal(dns_service_counters(w->service)->truncated, 2);
+    world_free(w);
 }
 
-static void failures(void **state)
+static void test_what_is_no_answer(void **state)
 {
+    static const unsigned ttl_s = 300;
+    struct world *w = world_new();
+    const struct dns_service_counters *counters = dns_service_counters(w->service);
+    struct rig_message m;
+
     (void)state;
-    assert_true(query("other.example", TYPE_A, 1, DNS_UDP));
-    uint64_t id = rig.asked[0].id;
-    forget_asked(0);
-    dns_service_failed(rig.service, id);
-    expect(1, 2, 0);
-    dns_service_failed(rig.service, id); /* it is gone */
-    dns_service_answered(rig.service, id, (const uint8_t *)"", 0, rig.now);
-    assert_int_equal(rig.answers, 1);
-    rig.refuse = true; /* at once */
-    assert_true(query("other.example", TYPE_A, 2, DNS_UDP));
-    expect(2, 2, 0);
-    rig.refuse = false;
-    assert_true(query("other.example", TYPE_A, 3, DNS_UDP)); /* answered by something else */
-    memcpy(rig.asked[0].query + 12, "\5otter", 6);
-    server_answers(0, 1, 60, TYPE_A);
-    expect(3, 2, 0);
-    assert_int_equal(dns_service_counters(rig.service)->mismatched, 1);
-    assert_false(
-        dns_service_query(rig.service, &rig.last.client, (const uint8_t *)"no", 2, rig.now));
-    assert_int_equal(rig.answers, 3);
+    /* It answers another question. */
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    answer_first(w, "y.example", &ttl_s, 1);
+    assert_answered(w, "7 SERVFAIL qr+rd x.example A");
+    assert_int_equal(counters->mismatched, 1);
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    world_failed(w, world_waiting(w, 0)->id);
+    assert_answered(w, "7 SERVFAIL qr+rd x.example A");
+    assert_int_equal(counters->failed, 1);
+    /* Nobody can be asked. */
+    w->refuse = true;
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    assert_answered(w, "7 SERVFAIL qr+rd x.example A");
+    w->refuse = false;
+    /* Those who ask so much want something else. */
+    rig_query(&m, 7, "x.example", ARES_REC_TYPE_A);
+    uint8_t *padded = calloc(1, DNS_SERVICE_QUERY_MAX + 1);
+    memcpy(padded, m.bytes, m.len);
+    assert_true(world_query(w, &by_tcp, padded, DNS_SERVICE_QUERY_MAX + 1));
+    assert_answered(w, "7 SERVFAIL qr+rd x.example A");
+    assert_int_equal(counters->too_long, 1);
+    assert_true(world_query(w, &by_tcp, padded, DNS_SERVICE_QUERY_MAX));
+    assert_null(w->answer);
+    free(padded);
+    /* It is no query. */
+    assert_false(world_query(w, &by_udp, m.bytes, m.len - 1));
+    assert_int_equal(counters->malformed, 1);
+    world_free(w);
 }
 
-static void sites(void **state)
+static void test_time_is_up(void **state)
 {
+    static const unsigned ttl_s = 300;
+    struct world *w = world_new();
+    struct rig_message m;
+
     (void)state;
-    assert_true(query("web.corp.example", TYPE_TXT, 1, DNS_UDP));
-    assert_int_equal(rig.asked_n, 1);
-    assert_true(uuid_equal(&rig.asked[0].resource, &resource_id));
-    uint64_t id = rig.asked[0].id;
-    forget_asked(0);
-    dns_service_again(rig.service, id);
-    assert_int_equal(rig.asked_n, 1);
-    assert_int_equal(rig.asked[0].id, id);
-    dns_service_servers_changed(rig.service); /* is no server */
-    assert_int_equal(rig.answers, 0);
-    server_answers(0, 1, 60, TYPE_TXT);
-    expect(1, 0, 1);
-    assert_true(query("web.corp.example", TYPE_TXT, 2, DNS_UDP)); /* not kept */
-    assert_int_equal(rig.asked_n, 1);
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    uint64_t id = world_waiting(w, 0)->id;
+    world_pass(w, DNS_SERVICE_TIMEOUT_NS - 1);
+    ask(w, &by_tcp, "y.example", ARES_REC_TYPE_A);
+    assert_null(w->answer);
+    world_pass(w, 1);
+    assert_answered(w, "7 SERVFAIL qr+rd x.example A");
+    assert_int_equal(w->cancels, 1);
+    assert_int_equal(w->waiting, 1);
+    /* Too late, also for the one that has its place now. */
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    rig_answer(&m, 0, "x.example", &ttl_s, 1);
+    world_answered(w, id, m.bytes, m.len);
+    world_failed(w, id);
+    assert_int_equal(w->waiting, 2);
+    world_free(w);
 }
 
-static void time_is_up(void **state)
+static void test_too_many_at_a_time(void **state)
 {
+    struct world *w = world_new();
+
     (void)state;
-    assert_int_equal(dns_service_poll_timeout(rig.service), 0); /* names to be reported */
-    dns_service_handle_timeout(rig.service, rig.now);
-    assert_int_equal(dns_service_poll_timeout(rig.service), TIME_NEVER);
-    time_ns first = rig.now + DNS_SERVICE_TIMEOUT_NS;
-    assert_true(query("other.example", TYPE_A, 1, DNS_UDP));
-    rig.now += NS_PER_SEC;
-    assert_true(query("others.example", TYPE_A, 2, DNS_TCP));
-    assert_int_equal(dns_service_poll_timeout(rig.service), first);
-    dns_service_handle_timeout(rig.service, first - 1);
-    assert_int_equal(rig.answers, 0);
-    dns_service_handle_timeout(rig.service, first);
-    assert_int_equal(rig.answers, 1);
-    expect(1, 2, 0);
-    assert_int_equal(rig.cancelled, 1);
-    assert_int_equal(dns_service_poll_timeout(rig.service), first + NS_PER_SEC);
-    dns_service_again_all(rig.service); /* another network: the time goes on */
-    assert_int_equal(rig.asked_n, 2);
-    assert_int_equal(dns_service_poll_timeout(rig.service), first + NS_PER_SEC);
+    set(w, 1, "ours");
+    for (unsigned i = 0; i < DNS_SERVICE_MAX; i++)
+        ask(w, &by_udp, "x.example", i % 2 ? ARES_REC_TYPE_A : ARES_REC_TYPE_AAAA);
+    assert_int_equal(w->answers, 0);
+    ask(w, &by_udp, "y.example", ARES_REC_TYPE_A);
+    assert_answered(w, "7 SERVFAIL qr+rd y.example A");
+    ask(w, &by_udp, "ours", ARES_REC_TYPE_TXT);
+    assert_answered(w, "7 SERVFAIL qr+rd ours TXT");
+    ask(w, &by_udp, "ours", ARES_REC_TYPE_HTTPS);
+    assert_answered(w, "7 NOERROR qr+rd ours HTTPS");
+    assert_int_equal(dns_service_counters(w->service)->full, 2);
+    world_failed(w, world_waiting(w, 500)->id);
+    ask(w, &by_udp, "y.example", ARES_REC_TYPE_A);
+    assert_int_equal(w->waiting, DNS_SERVICE_MAX);
+    world_pass(w, DNS_SERVICE_TIMEOUT_NS);
+    assert_int_equal(w->waiting, 0);
+    assert_int_equal(w->cancels, DNS_SERVICE_MAX);
+    world_free(w);
 }
 
-static void too_many(void **state)
+static void test_asked_again(void **state)
 {
+    struct world *w = world_new();
+
     (void)state;
-    for (unsigned i = 0; i < DNS_SERVICE_MAX + 3; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "n%u.example", i);
-        assert_true(query(name, TYPE_A, i, DNS_UDP));
+    set(w, 1, "ours");
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    ask(w, &by_udp, "ours", ARES_REC_TYPE_TXT);
+    uint64_t id = world_waiting(w, 0)->id;
+    dns_service_again(w->service, id);
+    assert_int_equal(w->asks, 3);
+    dns_service_again_all(w->service);
+    assert_int_equal(w->asks, 5);
+    assert_false(world_waiting(w, 0)->site);
+    assert_true(world_waiting(w, 1)->site);
+    /* Other servers are none of a site's business. */
+    dns_service_servers_changed(w->service);
+    assert_answered(w, "7 SERVFAIL qr+rd x.example A");
+    assert_int_equal(w->waiting, 1);
+    assert_int_equal(w->cancels, 1);
+    dns_service_again(w->service, id);
+    w->refuse = true;
+    dns_service_again_all(w->service);
+    assert_int_equal(w->asks, 6);
+    assert_answered(w, "7 SERVFAIL qr+rd ours TXT");
+    world_free(w);
+}
+
+static void test_changes_of_many_names_are_spread(void **state)
+{
+    char name[32];
+    struct world *w = world_new();
+
+    (void)state;
+    set(w, 1, "*.ours");
+    for (unsigned i = 0; i < 2 * DNS_STUB_STEP; i++) {
+        snprintf(name, sizeof name, "n%u.ours", i);
+        ask(w, &by_udp, name, ARES_REC_TYPE_A);
     }
-    assert_int_equal(rig.asked_n, DNS_SERVICE_MAX);
-    assert_int_equal(rig.answers, 3);
-    assert_int_equal(dns_service_counters(rig.service)->full, 3);
-    server_answers(500, 1, 1, TYPE_A);
-    assert_true(query("one.example", TYPE_A, 1, DNS_UDP));
-    assert_int_equal(rig.asked_n, DNS_SERVICE_MAX);
+    while (dns_service_poll_timeout(w->service) == 0)
+        world_pass(w, 0);
+    struct uuid id = resource_id(1);
+    w->names = 0;
+    dns_service_remove(w->service, &id);
+    assert_int_equal(w->names, DNS_STUB_STEP);
+    assert_int_equal(dns_service_poll_timeout(w->service), 0);
+    while (dns_service_poll_timeout(w->service) == 0)
+        world_pass(w, 0);
+    assert_int_equal(w->names, 2 * DNS_STUB_STEP);
+    world_free(w);
 }
 
-/* The cache has a bound: what was learned first goes. */
-static void bounded(void **state)
+/* ---- anything, in any order: the world sees to it that each query has one answer ---- */
+
+static uint32_t next_random(uint64_t *seed)
 {
-    (void)state;
-    for (unsigned i = 0; i < DNS_CACHE_MAX + 1; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "n%u.example", i);
-        assert_true(query(name, TYPE_A, i, DNS_UDP));
-        server_answers(0, 1, 600, TYPE_A);
+    *seed = *seed * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return (uint32_t)(*seed >> 33);
+}
+
+static void random_query(struct world *w, uint64_t *seed)
+{
+    static const unsigned types[] = {ARES_REC_TYPE_A,   ARES_REC_TYPE_A,  ARES_REC_TYPE_A,
+                                     ARES_REC_TYPE_TXT, ARES_REC_TYPE_MX, ARES_REC_TYPE_HTTPS};
+    struct dns_client from = {.transport = next_random(seed) % 2 ? DNS_UDP : DNS_TCP,
+                              .server = next_random(seed) % 4,
+                              .v6 = next_random(seed) % 2};
+    struct rig_message m;
+    char name[32];
+
+    snprintf(name, sizeof name, "%c.%s", 'a' + next_random(seed) % 26,
+             next_random(seed) % 3 ? "example" : "ours");
+    rig_query(&m, next_random(seed) & 0xffff, name, types[next_random(seed) % 6]);
+    world_query(w, &from, m.bytes, m.len - (next_random(seed) % 32 == 0));
+}
+
+static void random_answer(struct world *w, uint64_t *seed)
+{
+    static const unsigned ttls_s[MANY_RECORDS] = {9, 30, 0, 4};
+    struct world_query *q = world_waiting(w, next_random(seed));
+    struct dns_query parsed;
+    struct rig_message m;
+
+    if (!q)
+        return;
+    assert_int_equal(dns_query_read(&parsed, q->bytes, q->len), ERR_OK);
+    unsigned n = next_random(seed) % 8;
+    rig_answer(&m, next_random(seed) & 0xffff, next_random(seed) % 8 ? parsed.asked : "other",
+               ttls_s, n == 7 ? MANY_RECORDS : n);
+    dns_query_fini(&parsed);
+    world_answered(w, q->id + (next_random(seed) % 16 == 0), m.bytes, m.len);
+}
+
+static void random_change(struct world *w, uint64_t *seed)
+{
+    struct uuid id = resource_id(next_random(seed) % 2);
+    char why[256];
+
+    switch (next_random(seed) % 16) {
+    case 0:
+        dns_service_servers_changed(w->service);
+        break;
+    case 1:
+        dns_service_again_all(w->service);
+        break;
+    case 2:
+        dns_service_remove(w->service, &id);
+        break;
+    case 3:
+        assert_int_equal(dns_service_set(w->service, &id, "?.ours", IP_STACK_V4, why, sizeof why),
+                         ERR_OK);
+        break;
+    case 4:
+        w->refuse = !w->refuse;
+        break;
+    default:
+        dns_service_again(w->service, next_random(seed) % 64);
     }
-    assert_true(query("n1.example", TYPE_A, 1, DNS_UDP));
-    assert_int_equal(rig.asked_n, 0);
-    assert_true(query("n0.example", TYPE_A, 2, DNS_UDP));
-    assert_int_equal(rig.asked_n, 1);
+    world_check(w);
 }
 
-/* ---- whatever happens, one answer each ---- */
-
-static uint64_t rng_state = 5;
-
-static uint32_t below(uint32_t n)
+static void test_random_inputs(void **state)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (uint32_t)(rng_state >> 32) % n;
-}
-
-static void one_answer_each(void **state)
-{
-    static const char *const names[] = {"a.example", "b.example", "web.corp.example",
-                                        "db.corp.example", "use-application-dns.net"};
-    static const unsigned types[] = {TYPE_A, TYPE_AAAA, TYPE_TXT, 12, 65, 255};
-    unsigned queries = 0;
+    uint64_t seed = 7;
+    struct world *w = world_new();
 
     (void)state;
-    for (unsigned step = 0; step < 20000; step++) {
-        unsigned what = below(100);
-        rig.now += below(50) * NS_PER_MS;
-        if (what < 50) {
-            queries += query(names[below(ARRAY_LEN(names))], types[below(ARRAY_LEN(types))],
-                             below(64), (enum dns_transport)below(2));
-        } else if (what < 85 && rig.asked_n > 0) {
-            server_answers(below(rig.asked_n), below(9), below(20), below(2) ? TYPE_A : TYPE_TXT);
-        } else if (what < 92 && rig.asked_n > 0) {
-            unsigned i = below(rig.asked_n);
-            uint64_t id = rig.asked[i].id;
-            forget_asked(i);
-            dns_service_failed(rig.service, id);
-        } else if (what == 93) {
-            dns_service_servers_changed(rig.service);
-        } else if (what == 94) {
-            rig.asked_n = 0;
-            dns_service_again_all(rig.service);
-        } else if (what == 95) {
-            dns_service_remove(rig.service, &resource_id);
-        } else if (what == 96) {
-            char why[160];
-            (void)!dns_service_set(rig.service, &resource_id, "*.corp.example", IP_STACK_V4, why,
-                                   sizeof why);
-        } else {
-            dns_service_handle_timeout(rig.service, rig.now);
+    for (unsigned i = 0; i < RANDOM_STEPS; i++) {
+        struct world_query *q = world_waiting(w, next_random(&seed));
+        /* Now and then hardly anything is answered. */
+        bool slow = i / 4000 % 2;
+        w->refuse = w->refuse && !slow;
+        switch (next_random(&seed) % 16) {
+        case 0:
+            if (!slow)
+                random_change(w, &seed);
+            break;
+        case 1:
+            world_failed(w, q && !slow ? q->id : 0);
+            break;
+        case 2:
+            world_pass(w, next_random(&seed) % (slow ? 20 : 2000) * NS_PER_MS);
+            break;
+        case 3:
+        case 4:
+        case 5:
+        case 6:
+            if (!slow)
+                random_answer(w, &seed);
+            break;
+        default:
+            random_query(w, &seed);
         }
-        assert_int_equal(queries, rig.answers + rig.asked_n);
     }
-    rig.now += DNS_SERVICE_TIMEOUT_NS;
-    dns_service_handle_timeout(rig.service, rig.now);
-    assert_int_equal(queries, rig.answers);
-    assert_int_equal(rig.asked_n, 0);
-    assert_true(dns_service_counters(rig.service)->cached > 0);
+    const struct dns_service_counters *c = dns_service_counters(w->service);
+    uint64_t asked = c->asked + c->asked_sites;
+    unsigned waiting = w->waiting;
+    assert_int_equal(c->queries, c->local + c->cached + asked + c->full);
+    assert_int_equal(asked, c->answered + c->failed + c->timed_out + c->mismatched + waiting);
+#define X(name, text)                                                                              \
+    if (c->name == 0 && strcmp(#name, "too_long") != 0)                                            \
+        fail_msg("none were: " text);
+    DNS_SERVICE_COUNTERS(X)
+#undef X
+    world_free(w);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(local_names),      TEST(servers_are_asked), TEST(not_kept),        TEST(forgotten),
-        TEST(too_long_for_udp), TEST(failures),          TEST(sites),           TEST(time_is_up),
-        TEST(too_many),         TEST(bounded),           TEST(one_answer_each),
+        cmocka_unit_test(test_who_answers),
+        cmocka_unit_test(test_a_late_answer_of_a_site),
+        cmocka_unit_test(test_what_is_too_long_for_udp),
+        cmocka_unit_test(test_what_is_no_answer),
+        cmocka_unit_test(test_time_is_up),
+        cmocka_unit_test(test_too_many_at_a_time),
+        cmocka_unit_test(test_asked_again),
+        cmocka_unit_test(test_changes_of_many_names_are_spread),
+        cmocka_unit_test(test_random_inputs),
     };
+
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

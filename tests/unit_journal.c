@@ -26,6 +26,7 @@
 #define BOOT "7d9f1c2e-0a55-4d7e-9a53-0c5c2f6f4a11"
 #define HEAD "firezone-journal 1\nboot " BOOT "\nnetns 4097\n"
 #define V4   "steering v4 mark 51820 table 51821 bypass 32000 steer 32760\n"
+#define V4_8 V4 V4 V4 V4 V4 V4 V4 V4
 #define V6   "steering v6 mark 1 table 4294967295 bypass 32098 steer 32100\n"
 
 static const struct journal_entry marks = {.kind = JOURNAL_MARKS};
@@ -92,8 +93,18 @@ static const struct {
     {HEAD "steering v4 mark 4294967297 table 51821 bypass 32000 steer 32760\n", -1},
     {HEAD "steering v4 mark +51820 table 51821 bypass 32000 steer 32760\n", -1},
     {HEAD "steering v4 mark 51820 table 51821 bypass 32000 steer 32760 more\n", -1},
-    {HEAD V4 V4 V4 V4 V4 V4 V4 V4, 8},
-    {HEAD V4 V4 V4 V4 V4 V4 V4 V4 V4, -1},
+    {HEAD "sysctl ipv4 forwarding all 0\n", 1},
+    {HEAD "sysctl ipv6 accept_ra eth0 1\nmarks\nsysctl ipv4 accept_redirects default 0\n", 3},
+    {HEAD "sysctl ipv4 accept_ra eth0 1\n", -1},
+    {HEAD "sysctl ipv4 forwarding ../../x 0\n", -1},
+    {HEAD "sysctl ipv4 forwarding .. 0\n", -1},
+    {HEAD "sysctl ipv4 forwarding sixteenletters16 0\n", -1},
+    {HEAD "sysctl ipv4 forwarding all -1\n", -1},
+    {HEAD "sysctl ipv4 forwarding all 4294967296\n", -1},
+    {HEAD "sysctl ipv4 forwarding all\n", -1},
+    {HEAD "sysctl ipv4 forwarding all 0 0\n", -1},
+    {HEAD V4_8 V4_8 V4_8 V4_8, 32},
+    {HEAD V4_8 V4_8 V4_8 V4_8 V4, -1},
 };
 
 static void texts_strictly(void **state)

@@ -81,7 +81,7 @@ static void test_defaults(void **state)
     assert_null(o.firezone_id);
     assert_null(o.firezone_name);
     assert_true(o.max_partition_ns == 24 * 3600 * NS_PER_SEC);
-    assert_true(o.raise_buffers && o.permission_check);
+    assert_true(o.raise_buffers && o.permission_check && o.forward);
     assert_false(o.check || o.exit_when_up || o.flow_logs || o.compat_exit);
     assert_null(o.log_filter);
     assert_null(o.telemetry_asked);
@@ -127,16 +127,20 @@ static void test_every_option(void **state)
              "LOG_DIR=logs RUST_LOG=debug FIREZONE_LOG_FORMAT=json FIREZONE_FLOW_LOGS=true "
              "FIREZONE_NO_TELEMETRY=true");
     expect_all(&o);
-    parse_ok(&o, "--no-check --check --exit --tun tun9 --workers 3 --io epoll --no-steering",
-             "FIREZONE_COMPAT_EXIT=true FIREZONE_NO_INC_BUF=false "
-             "FIREZONE_UDP_SEND_BUFFER_SIZE=7 FIREZONE_UDP_RECV_BUFFER_SIZE=9");
-    assert_false(o.permission_check || o.steering);
+    parse_ok(
+        &o,
+        "--no-check --check --exit --no-forwarding --tun tun9 --workers 3 --io epoll --no-steering",
+        "FIREZONE_COMPAT_EXIT=true FIREZONE_NO_INC_BUF=false "
+        "FIREZONE_UDP_SEND_BUFFER_SIZE=7 FIREZONE_UDP_RECV_BUFFER_SIZE=9");
+    assert_false(o.permission_check || o.steering || o.forward);
     assert_true(o.check && o.exit_when_up && o.raise_buffers && o.compat_exit);
     assert_string_equal(o.tun_name, "tun9");
     assert_int_equal(o.workers, 3);
     assert_int_equal(o.io, IO_EPOLL);
     assert_int_equal(o.udp_send_bytes, 7);
     assert_int_equal(o.udp_recv_bytes, 9);
+    parse_ok(&o, "", "FIREZONE_NO_FORWARDING=true");
+    assert_false(o.forward);
 }
 
 /* The client's variable of the same meaning may be set for a client on the same machine. */

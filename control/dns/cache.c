@@ -4,7 +4,9 @@
 #include "control/dns/map.h"
 
 enum {
-    BUCKETS_BITS = 12
+    BUCKETS_BITS = 12,
+    /* Of types that c-ares does not know those from here on have no compressed names. Source: RFC 3597 section 4. */
+    UNKNOWN_TYPE_MIN = 43
 };
 
 struct cached {
@@ -81,6 +83,23 @@ static struct cached *find(const struct dns_cache *c, const struct dns_query *q)
 
 /* ---- learning ---- */
 
+/* With its first bit set it counts as zero. Source: RFC 2181 section 8. */
+static unsigned min_ttl(unsigned ttl_s, unsigned of_record_s)
+{
+    if (of_record_s > INT32_MAX)
+        return 0;
+    return of_record_s < ttl_s ? of_record_s : ttl_s;
+}
+
+/* 0: it may have names that are compressed, which c-ares would write as they are to where they mean something else. */
+static unsigned type_of(const ares_dns_rr_t *rr)
+{
+    if (ares_dns_rr_get_type(rr) != ARES_REC_TYPE_RAW_RR)
+        return (unsigned)ares_dns_rr_get_type(rr);
+    unsigned type = ares_dns_rr_get_u16(rr, ARES_RR_RAW_RR_TYPE);
+    return type >= UNKNOWN_TYPE_MIN ? type : 0;
+}
+
 /* For how long the answer is good, in seconds. 0: it is not to be kept. */
 static unsigned lifetime(const ares_dns_record_t *answer, unsigned type)
 {
@@ -88,17 +107,27 @@ static unsigned lifetime(const ares_dns_record_t *answer, unsigned type)
     unsigned ttl = DNS_CACHE_TTL_MAX_S;
     bool found = false;
 
-    if (ares_dns_record_get_rcode(answer) != ARES_RCODE_NOERROR ||
+    if (n > DNS_CACHE_RECORDS_MAX || ares_dns_record_get_rcode(answer) != ARES_RCODE_NOERROR ||
         ares_dns_record_get_flags(answer) & ARES_FLAG_TC)
         return 0;
     for (size_t i = 0; i < n; i++) {
         const ares_dns_rr_t *rr = ares_dns_record_rr_get_const(answer, ARES_SECTION_ANSWER, i);
-        if (ares_dns_rr_get_type(rr) != (ares_dns_rec_type_t)type)
+        unsigned of_record = type_of(rr);
+        if (of_record == 0)
+            return 0;
+        if (of_record != type)
             continue;
         found = true;
-        ttl = ares_dns_rr_get_ttl(rr) < ttl ? ares_dns_rr_get_ttl(rr) : ttl;
+        ttl = min_ttl(ttl, ares_dns_rr_get_ttl(rr));
     }
     return found && ttl >= DNS_CACHE_TTL_MIN_S ? ttl : 0;
+}
+
+/* Nobody asks for them again, and they take memory. */
+static void leave_out(ares_dns_record_t *answer, ares_dns_section_t section)
+{
+    for (size_t n = ares_dns_record_rr_cnt(answer, section); n > 0; n--)
+        (void)ares_dns_record_rr_del(answer, section, n - 1);
 }
 
 static void insert(struct dns_cache *c, const struct dns_query *q, ares_dns_record_t *answer,
@@ -133,10 +162,13 @@ void dns_cache_learn(struct dns_cache *c, const struct dns_query *q, const uint8
     if (len > DNS_CACHE_ANSWER_MAX || ares_dns_parse(answer, len, 0, &record) != ARES_SUCCESS)
         return;
     unsigned ttl = lifetime(record, q->type);
-    if (ttl > 0)
-        insert(c, q, record, now, ttl);
-    else
+    if (ttl == 0) {
         ares_dns_record_destroy(record);
+        return;
+    }
+    leave_out(record, ARES_SECTION_AUTHORITY);
+    leave_out(record, ARES_SECTION_ADDITIONAL);
+    insert(c, q, record, now, ttl);
 }
 
 /* ---- giving ---- */

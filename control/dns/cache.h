@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Answers of upstream servers, kept for as long as they say. Only answers that are worth it: NOERROR, whole, at least one record
- * of the type that was asked for, each of them good for CACHE_TTL_MIN_S. They are given again with what is left of their time, and
+ * of the type that was asked for, each of them good for DNS_CACHE_TTL_MIN_S. They are given again with what is left of their time, and
  * without the records that came along.
  *
  * Bounded: of DNS_CACHE_MAX answers the one that was learned first goes. Control role; no clock. Source: spec/tunnel.md 7.8.
@@ -15,6 +15,7 @@
 enum {
     DNS_CACHE_MAX = 2048,        /* answers */
     DNS_CACHE_ANSWER_MAX = 4096, /* bytes of one; longer ones are not kept */
+    DNS_CACHE_RECORDS_MAX = 64,  /* likewise */
     DNS_CACHE_TTL_MIN_S = 5,
     DNS_CACHE_TTL_MAX_S = 86400
 };

@@ -194,10 +194,10 @@ static void put(struct dns_service *s, struct asked *a)
 static void ask(struct dns_service *s, const struct dns_client *client, const struct dns_query *q,
                 const struct uuid *resource, const uint8_t *query, size_t len, time_ns now)
 {
-    struct asked *a = asked_add(s, now);
+    struct asked *a = len <= DNS_SERVICE_QUERY_MAX ? asked_add(s, now) : NULL;
 
     if (!a) {
-        s->counters.full++;
+        *(len <= DNS_SERVICE_QUERY_MAX ? &s->counters.full : &s->counters.too_long) += 1;
         answer_failed(s, client, &q->head);
         return;
     }

@@ -28,7 +28,8 @@
 #define DNS_SERVICE_TIMEOUT_NS (10 * NS_PER_SEC)
 
 enum {
-    DNS_SERVICE_MAX = 1000 /* queries that are asked for at a time; more get SERVFAIL */
+    DNS_SERVICE_MAX = 1000,      /* queries that are asked for at a time; more get SERVFAIL */
+    DNS_SERVICE_QUERY_MAX = 4096 /* bytes of one; a longer one gets SERVFAIL, too */
 };
 
 /* Where a query came from, and where its answer goes. */
@@ -67,7 +68,8 @@ struct dns_service_events {
     X(timed_out, "without an answer in time")                                                      \
     X(mismatched, "answers to something else")                                                     \
     X(truncated, "answers that were too long for UDP")                                             \
-    X(full, "refused, too many are being asked for")
+    X(full, "refused, too many are being asked for")                                               \
+    X(too_long, "refused, too long to be asked for")
 
 struct dns_service_counters {
 #define X(name, text) uint64_t name;

@@ -66,21 +66,24 @@ static inline bool range_is_special(unsigned version, const uint8_t *addr)
     return load_be32(addr) == 0xfd002021 && load_be16(addr + 4) == 0x1111;
 }
 
-/* It is of that for hosts: 100.64.0.0/11, fd00:2021:1111::/107; or of that for names: 100.96.0.0/11, fd00:2021:1111:8000::/107. */
+/* It is of those for hosts: 100.64.0.0/11, fd00:2021:1111::/107. */
 static inline bool range_is_host(unsigned version, const uint8_t *addr)
 {
     static const uint8_t prefix[13] = {0xfd, 0, 0x20, 0x21, 0x11, 0x11};
 
-    return version == 4 ? addr[0] == 100 && (addr[1] & 0xe0) == 64
-                        : memcmp(addr, prefix, sizeof prefix) == 0 && addr[13] < 32;
+    if (version == 4)
+        return addr[0] == 100 && (addr[1] & 0xe0) == 64;
+    return memcmp(addr, prefix, sizeof prefix) == 0 && addr[13] < 32;
 }
 
+/* It is of those for names: 100.96.0.0/11, fd00:2021:1111:8000::/107. */
 static inline bool range_is_proxy(unsigned version, const uint8_t *addr)
 {
     static const uint8_t prefix[13] = {0xfd, 0, 0x20, 0x21, 0x11, 0x11, 0x80};
 
-    return version == 4 ? addr[0] == 100 && (addr[1] & 0xe0) == 96
-                        : memcmp(addr, prefix, sizeof prefix) == 0 && addr[13] < 32;
+    if (version == 4)
+        return addr[0] == 100 && (addr[1] & 0xe0) == 96;
+    return memcmp(addr, prefix, sizeof prefix) == 0 && addr[13] < 32;
 }
 
 /* It is of those for stubs: 100.100.111.0/24, fd00:2021:1111:8000:100:100:111:0/120. */

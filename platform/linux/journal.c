@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "platform/base/log.h"
+#include "platform/base/mem.h"
 #include "platform/base/time.h"
 #include "platform/paths.h"
 
@@ -170,9 +172,10 @@ void journal_note(struct journal *j, const struct journal_entry *entry)
         j->n++;
         return;
     }
-    log_info(MODULE,
-             "%s takes no notes (%s): if this process is killed, its policy rules stay behind",
-             paths_run(), strerror(errno));
+    log_info(
+        MODULE,
+        "%s takes no notes (%s): if this process is killed, its changes of the host stay behind",
+        paths_run(), strerror(errno));
     j->none = true;
 }
 
@@ -217,13 +220,15 @@ static int open_dead(int folder, const char *name)
 /* Whether it can be removed. */
 static bool recover(int fd, const struct journal_scope *here, journal_undo_fn undo, void *arg)
 {
-    char bytes[JOURNAL_TEXT_MAX];
     struct journal_text text;
-    ssize_t len = read(fd, bytes, sizeof bytes);
+    char *bytes = mem_zalloc(JOURNAL_TEXT_MAX, 1);
+    ssize_t len = read(fd, bytes, JOURNAL_TEXT_MAX);
+    bool ok = len >= 0 && journal_text_parse(&text, bytes, (size_t)len);
 
+    free(bytes);
     if (len < 0)
         return false;
-    if (!journal_text_parse(&text, bytes, (size_t)len) || journal_scope_over(&text.scope, here))
+    if (!ok || journal_scope_over(&text.scope, here))
         return true;
     return journal_scope_here(&text.scope, here) && undo(arg, &text);
 }

@@ -18,6 +18,7 @@ size_t journal_text_head(char *out, size_t size, const struct journal_scope *sco
 size_t journal_text_line(char *out, size_t size, const struct journal_entry *entry)
 {
     const struct steering *s = &entry->steering;
+    const struct sysctl *set = &entry->sysctl;
 
     switch (entry->kind) {
     case JOURNAL_MARKS:
@@ -28,6 +29,9 @@ size_t journal_text_line(char *out, size_t size, const struct journal_entry *ent
                                 " steer %" PRIu32 "\n",
                                 s->family == ADDR_V6 ? '6' : '4', s->mark, s->table, s->bypass,
                                 s->steer);
+    case JOURNAL_SYSCTL:
+        return (size_t)snprintf(out, size, "sysctl %s %s %s %" PRIu32 "\n", sysctl_family(set->key),
+                                sysctl_name(set->key), set->scope, set->value);
     }
     return 0;
 }
@@ -50,44 +54,69 @@ static size_t parse_head(struct journal_scope *out, const char *text)
     return strncmp(text, again, len) == 0 ? len : 0;
 }
 
+static bool parse_sysctl(struct sysctl *out, const char *line)
+{
+    char family[8], name[20];
+
+    if (sscanf(line, "sysctl %7s %19s %15s %" SCNu32, family, name, out->scope, &out->value) != 4 ||
+        !sysctl_scope_ok(out->scope))
+        return false;
+    for (out->key = 0; out->key < SYSCTL_KEYS; out->key++) {
+        if (strcmp(sysctl_family(out->key), family) == 0 &&
+            strcmp(sysctl_name(out->key), name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool parse_steering(struct steering *out, const char *line)
+{
+    char family = '4';
+
+    if (sscanf(line,
+               "steering v%c mark %" SCNu32 " table %" SCNu32 " bypass %" SCNu32 " steer %" SCNu32,
+               &family, &out->mark, &out->table, &out->bypass, &out->steer) != 5)
+        return false;
+    out->family = family == '6' ? ADDR_V6 : ADDR_V4;
+    return rule_steering_ok(out);
+}
+
 /* line: with its end. */
 static bool parse_line(struct journal_entry *out, const char *line, size_t len)
 {
     char text[JOURNAL_LINE_MAX], again[JOURNAL_LINE_MAX];
-    struct steering *s = &out->steering;
-    char family = '4';
 
-    *out = (struct journal_entry){.kind = JOURNAL_MARKS};
     if (len >= sizeof text)
         return false;
     memcpy(text, line, len);
     text[len] = '\0';
-    if (sscanf(text,
-               "steering v%c mark %" SCNu32 " table %" SCNu32 " bypass %" SCNu32 " steer %" SCNu32,
-               &family, &s->mark, &s->table, &s->bypass, &s->steer) == 5) {
-        out->kind = JOURNAL_STEERING;
-        s->family = family == '6' ? ADDR_V6 : ADDR_V4;
-        if (!rule_steering_ok(s))
-            return false;
+    *out = (struct journal_entry){.kind = JOURNAL_STEERING};
+    if (!parse_steering(&out->steering, text)) {
+        *out = (struct journal_entry){.kind = JOURNAL_SYSCTL};
+        if (!parse_sysctl(&out->sysctl, text))
+            *out = (struct journal_entry){.kind = JOURNAL_MARKS};
     }
     return journal_text_line(again, sizeof again, out) == len && strcmp(text, again) == 0;
 }
 
 bool journal_text_parse(struct journal_text *out, const char *text, size_t len)
 {
-    char copy[JOURNAL_TEXT_MAX];
+    char head[JOURNAL_LINE_MAX];
+    size_t head_len = len < sizeof head ? len : sizeof head - 1;
+    const char *at = text, *stop = text + len;
 
     memset(out, 0, sizeof *out);
-    if (len >= sizeof copy || memchr(text, '\0', len))
+    if (len >= JOURNAL_TEXT_MAX || memchr(text, '\0', len))
         return false;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    size_t at = parse_head(&out->scope, copy);
-    if (at == 0)
+    memcpy(head, text, head_len);
+    head[head_len] = '\0';
+    size_t skip = parse_head(&out->scope, head);
+    if (skip == 0)
         return false;
-    for (char *end; (end = strchr(copy + at, '\n')) != NULL; out->n++) {
-        size_t line = (size_t)(end + 1 - copy) - at;
-        if (out->n == JOURNAL_ENTRIES_MAX || !parse_line(&out->entries[out->n], copy + at, line)) {
+    at += skip;
+    for (const char *end; (end = memchr(at, '\n', (size_t)(stop - at))) != NULL; out->n++) {
+        size_t line = (size_t)(end + 1 - at);
+        if (out->n == JOURNAL_ENTRIES_MAX || !parse_line(&out->entries[out->n], at, line)) {
             out->n = 0;
             return false;
         }

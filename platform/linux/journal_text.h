@@ -7,6 +7,7 @@
  *     netns 4097
  *     marks
  *     steering v4 mark 51820 table 51820 bypass 32000 steer 32764
+ *     sysctl ipv4 forwarding all 0
  *
  * A line counts only with its end: it was written before the change it tells of, so what is torn was not done. What is not exactly as
  * this program writes it makes the whole text worthless, and an entry has room for nothing but what this program does.
@@ -19,12 +20,13 @@
 #include <stdint.h>
 
 #include "platform/linux/rule.h"
+#include "platform/linux/sysctl.h"
 
 enum {
     JOURNAL_BOOT_LEN = 36,
-    JOURNAL_ENTRIES_MAX = 8,
+    JOURNAL_ENTRIES_MAX = 32,
     JOURNAL_LINE_MAX = 128,
-    JOURNAL_TEXT_MAX = 1024
+    JOURNAL_TEXT_MAX = 4096
 };
 
 /* Where and how long the entries are true. */
@@ -34,13 +36,17 @@ struct journal_scope {
 };
 
 enum journal_kind {
-    JOURNAL_MARKS,   /* src_valid_mark was switched on */
-    JOURNAL_STEERING /* the four rules */
+    JOURNAL_MARKS,    /* src_valid_mark was switched on */
+    JOURNAL_STEERING, /* the four rules */
+    JOURNAL_SYSCTL    /* had this value */
 };
 
 struct journal_entry {
     enum journal_kind kind;
-    struct steering steering;
+    union {
+        struct steering steering;
+        struct sysctl sysctl;
+    };
 };
 
 struct journal_text {

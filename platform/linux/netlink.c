@@ -22,11 +22,16 @@ enum {
 
 enum err netlink_open(struct netlink *n)
 {
+    return netlink_open_protocol(n, NETLINK_ROUTE);
+}
+
+enum err netlink_open_protocol(struct netlink *n, int protocol)
+{
     struct timeval limit = {.tv_sec = ANSWER_TIMEOUT_SEC};
     int on = 1;
 
     memset(n, 0, sizeof *n);
-    n->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    n->socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
     if (!n->socket)
         return err_from_errno(errno);
     n->answer = malloc(ANSWER_MAX);
@@ -72,8 +77,7 @@ static int take_text(const struct nlattr *attr, void *arg)
     return MNL_CB_OK;
 }
 
-/* Takes errno and extended text out of an NLMSG_ERROR message. */
-static int take_error(struct netlink *n, const struct nlmsghdr *h)
+int netlink_error(struct netlink *n, const struct nlmsghdr *h)
 {
     if (mnl_nlmsg_get_payload_len(h) < sizeof(struct nlmsgerr))
         return EBADMSG;
@@ -108,7 +112,7 @@ static void take_message(struct netlink *n, struct exchange *x, const struct nlm
         return;
     x->interrupted = x->interrupted || (h->nlmsg_flags & NLM_F_DUMP_INTR);
     if (h->nlmsg_type == NLMSG_ERROR) {
-        x->error = take_error(n, h);
+        x->error = netlink_error(n, h);
         x->ended = true;
     } else if (h->nlmsg_type == NLMSG_DONE) {
         /* the payload is the dump's result; old kernels leave it out */
@@ -122,6 +126,17 @@ static void take_message(struct netlink *n, struct exchange *x, const struct nlm
     }
 }
 
+ssize_t netlink_receive(struct netlink *n)
+{
+    for (;;) {
+        ssize_t len = mnl_socket_recvfrom(n->socket, n->answer, ANSWER_MAX);
+        if (len >= 0)
+            return len;
+        if (errno != EINTR)
+            return errno == EAGAIN ? -ETIMEDOUT : -errno;
+    }
+}
+
 static int exchange(struct netlink *n, struct nlmsghdr *h, struct exchange *x)
 {
     n->text[0] = '\0';
@@ -129,11 +144,9 @@ static int exchange(struct netlink *n, struct nlmsghdr *h, struct exchange *x)
     if (mnl_socket_sendto(n->socket, h, h->nlmsg_len) < 0)
         return errno;
     while (!x->ended) {
-        ssize_t len = mnl_socket_recvfrom(n->socket, n->answer, ANSWER_MAX);
-        if (len < 0 && errno == EINTR)
-            continue;
+        ssize_t len = netlink_receive(n);
         if (len < 0)
-            return errno == EAGAIN ? ETIMEDOUT : errno;
+            return (int)-len;
         int left = (int)len;
         for (const struct nlmsghdr *m = n->answer; mnl_nlmsg_ok(m, left);
              m = mnl_nlmsg_next(m, &left))

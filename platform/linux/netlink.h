@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests to the kernel's routing socket (rtnetlink), one at a time, over libmnl.
+ * Requests to the kernel over libmnl, one at a time, as a rule to its routing socket (rtnetlink).
  *
  * Every answer is matched by sequence number, so the rest of an abandoned exchange cannot be taken for the answer to
  * the next one. The text of an extended acknowledgement is kept for error messages. One owner thread per socket.
@@ -20,7 +20,7 @@
 #include "platform/base/err.h"
 
 enum {
-    NETLINK_REQUEST_MAX = 512,
+    NETLINK_REQUEST_MAX = 1024,
     NETLINK_TEXT_MAX = 160
 };
 
@@ -43,6 +43,8 @@ struct netlink_buf {
 typedef void (*netlink_fn)(void *arg, const struct nlmsghdr *h);
 
 enum err netlink_open(struct netlink *n) MUST_USE;
+/* A socket to another part of the kernel than routing, such as NETLINK_NETFILTER. */
+enum err netlink_open_protocol(struct netlink *n, int protocol) MUST_USE;
 void netlink_close(struct netlink *n);
 
 /* An empty request of `type` with NLM_F_REQUEST and `flags`. */
@@ -56,6 +58,11 @@ int netlink_ack(struct netlink *n, struct nlmsghdr *h);
 int netlink_get(struct netlink *n, struct nlmsghdr *h, netlink_fn fn, void *arg);
 /* Sends a request for a table; fn is called per entry. EAGAIN: it never stood still. */
 int netlink_dump(struct netlink *n, struct nlmsghdr *h, netlink_fn fn, void *arg);
+
+/* For exchanges of another form. The length of what has come into `answer`, or a negative errno. */
+ssize_t netlink_receive(struct netlink *n);
+/* The errno of an NLMSG_ERROR, 0 for an acknowledgement; keeps its text. */
+int netlink_error(struct netlink *n, const struct nlmsghdr *h);
 
 /* The kernel's text if it gave one, else the errno's. */
 const char *netlink_text(const struct netlink *n, int error);

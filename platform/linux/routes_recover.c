@@ -2,6 +2,7 @@
 /* What runs that were killed have left on the host: found in journals and in the product's tables, and undone. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
@@ -73,18 +74,35 @@ static void failed(struct netlink *n, int e)
              e == EPERM ? "; run as root or with CAP_NET_ADMIN" : "");
 }
 
+/* An interface that is gone has no settings. */
+static bool restore(const struct sysctl *s, unsigned *restored)
+{
+    int e = sysctl_write(s);
+
+    *restored += e == 0;
+    if (e != 0 && e != ENOENT)
+        log_warn(MODULE,
+                 "cannot set net.%s.conf.%s.%s to %u, as it was before a run that was killed: %s",
+                 sysctl_family(s->key), s->scope, sysctl_name(s->key), s->value, strerror(e));
+    return e == 0 || e == ENOENT;
+}
+
 static bool undo_journal(void *arg, const struct journal_text *text)
 {
     struct netlink *n = arg;
     struct rule rules[RULE_STEERING];
-    unsigned deleted = 0;
-    bool marks = false;
+    unsigned deleted = 0, restored = 0;
+    bool marks = false, all = true;
     int e = 0;
 
     for (size_t i = text->n; i-- > 0 && e == 0;) {
         const struct journal_entry *entry = &text->entries[i];
         if (entry->kind == JOURNAL_MARKS) {
             marks = true;
+            continue;
+        }
+        if (entry->kind == JOURNAL_SYSCTL) {
+            all = restore(&entry->sysctl, &restored) && all;
             continue;
         }
         struct guard guard = guard_of_steering(&entry->steering);
@@ -101,7 +119,9 @@ static bool undo_journal(void *arg, const struct journal_text *text)
         reverse_path_restore(n);
     if (deleted > 0)
         log_info(MODULE, "removed %u policy rules of a run that was killed", deleted);
-    return true;
+    if (restored > 0)
+        log_info(MODULE, "%u settings of the kernel are as before a run that was killed", restored);
+    return all;
 }
 
 void routes_recover(void)

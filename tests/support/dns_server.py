@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A DNS server for the net tests: dns_server.py ADDRESS[,ADDRESS]... FLAGS_FILE NAME=ADDRESS...
+"""A DNS server for the net tests: dns_server.py ADDRESS[,ADDRESS]... FLAGS_FILE NAME=DATA...
 
-Answers A and AAAA of the given names by UDP and TCP at port 53 of each address; all else has no such name. Each query is one line
-on standard output: udp or tcp, A or other, the name. Words in FLAGS_FILE, as long as they are there: `truncate`, answers by UDP
-are cut; `silent-udp`, `silent-tcp`, there are none by this way; `slow`, each comes after 50 ms."""
+Answers for the given names by UDP and TCP at port 53 of each address; all else has no such name. DATA is an address, txt:TEXT or
+srv:PRIORITY/WEIGHT/PORT/NAME. Each query is one line on standard output: udp or tcp, A or other, the name.
+
+Words in FLAGS_FILE, as long as they are there: `truncate`, answers by UDP are cut; `silent-udp`, `silent-tcp`, there are none by
+this way; `slow`, each comes after 50 ms."""
 import ipaddress
 import socket
 import struct
@@ -20,13 +22,25 @@ def answer(query, names, truncate):
         at += 1 + query[at]
     name, question = ".".join(labels), query[12:at + 5]
     kind = struct.unpack("!H", query[at + 1:at + 3])[0]
-    found = [a for a in names.get(name, []) if {4: 1, 6: 28}[a.version] == kind]
+    found = [data for its_kind, data in names.get(name, []) if its_kind == kind]
     flags, code = 0x8180, 0 if name in names else 3
     if truncate:
         flags, found, code = flags | 0x0200, [], 0
     head = query[:2] + struct.pack("!HHHHH", flags | code, 1, len(found), 0, 0)
-    body = b"".join(struct.pack("!HHHIH", 0xC00C, kind, 1, 60, len(a.packed)) + a.packed for a in found)
+    body = b"".join(struct.pack("!HHHIH", 0xC00C, kind, 1, 60, len(data)) + data for data in found)
     return {1: "A", 28: "AAAA"}.get(kind, str(kind)) + " " + name, head + question + body
+
+
+def record(text):
+    """The type and the data of a record."""
+    if text.startswith("txt:"):
+        return 16, bytes([len(text) - 4]) + text[4:].encode("ascii")
+    if text.startswith("srv:"):
+        *numbers, target = text[4:].split("/")
+        labels = b"".join(bytes([len(label)]) + label.encode("ascii") for label in target.split("."))
+        return 33, struct.pack("!3H", *map(int, numbers)) + labels + b"\0"
+    address = ipaddress.ip_address(text)
+    return {4: 1, 6: 28}[address.version], address.packed
 
 
 def wants(word, flags):
@@ -73,8 +87,8 @@ def serve_connection(peer, names, flags):
 def main():
     names = {}
     for it in sys.argv[3:]:
-        name, address = it.split("=")
-        names.setdefault(name, []).append(ipaddress.ip_address(address))
+        name, data = it.split("=", 1)
+        names.setdefault(name, []).append(record(data))
     threads = []
     for address in sys.argv[1].split(","):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -198,7 +198,7 @@ static const struct command {
      0,
      " client resource peer "},
     {{"lifetime", "in=SECONDS [client=NAME] [resource=NAME] [peer=NAME]",
-      "Authorisations of which all that is said is true end so long from now. Gateways before 1.6 follow what they are told of it; others by the next init."},
+      "Authorisations of which all that is said is true end so long from now; who enforces them is told, as gateways of 1.5 were."},
      portal_order_lifetime,
      0,
      " in client resource peer "},

@@ -21,7 +21,7 @@ void portal_grant_revoke(struct portal *p, struct grant *g);
 /* Those of a resource, or of a client's token; NULL: of any. */
 void portal_grants_revoke(struct portal *p, const char *resource_id, const struct token *token);
 void portal_grants_revoke_policy(struct portal *p, const struct policy *policy);
-/* It ends at another time; its peer, if online, is told as gateways before 1.6 were: access_authorization_expiry_updated. */
+/* It ends at another time; its peer, if online, is told as gateways of 1.5 were: access_authorization_expiry_updated. */
 void portal_grant_move(struct grant *g, int64_t expires_at);
 /* Forgets those that have expired, of which nobody needs to be told. */
 void portal_grants_prune(struct portal *p);
