@@ -106,6 +106,7 @@ static bool connect_entry(struct access *a, struct entry *e)
     a->full = false;
     for (unsigned i = 0; i < e->ways_n; i++)
         route_add(a, &e->ways[i]);
+    access_names_reachable(a, e);
     return true;
 }
 

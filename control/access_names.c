@@ -255,6 +255,12 @@ void access_names_connected(struct access *a, struct entry *e)
     wake(a);
 }
 
+void access_names_reachable(struct access *a, struct entry *e)
+{
+    for (struct name_target *x = e->names; x; x = x->next)
+        publish(a, x->name);
+}
+
 void access_names_ended(struct access *a, struct entry *e)
 {
     e->names_left = false;

@@ -89,6 +89,8 @@ uint32_t access_group_of(const struct uuid *site);
 void access_entry_want(struct access *a, struct entry *e);
 
 /* access_names.c */
+/* The tunnel has it now. */
+void access_names_reachable(struct access *a, struct entry *e);
 /* Before it is granted: packets to its names wait until the gateway knows them. */
 void access_names_grant(struct access *a, struct entry *e);
 /* Its gateway is connected. */

@@ -22,6 +22,7 @@ struct client {
     struct clients *clients;
     struct uuid id;
     struct ip_addr ipv4, ipv6; /* in the tunnel */
+    uint32_t number, tenant;   /* of the engine's: engine_peer_client */
     struct grants grants;      /* never without a live one for longer than a call */
     struct loop_timer expiry;
     struct client *next;
@@ -33,7 +34,19 @@ struct clients {
     const struct clients_events *events;
     void *arg;
     struct client *buckets[BUCKETS];
+    bool taken[ENGINE_PEERS_MAX]; /* numbers */
+    uint32_t tenants;
 };
+
+/* Of a client that has not come yet; ENGINE_PEERS_MAX: there is none. */
+static uint32_t free_number(const struct clients *s)
+{
+    uint32_t n = 0;
+
+    while (n < ENGINE_PEERS_MAX && s->taken[n])
+        n++;
+    return n;
+}
 
 static struct client **find(struct clients *s, const struct uuid *id)
 {
@@ -68,6 +81,7 @@ static void arm(struct client *c)
 
 static void client_free(struct client *c)
 {
+    c->clients->taken[c->number] = false;
     loop_timer_clear(c->clients->loop, &c->expiry);
     grants_fini(&c->grants);
     free(c);
@@ -82,6 +96,7 @@ static void client_end(struct client *c)
     *at = c->next;
     peers_close(s->peers, &c->id);
     s->events->renewed(s->arg, &c->id);
+    tunnel_gateway_forget(peers_tunnel(s->peers), c->number);
     client_free(c);
 }
 
@@ -262,6 +277,9 @@ static struct client *client_new(struct clients *s, const struct gateway_message
     c->id = m->id;
     c->ipv4 = m->ipv4;
     c->ipv6 = m->ipv6;
+    c->number = free_number(s);
+    c->tenant = ++s->tenants;
+    s->taken[c->number] = true;
     loop_timer_init(&c->expiry, on_expiry, c);
     *find(s, &m->id) = c;
     return c;
@@ -298,16 +316,6 @@ static void end_other(struct clients *s, const struct gateway_message_client *m)
     client_end(c);
 }
 
-/* Nothing is left of the connection that there was. */
-static void renewed(struct clients *s, const struct uuid *client)
-{
-    struct client *c = *find(s, client);
-
-    s->events->renewed(s->arg, client);
-    if (c)
-        grants_forget_indices(&c->grants);
-}
-
 static void tell_portal(struct clients *s, const char *name, json_t *payload)
 {
     if (s->events->push(s->arg, name, payload) != ERR_OK)
@@ -327,9 +335,14 @@ static enum node_connect connect_client(struct clients *s,
                              .remote_password = m->client_ice.password};
     struct ip_prefix allowed[2] = {ip_prefix_host(&m->client.ipv4),
                                    ip_prefix_host(&m->client.ipv6)};
-    struct peers_inner inner = {
-        .allowed = allowed, .allowed_n = ARRAY_LEN(allowed), .group = TUNNEL_NO_GROUP};
+    const struct client *c = *find(s, &m->client.id);
+    struct peers_inner inner = {.allowed = allowed,
+                                .allowed_n = ARRAY_LEN(allowed),
+                                .group = c ? c->number : free_number(s),
+                                .tenant = c ? c->tenant : s->tenants + 1};
 
+    if (inner.group == ENGINE_PEERS_MAX)
+        return NODE_INVALID;
     memcpy(peer.public_key, m->client.public_key, sizeof peer.public_key);
     memcpy(peer.preshared_key, m->client.preshared_key, sizeof peer.preshared_key);
     enum node_connect result = peers_connect(s->peers, &peer, &inner);
@@ -349,7 +362,7 @@ void clients_authorize(struct clients *s, const struct gateway_message_authoriza
     case NODE_REPLACED:
     case NODE_REUSED:
         if (result != NODE_REUSED)
-            renewed(s, &m->client.id);
+            s->events->renewed(s->arg, &m->client.id);
         if (!add_grant(s, m))
             break;
         log_info("clients", "client %s may reach resource '%s'", id, m->resource.name);

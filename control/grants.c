@@ -137,19 +137,6 @@ void grants_remove(struct grants *g, struct grant *grant)
     g->live--;
 }
 
-void grants_forget_indices(struct grants *g)
-{
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < g->n; i++) {
-        if (g->list[i].live)
-            g->list[n++] = g->list[i];
-        else
-            free(g->list[i].address);
-    }
-    g->n = n;
-}
-
 time_ns grants_first_expiry(const struct grants *g)
 {
     time_ns first = TIME_NEVER;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What one client may reach through a gateway. Workers know each grant by its index, which translations of names refer to: it never
- * becomes another resource's while the client's connection lives, and a resource that is granted once more has the one it had,
+ * becomes another resource's while the client is known, and a resource that is granted once more has the one it had,
  * so that what the client knows of its names still holds. Out of memory is fatal. Control role. Source: spec/tunnel.md 8.1, 8.2.
  */
 #ifndef FZ_CONTROL_GRANTS_H
@@ -13,7 +13,7 @@
 #include "platform/base/time.h"
 
 enum {
-    GRANTS_MAX = 16384 /* of one client; those that are over count while the connection lives */
+    GRANTS_MAX = 16384 /* of one client; those that are over count, too */
 };
 
 struct grant {
@@ -49,8 +49,6 @@ bool grants_put(struct grants *g, const struct message_resource *r, time_ns expi
 void grants_remove(struct grants *g, struct grant *grant);
 /* False: it is of another kind. */
 bool grants_set_filters(struct grant *grant, const struct message_resource *r);
-/* There is no connection that knows of indices. */
-void grants_forget_indices(struct grants *g);
 
 /* TIME_NEVER: none expires. */
 time_ns grants_first_expiry(const struct grants *g);

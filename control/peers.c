@@ -433,6 +433,7 @@ static bool tunnel_side(struct peers *p, struct connection *c, const struct node
                                      .allowed_n = inner->allowed_n,
                                      .controlling = peer->role == ICE_CONTROLLING,
                                      .group = inner->group,
+                                     .tenant = inner->tenant,
                                      .arg = c};
 
     if (c->peer)
@@ -501,6 +502,11 @@ struct tunnel_peer *peers_find(const struct peers *p, const struct uuid *id)
 {
     const struct connection *c = find(p, id);
     return c ? c->peer : NULL;
+}
+
+struct tunnel *peers_tunnel(const struct peers *p)
+{
+    return p->tunnel;
 }
 
 bool peers_is_up(const struct peers *p, const struct uuid *id)

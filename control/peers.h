@@ -73,10 +73,12 @@ unsigned peers_update_relays(struct peers *p, const struct uuid *remove, unsigne
 struct peers_inner {
     const struct ip_prefix *allowed;
     size_t allowed_n;
-    uint32_t group;
+    uint32_t group, tenant;
 };
 enum node_connect peers_connect(struct peers *p, const struct node_peer *peer,
                                 const struct peers_inner *inner) MUST_USE;
+/* NULL: none is attached. */
+struct tunnel *peers_tunnel(const struct peers *p);
 /* NULL: there is no connection. Valid until it has ended. */
 struct tunnel_peer *peers_find(const struct peers *p, const struct uuid *id);
 /* Packets reach it. */

@@ -13,6 +13,12 @@ void tunnel_gateway_grants(struct tunnel_peer *p, const struct engine_grants *gr
     ASSERT(err == ERR_OK);
 }
 
+void tunnel_gateway_forget(struct tunnel *t, uint32_t client)
+{
+    tunnel_command(t, tunnel_worker_of_group(t, client),
+                   &(struct command){.kind = COMMAND_CLIENT_FORGET, .slot = client});
+}
+
 /* By the same queue as the peer itself, so that its removal comes after this. */
 void tunnel_gateway_translate(struct tunnel_peer *p, struct tunnel_translation *x)
 {

@@ -12,6 +12,9 @@
 /* All that it may reach from now on; before the first call that is nothing. Out of memory is fatal. */
 void tunnel_gateway_grants(struct tunnel_peer *p, const struct engine_grants *grants);
 
+/* The client with this number (tunnel_p2p_peer.group) is gone: what is known of its flows and names goes. */
+void tunnel_gateway_forget(struct tunnel *t, uint32_t client);
+
 /* Real addresses for a name's proxy addresses, on their way to the worker and back. Embedded in its owner, who keeps it in place. */
 struct tunnel_translation {
     struct engine_translation engine; /* but for the slot */

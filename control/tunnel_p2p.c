@@ -131,7 +131,9 @@ struct tunnel_peer *tunnel_p2p_add(struct tunnel *t, const struct tunnel_p2p_pee
                                                  ? TUNNEL_ANY_WORKER
                                                  : tunnel_worker_of_group(t, config->group),
                                     .timing = P2P_PEER_TIMING,
-                                    .waits_for_path = config->controlling};
+                                    .waits_for_path = config->controlling,
+                                    .client = config->group,
+                                    .tenant = config->tenant};
 
     if (!tunnel_slot_find(t, &spec.slot))
         return NULL;

@@ -55,13 +55,15 @@ struct tunnel_p2p_peer {
     const struct ip_prefix *allowed;
     size_t allowed_n;
     bool controlling;
-    uint32_t group; /* those of destinations that may be granted to it */
+    uint32_t
+        group; /* of a client: those of resources that may be granted to it; of a gateway: the client's number */
+    uint32_t tenant; /* of a gateway: engine_peer_client */
     void *arg;
 };
 
 /* NULL: too many. The key is not that of another peer. */
 struct tunnel_peer *tunnel_p2p_add(struct tunnel *t, const struct tunnel_p2p_peer *config);
-/* What was granted to it is a destination without a peer again. */
+/* What was granted to it waits again. */
 void tunnel_p2p_remove(struct tunnel *t, struct tunnel_peer *p);
 /* Where to send from now on. */
 void tunnel_p2p_path(struct tunnel_peer *p, const struct node_path *path);

@@ -193,11 +193,15 @@ struct tunnel_peer_spec {
     uint32_t slot;
     unsigned owner; /* TUNNEL_ANY_WORKER: the one with the fewest */
     struct wg_timing timing;
-    bool waits_for_path; /* packets are kept for a peer that has none yet */
+    bool waits_for_path;     /* packets are kept for a peer that has none yet */
+    uint32_t client, tenant; /* of a gateway: engine_peer_client */
 };
 bool tunnel_slot_find(struct tunnel *t, uint32_t *slot);
 /* A peer as the engine sees it. waits: so many packets at most while it has no path; 0: none. */
 struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, uint16_t waits);
+/* The same in two steps: what it has to know goes in between. */
+struct peer *tunnel_record_new(struct tunnel *t, uint32_t slot, unsigned owner, uint16_t waits);
+void tunnel_record_give(struct tunnel *t, struct peer *record, uint32_t slot, unsigned owner);
 /* The worker lets go; the record is freed by ACK_PEER_GONE. What the workers route by may lead to the slot until routes
    without it are published. */
 void tunnel_record_remove(struct tunnel *t, uint32_t slot, unsigned owner);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/tunnel_private.h"
+#include "engine/grants.h"
 #include "platform/base/bytes.h"
 #include "platform/base/log.h"
 #include "platform/base/mem.h"
@@ -142,7 +143,7 @@ unsigned tunnel_worker_of_group(const struct tunnel *t, uint32_t group)
     return group % engine_workers(t->engine);
 }
 
-struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, uint16_t waits)
+struct peer *tunnel_record_new(struct tunnel *t, uint32_t slot, unsigned owner, uint16_t waits)
 {
     struct peer *record = engine_peer_new(slot, owner);
 
@@ -155,8 +156,20 @@ struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, 
     t->worker_load[owner]++;
     if (slot >= t->slots_used)
         t->slots_used = slot + 1;
+    return record;
+}
+
+void tunnel_record_give(struct tunnel *t, struct peer *record, uint32_t slot, unsigned owner)
+{
     tunnel_command(t, owner,
                    &(struct command){.kind = COMMAND_PEER_ADD, .slot = slot, .peer = record});
+}
+
+struct peer *tunnel_record_add(struct tunnel *t, uint32_t slot, unsigned owner, uint16_t waits)
+{
+    struct peer *record = tunnel_record_new(t, slot, owner, waits);
+
+    tunnel_record_give(t, record, slot, owner);
     return record;
 }
 
@@ -191,7 +204,10 @@ struct tunnel_peer *tunnel_peer_add(struct tunnel *t, const struct tunnel_peer_s
     p->hash_next = *bucket;
     *bucket = p;
     p->engine_peer =
-        tunnel_record_add(t, p->slot, p->owner, spec->waits_for_path ? TUNNEL_WAITS_MAX : 0);
+        tunnel_record_new(t, p->slot, p->owner, spec->waits_for_path ? TUNNEL_WAITS_MAX : 0);
+    if (t->options.role == ENGINE_GATEWAY)
+        engine_peer_client(p->engine_peer, spec->client, spec->tenant);
+    tunnel_record_give(t, p->engine_peer, p->slot, p->owner);
     return p;
 }
 

@@ -34,6 +34,7 @@ enum command_kind {
     COMMAND_DATAGRAM, /* send these bytes (handshake, STUN); slot: the peer whose tx_bytes they are,
                               COMMAND_NO_PEER: nobody's */
     COMMAND_PACKET, /* slot: send this packet to the peer inside the tunnel, if there is a session (block) */
+    COMMAND_CLIENT_FORGET, /* slot: a client's number, whose NAT state is to go (gateway) */
     COMMAND_TRANSLATE,     /* slot, translation (gateway); answered by ACK_TRANSLATED */
     COMMAND_INJECT,        /* decide this packet as if the host had sent it (block; client) */
     COMMAND_SOCKETS_DROP,  /* let go of the UDP sockets; answered by ACK_SOCKETS_DROPPED */

@@ -29,7 +29,6 @@ static void peer_remove(struct worker *w, uint32_t slot) REQUIRES_ROLE(role_work
     keys_drop_all(w, p);
     help_drain(w);
     stage_purge(w, p, VERDICT_OUT_STAGE_PURGED);
-    gateway_forget(w, p);
     w->peers[slot] = NULL;
     worker_ack(w, &(struct event_ack){.kind = ACK_PEER_GONE, .peer = p});
 }
@@ -108,6 +107,7 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_PEER_ADD:
         ASSERT(!p);
         w->peers[c->peer->slot] = c->peer;
+        gateway_adopt(w, c->peer);
         break;
     case COMMAND_PEER_REMOVE:
         peer_remove(w, c->slot);
@@ -147,6 +147,9 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_PACKET:
     case COMMAND_INJECT:
         block_send(w, p, c);
+        break;
+    case COMMAND_CLIENT_FORGET:
+        gateway_forget(w, c->slot);
         break;
     case COMMAND_TRANSLATE:
         worker_ack(w, &(struct event_ack){.kind = ACK_TRANSLATED,

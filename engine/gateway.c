@@ -37,22 +37,28 @@ static uint8_t tcp_flags(const struct ip_view *v, const uint8_t *packet)
 /* Zero pages of the system's, which become memory when they are used. */
 enum err gateway_init(struct worker *w)
 {
-    uint32_t slots = w->engine->config.peers_max;
-    size_t size = nat_size(NAT_ENTRIES_MAX, slots);
+    size_t size = nat_size(NAT_ENTRIES_MAX, ENGINE_PEERS_MAX);
     uint8_t *memory = calloc(1, size + CACHE_LINE);
 
     w->nat_memory = memory;
     if (!memory)
         return ERR_NO_MEMORY;
     memory += -(uintptr_t)memory % CACHE_LINE;
-    nat_init(&w->nat, memory, NAT_ENTRIES_MAX, slots, (uint64_t)random_u32() << 32 | random_u32());
+    nat_init(&w->nat, memory, NAT_ENTRIES_MAX, ENGINE_PEERS_MAX,
+             (uint64_t)random_u32() << 32 | random_u32());
     return ERR_OK;
 }
 
-void gateway_forget(struct worker *w, const struct peer *p)
+void gateway_adopt(struct worker *w, const struct peer *p)
 {
     if (w->nat_memory)
-        nat_forget(&w->nat, p->slot);
+        nat_adopt(&w->nat, p->client, p->tenant);
+}
+
+void gateway_forget(struct worker *w, uint32_t client)
+{
+    if (w->nat_memory)
+        nat_forget(&w->nat, client);
 }
 
 /* ---- from a client ---- */
@@ -100,8 +106,8 @@ static bool to_real(struct worker *w, struct peer *p, const struct nat_name *nam
         count(w, VERDICT_IN_UNSUPPORTED, 1);
         return false;
     }
-    enum nat_result result =
-        nat_outbound(&w->nat, p->slot, name, v->proto, class.src, tcp_flags(v, packet), w->now, &f);
+    enum nat_result result = nat_outbound(&w->nat, p->client, name, v->proto, class.src,
+                                          tcp_flags(v, packet), w->now, &f);
     if (UNLIKELY(result != NAT_OK)) {
         count(w, nat_verdict(result), 1);
         return false;
@@ -143,7 +149,7 @@ bool gateway_accepts(struct worker *w, struct peer *p, struct ip_view *v, uint8_
     if (range_is_host(v->version, dst))
         return refuse(w, p, v, packet, ICMP_PROHIBITED, VERDICT_IN_PROHIBITED);
     bool proxy = range_is_proxy(v->version, dst);
-    const struct nat_name *name = proxy ? nat_name_find(&w->nat, p->slot, v->version, dst) : NULL;
+    const struct nat_name *name = proxy ? nat_name_find(&w->nat, p->client, v->version, dst) : NULL;
     switch (grants_decide(g, name, v->version, dst, class.kind, class.dst)) {
     case GRANTS_PROHIBIT:
         return refuse(w, p, v, packet, ICMP_PROHIBITED, VERDICT_IN_PROHIBITED);
@@ -191,7 +197,8 @@ static enum verdict error_decide(struct worker *w, const struct arrival *a)
 
     if (!icmp_error_parse(&q, a->v, a->packet))
         return a->own ? VERDICT_N : VERDICT_OUT_UNSUPPORTED;
-    struct nat_flow *f = nat_outside(&w->nat, a->peer->slot, q.version, q.proto, q.src, q.to.bytes);
+    struct nat_flow *f =
+        nat_outside(&w->nat, a->peer->client, q.version, q.proto, q.src, q.to.bytes);
     if (!f)
         return VERDICT_N;
     if (nat_has_ended(f, w->now))
@@ -207,7 +214,8 @@ static enum verdict flow_decide(struct worker *w, const struct arrival *a,
 {
     unsigned version = a->v->version;
     const uint8_t *src = ip_src_ptr(a->packet, version);
-    struct nat_flow *f = nat_outside(&w->nat, a->peer->slot, version, a->v->proto, class.dst, src);
+    struct nat_flow *f =
+        nat_outside(&w->nat, a->peer->client, version, a->v->proto, class.dst, src);
     const struct nat_name *name = NULL;
     uint8_t proxy[16];
 
@@ -288,24 +296,24 @@ static bool is_over(const void *grants, uint16_t grant)
 }
 
 /* Another name on one of its addresses. */
-static bool renumbered(const struct nat *n, uint32_t slot, const struct engine_translation *t)
+static bool renumbered(const struct nat *n, uint32_t client, const struct engine_translation *t)
 {
     for (unsigned i = 0; i < t->n; i++) {
         const struct ip_addr *proxy = &t->pairs[i].proxy;
-        const struct nat_name *name = nat_name_find(n, slot, proxy->family, proxy->bytes);
+        const struct nat_name *name = nat_name_find(n, client, proxy->family, proxy->bytes);
         if (name && name->domain != t->domain)
             return true;
     }
     return false;
 }
 
-static uint32_t count_new(const struct nat *n, uint32_t slot, const struct engine_translation *t)
+static uint32_t count_new(const struct nat *n, uint32_t client, const struct engine_translation *t)
 {
     uint32_t found = 0;
 
     for (unsigned i = 0; i < t->n; i++) {
         const struct ip_addr *proxy = &t->pairs[i].proxy;
-        found += nat_name_find(n, slot, proxy->family, proxy->bytes) != NULL;
+        found += nat_name_find(n, client, proxy->family, proxy->bytes) != NULL;
     }
     return t->n - found;
 }
@@ -316,14 +324,14 @@ bool gateway_translate(struct worker *w, struct peer *p, const struct engine_tra
 
     if (!w->nat_memory)
         return false;
-    if (renumbered(&w->nat, p->slot, t)) {
-        nat_forget(&w->nat, p->slot);
+    if (renumbered(&w->nat, p->client, t)) {
+        nat_forget(&w->nat, p->client);
         tally(w, TALLY_RENUMBERED, 1);
     }
-    if (count_new(&w->nat, p->slot, t) > nat_names_room(&w->nat, p->slot))
+    if (count_new(&w->nat, p->client, t) > nat_names_room(&w->nat, p->client))
         result = NAT_SHARE_FULL;
     for (unsigned i = 0; i < t->n && result == NAT_OK; i++)
-        result = nat_name_set(&w->nat, p->slot, &t->pairs[i].proxy, &t->pairs[i].real, t->domain,
+        result = nat_name_set(&w->nat, p->client, &t->pairs[i].proxy, &t->pairs[i].real, t->domain,
                               t->grant, is_over, snapshot_read(&p->grants));
     if (result != NAT_OK)
         tally(w, TALLY_TRANSLATIONS_FULL, 1);

@@ -45,6 +45,13 @@ struct engine_grants {
 enum err engine_set_grants(struct engine *e, struct peer *p,
                            const struct engine_grants *g) MUST_USE;
 
+/*
+ * Before it is added: it is the peer of this client. What the NAT knows of a client outlives its peers, which have the same owner;
+ * COMMAND_CLIENT_FORGET ends it, or another tenant. client: below ENGINE_PEERS_MAX; tenant: differs between clients that have
+ * had the number one after the other.
+ */
+void engine_peer_client(struct peer *p, uint32_t client, uint32_t tenant);
+
 /* Our own addresses in the tunnel, which every peer may reach. */
 void engine_set_gateway(struct engine *e, const struct ip_addr *ipv4, const struct ip_addr *ipv6);
 

@@ -27,7 +27,7 @@ static size_t part(size_t *at, size_t size)
 }
 
 /* Offsets of the tables, and their size in all. */
-static size_t layout(uint32_t entries, uint32_t slots, size_t at[6])
+static size_t layout(uint32_t entries, uint32_t clients, size_t at[6])
 {
     size_t size = 0;
 
@@ -35,30 +35,30 @@ static size_t layout(uint32_t entries, uint32_t slots, size_t at[6])
     at[1] = part(&size, (entries + (size_t)1) * sizeof(struct nat_flow));
     for (unsigned i = 2; i < 5; i++)
         at[i] = part(&size, (size_t)entries * sizeof(uint32_t));
-    at[5] = part(&size, (size_t)slots * sizeof(struct nat_peer));
+    at[5] = part(&size, (size_t)clients * sizeof(struct nat_client));
     return size;
 }
 
-size_t nat_size(uint32_t entries, uint32_t slots)
+size_t nat_size(uint32_t entries, uint32_t clients)
 {
     size_t at[6];
-    return layout(entries, slots, at);
+    return layout(entries, clients, at);
 }
 
-void nat_init(struct nat *n, void *memory, uint32_t entries, uint32_t slots, uint64_t seed)
+void nat_init(struct nat *n, void *memory, uint32_t entries, uint32_t clients, uint64_t seed)
 {
     uint8_t *p = memory;
     size_t at[6];
 
     ASSERT(entries >= 64 && (entries & (entries - 1)) == 0);
-    layout(entries, slots, at);
-    *n = (struct nat){.seed = seed, .entries = entries, .slots = slots, .hand = 1};
+    layout(entries, clients, at);
+    *n = (struct nat){.seed = seed, .entries = entries, .clients_n = clients, .hand = 1};
     n->names = (struct nat_name *)(void *)(p + at[0]);
     n->flows = (struct nat_flow *)(void *)(p + at[1]);
     n->names_hash = (uint32_t *)(void *)(p + at[2]);
     n->inside_hash = (uint32_t *)(void *)(p + at[3]);
     n->outside_hash = (uint32_t *)(void *)(p + at[4]);
-    n->peers = (struct nat_peer *)(void *)(p + at[5]);
+    n->clients = (struct nat_client *)(void *)(p + at[5]);
 }
 
 /* ---- hashes: clients choose what goes in, so they depend on the seed ---- */
@@ -98,10 +98,10 @@ static uint32_t *outside_bucket(const struct nat *n, uint32_t owner, uint8_t pro
 
 /* ---- pools and lists ---- */
 
-static struct nat_peer *peer_at(const struct nat *n, uint32_t slot)
+static struct nat_client *client_at(const struct nat *n, uint32_t client)
 {
-    ASSERT(slot < n->slots);
-    return &n->peers[slot];
+    ASSERT(client < n->clients_n);
+    return &n->clients[client];
 }
 
 /* `dead` gets all of a list, by links that the caller has joined. */
@@ -117,17 +117,25 @@ static void list_append(struct nat_list *dead, const struct nat_list *list, uint
     dead->n += list->n;
 }
 
-void nat_forget(struct nat *n, uint32_t slot)
+void nat_forget(struct nat *n, uint32_t client)
 {
-    struct nat_peer *p = peer_at(n, slot);
+    struct nat_client *p = client_at(n, client);
     struct nat_list *names = &n->names_pool.dead, *flows = &n->flows_pool.dead;
 
-    list_append(names, &p->names, &n->names[names->last].peer_next);
-    list_append(flows, &p->flows, &n->flows[flows->last].peer_next);
-    *p = (struct nat_peer){0};
+    list_append(names, &p->names, &n->names[names->last].client_next);
+    list_append(flows, &p->flows, &n->flows[flows->last].client_next);
+    *p = (struct nat_client){.tenant = p->tenant};
 }
 
-static void owner_give(struct nat *n, struct nat_peer *p)
+void nat_adopt(struct nat *n, uint32_t client, uint32_t tenant)
+{
+    if (client_at(n, client)->tenant == tenant)
+        return;
+    nat_forget(n, client);
+    client_at(n, client)->tenant = tenant;
+}
+
+static void owner_give(struct nat *n, struct nat_client *p)
 {
     if (p->owner == 0)
         p->owner = ++n->owners == 0 ? ++n->owners : n->owners;
@@ -153,17 +161,17 @@ static uint32_t name_take(struct nat *n)
 
     if (pool->dead.n > 0) {
         name_unhash(n, index);
-        pool->dead.first = n->names[index].peer_next;
+        pool->dead.first = n->names[index].client_next;
         pool->dead.n--;
         return index;
     }
     return pool->touched < n->entries ? ++pool->touched : 0;
 }
 
-uint32_t nat_names_room(const struct nat *n, uint32_t slot)
+uint32_t nat_names_room(const struct nat *n, uint32_t client)
 {
     const struct nat_pool *pool = &n->names_pool;
-    uint32_t share = n->entries / NAT_SHARE - peer_at(n, slot)->names.n;
+    uint32_t share = n->entries / NAT_SHARE - client_at(n, client)->names.n;
 
     return (uint32_t)size_min(share, pool->dead.n + (n->entries - pool->touched));
 }
@@ -179,10 +187,10 @@ static struct nat_name *name_lookup(const struct nat *n, uint32_t owner, unsigne
     return NULL;
 }
 
-struct nat_name *nat_name_find(const struct nat *n, uint32_t slot, unsigned version,
+struct nat_name *nat_name_find(const struct nat *n, uint32_t client, unsigned version,
                                const uint8_t *addr)
 {
-    uint32_t owner = peer_at(n, slot)->owner;
+    uint32_t owner = client_at(n, client)->owner;
 
     if (owner == 0 || !range_is_proxy(version, addr))
         return NULL;
@@ -198,10 +206,10 @@ void nat_name_proxy(const struct nat_name *name, uint8_t *out)
     store_be32(out + (name->version == 4 ? 0 : 12), name->proxy);
 }
 
-static enum nat_result name_add(struct nat *n, uint32_t slot, unsigned version, uint32_t proxy,
+static enum nat_result name_add(struct nat *n, uint32_t client, unsigned version, uint32_t proxy,
                                 struct nat_name **out)
 {
-    struct nat_peer *p = peer_at(n, slot);
+    struct nat_client *p = client_at(n, client);
 
     if (p->names.n >= n->entries / NAT_SHARE)
         return NAT_SHARE_FULL;
@@ -213,7 +221,7 @@ static enum nat_result name_add(struct nat *n, uint32_t slot, unsigned version, 
     uint32_t *link = names_bucket(n, p->owner, version, proxy);
     *x = (struct nat_name){.owner = p->owner,
                            .hash_next = *link,
-                           .peer_next = p->names.first,
+                           .client_next = p->names.first,
                            .proxy = proxy,
                            .version = (uint8_t)version};
     *link = index;
@@ -239,7 +247,7 @@ static bool grants_add(struct nat_name *x, uint16_t grant, nat_grant_over_fn ove
     return true;
 }
 
-enum nat_result nat_name_set(struct nat *n, uint32_t slot, const struct ip_addr *proxy,
+enum nat_result nat_name_set(struct nat *n, uint32_t client, const struct ip_addr *proxy,
                              const struct ip_addr *real, uint64_t domain, uint16_t grant,
                              nat_grant_over_fn over, const void *arg)
 {
@@ -249,9 +257,9 @@ enum nat_result nat_name_set(struct nat *n, uint32_t slot, const struct ip_addr 
 
     if ((version != 4 && version != 6) || !range_is_proxy(version, proxy->bytes))
         return NAT_NO_PROXY;
-    struct nat_name *x = nat_name_find(n, slot, version, proxy->bytes);
+    struct nat_name *x = nat_name_find(n, client, version, proxy->bytes);
     if (!x)
-        result = name_add(n, slot, version, last, &x);
+        result = name_add(n, client, version, last, &x);
     if (result != NAT_OK)
         return result;
     if (!grants_add(x, grant, over, arg))
@@ -313,8 +321,10 @@ static void flow_unlist(struct nat *n, struct nat_list *list, uint32_t index)
 {
     const struct nat_flow *f = &n->flows[index];
 
-    *(f->peer_previous ? &n->flows[f->peer_previous].peer_next : &list->first) = f->peer_next;
-    *(f->peer_next ? &n->flows[f->peer_next].peer_previous : &list->last) = f->peer_previous;
+    *(f->client_previous ? &n->flows[f->client_previous].client_next : &list->first) =
+        f->client_next;
+    *(f->client_next ? &n->flows[f->client_next].client_previous : &list->last) =
+        f->client_previous;
     list->n--;
 }
 
@@ -322,9 +332,9 @@ static void flow_list(struct nat *n, struct nat_list *list, uint32_t index)
 {
     struct nat_flow *f = &n->flows[index];
 
-    f->peer_previous = list->last;
-    f->peer_next = 0;
-    *(list->last ? &n->flows[list->last].peer_next : &list->first) = index;
+    f->client_previous = list->last;
+    f->client_next = 0;
+    *(list->last ? &n->flows[list->last].client_next : &list->first) = index;
     list->last = index;
     list->n++;
 }
@@ -334,8 +344,8 @@ static void flow_remove(struct nat *n, uint32_t index)
     struct nat_flow *f = &n->flows[index];
 
     flow_unhash(n, index);
-    flow_unlist(n, &peer_at(n, f->slot)->flows, index);
-    f->peer_next = n->flows_pool.free;
+    flow_unlist(n, &client_at(n, f->client)->flows, index);
+    f->client_next = n->flows_pool.free;
     n->flows_pool.free = index;
 }
 
@@ -344,7 +354,7 @@ static void sweep(struct nat *n, unsigned count, uint64_t kept, time_ns now)
 {
     for (unsigned i = 0; i < count && n->flows_pool.touched > 0; i++) {
         const struct nat_flow *f = &n->flows[n->hand];
-        bool valid = f->proto != 0 && peer_at(n, f->slot)->owner == f->owner;
+        bool valid = f->proto != 0 && client_at(n, f->client)->owner == f->owner;
         if (valid && time_since(now, end_of(f)) >= kept && nat_has_ended(f, now))
             flow_remove(n, n->hand);
         n->hand = n->hand < n->flows_pool.touched ? n->hand + 1 : 1;
@@ -352,7 +362,7 @@ static void sweep(struct nat *n, unsigned count, uint64_t kept, time_ns now)
 }
 
 /* The client's oldest make room if they have ended; else they are looked at last from now on. */
-static void sweep_peer(struct nat *n, struct nat_list *list, time_ns now)
+static void sweep_client(struct nat *n, struct nat_list *list, time_ns now)
 {
     for (unsigned i = 0; i < SWEEP_SHARE && list->n > 0; i++) {
         uint32_t index = list->first;
@@ -373,7 +383,7 @@ static uint32_t flow_take(struct nat *n, time_ns now)
 
     if (pool->dead.n > 0) {
         flow_unhash(n, index);
-        pool->dead.first = n->flows[index].peer_next;
+        pool->dead.first = n->flows[index].client_next;
         pool->dead.n--;
         return index;
     }
@@ -383,7 +393,7 @@ static uint32_t flow_take(struct nat *n, time_ns now)
         sweep(n, SWEEP_FULL, 0, now);
     index = pool->free;
     if (index != 0)
-        pool->free = n->flows[index].peer_next;
+        pool->free = n->flows[index].client_next;
     return index;
 }
 
@@ -447,16 +457,16 @@ static bool port_find(struct nat *n, const struct nat_name *name, uint8_t proto,
     return false;
 }
 
-static enum nat_result flow_add(struct nat *n, uint32_t slot, const struct nat_name *name,
+static enum nat_result flow_add(struct nat *n, uint32_t client, const struct nat_name *name,
                                 uint8_t proto, uint16_t port, time_ns now, struct nat_flow **out)
 {
-    struct nat_peer *p = peer_at(n, slot);
+    struct nat_client *p = client_at(n, client);
     uint32_t name_index = (uint32_t)(name - n->names);
     uint16_t outer;
 
     sweep(n, SWEEP_ALWAYS, NAT_KEPT_S * NS_PER_SEC, now);
     if (p->flows.n >= n->entries / NAT_SHARE)
-        sweep_peer(n, &p->flows, now);
+        sweep_client(n, &p->flows, now);
     if (p->flows.n >= n->entries / NAT_SHARE)
         return NAT_SHARE_FULL;
     if (!port_find(n, name, proto, port, now, &outer))
@@ -468,7 +478,7 @@ static enum nat_result flow_add(struct nat *n, uint32_t slot, const struct nat_n
     uint32_t *inside = inside_bucket(n, name_index, proto, port);
     uint32_t *outside = outside_bucket(n, name->owner, proto, outer, name->real);
     *f = (struct nat_flow){.owner = name->owner,
-                           .slot = slot,
+                           .client = client,
                            .name = name_index,
                            .inside_next = *inside,
                            .outside_next = *outside,
@@ -483,11 +493,11 @@ static enum nat_result flow_add(struct nat *n, uint32_t slot, const struct nat_n
     return NAT_OK;
 }
 
-enum nat_result nat_outbound(struct nat *n, uint32_t slot, const struct nat_name *name,
+enum nat_result nat_outbound(struct nat *n, uint32_t client, const struct nat_name *name,
                              uint8_t proto, uint16_t port, uint8_t tcp_flags, time_ns now,
                              struct nat_flow **flow)
 {
-    DASSERT(name->owner == peer_at(n, slot)->owner);
+    DASSERT(name->owner == client_at(n, client)->owner);
     if (!name->has_real)
         return NAT_NO_ADDRESS;
     uint32_t index = inside_find(n, name, (uint32_t)(name - n->names), proto, port);
@@ -500,13 +510,13 @@ enum nat_result nat_outbound(struct nat *n, uint32_t slot, const struct nat_name
     }
     if (index != 0)
         flow_unhash_inside(n, index);
-    return flow_add(n, slot, name, proto, port, now, flow);
+    return flow_add(n, client, name, proto, port, now, flow);
 }
 
-struct nat_flow *nat_outside(const struct nat *n, uint32_t slot, unsigned version, uint8_t proto,
+struct nat_flow *nat_outside(const struct nat *n, uint32_t client, unsigned version, uint8_t proto,
                              uint16_t port, const uint8_t *real)
 {
-    uint32_t owner = peer_at(n, slot)->owner;
+    uint32_t owner = client_at(n, client)->owner;
     uint8_t padded[16] = {0};
 
     if (owner == 0)

@@ -55,7 +55,7 @@ enum nat_result {
 /* Indexes and links are nat.c's; 0: none. */
 struct nat_name {
     uint32_t owner;
-    uint32_t hash_next, peer_next;
+    uint32_t hash_next, client_next;
     uint32_t proxy;  /* the last 32 bits */
     uint8_t version; /* of both addresses: 4 or 6 */
     bool has_real;
@@ -75,10 +75,10 @@ enum nat_flag {
 
 /* One cache line. */
 struct nat_flow {
-    uint32_t owner, slot;
+    uint32_t owner, client;
     uint32_t name;
     uint32_t inside_next, outside_next;
-    uint32_t peer_previous, peer_next;
+    uint32_t client_previous, client_next;
     uint8_t proto;       /* IP_PROTO_TCP, _UDP, _ICMP, _ICMPV6; 0: not in use */
     uint8_t flags;       /* enum nat_flag */
     uint16_t port;       /* p */
@@ -92,8 +92,10 @@ struct nat_list {
     uint32_t first, last, n;
 };
 
-struct nat_peer {
-    uint32_t owner; /* 0: nothing is known of it */
+/* A client, which has one peer after the other: who comes back finds his flows again. */
+struct nat_client {
+    uint32_t tenant; /* which of those that have had this number */
+    uint32_t owner;  /* 0: nothing is known of it */
     struct nat_list names, flows;
 };
 
@@ -105,22 +107,24 @@ struct nat_pool {
 
 struct nat {
     uint64_t seed;
-    uint32_t entries, slots;
+    uint32_t entries, clients_n;
     uint32_t owners; /* given so far */
     uint32_t hand;   /* of the sweep over the flows */
     struct nat_pool names_pool, flows_pool;
     struct nat_name *names;
     struct nat_flow *flows;
     uint32_t *names_hash, *inside_hash, *outside_hash;
-    struct nat_peer *peers; /* by slot */
+    struct nat_client *clients; /* by number */
 };
 
-/* entries: of names and of flows, a power of two of at least 64; slots: of clients. */
-size_t nat_size(uint32_t entries, uint32_t slots);
+/* entries: of names and of flows, a power of two of at least 64; clients: so many numbers. */
+size_t nat_size(uint32_t entries, uint32_t clients);
 /* memory: nat_size bytes, zero, alignment 64. What is not used is not touched. seed: random. */
-void nat_init(struct nat *n, void *memory, uint32_t entries, uint32_t slots, uint64_t seed);
+void nat_init(struct nat *n, void *memory, uint32_t entries, uint32_t clients, uint64_t seed);
 /* All names and flows of the client. */
-void nat_forget(struct nat *n, uint32_t slot);
+void nat_forget(struct nat *n, uint32_t client);
+/* The number is this tenant's from now on: what is of another one is forgotten. */
+void nat_adopt(struct nat *n, uint32_t client, uint32_t tenant);
 
 /* ---- names ---- */
 
@@ -131,25 +135,25 @@ typedef bool (*nat_grant_over_fn)(const void *arg, uint16_t grant);
  * The client's `proxy` stands for `real` (family ADDR_NONE: for nothing), and `grant` leads to it, too. What it stood for before is
  * forgotten, its flows go on. A real address inside the tunnel's ranges is none.
  */
-enum nat_result nat_name_set(struct nat *n, uint32_t slot, const struct ip_addr *proxy,
+enum nat_result nat_name_set(struct nat *n, uint32_t client, const struct ip_addr *proxy,
                              const struct ip_addr *real, uint64_t domain, uint16_t grant,
                              nat_grant_over_fn over, const void *arg);
 /* addr: 4 or 16 bytes. NULL: it stands for nothing. */
-struct nat_name *nat_name_find(const struct nat *n, uint32_t slot, unsigned version,
+struct nat_name *nat_name_find(const struct nat *n, uint32_t client, unsigned version,
                                const uint8_t *addr);
 /* Its proxy address: 4 or 16 bytes. */
 void nat_name_proxy(const struct nat_name *name, uint8_t *out);
 /* So many more names the client may have. */
-uint32_t nat_names_room(const struct nat *n, uint32_t slot);
+uint32_t nat_names_room(const struct nat *n, uint32_t client);
 
 /* ---- flows ---- */
 
 /* The flow of a packet that leaves by `name`, begun if there is none. tcp_flags: 0 if it is no TCP. */
-enum nat_result nat_outbound(struct nat *n, uint32_t slot, const struct nat_name *name,
+enum nat_result nat_outbound(struct nat *n, uint32_t client, const struct nat_name *name,
                              uint8_t proto, uint16_t port, uint8_t tcp_flags, time_ns now,
                              struct nat_flow **flow);
 /* What a packet from `real` (4 or 16 bytes) to `port` belongs to, even if it has ended. NULL: nothing. */
-struct nat_flow *nat_outside(const struct nat *n, uint32_t slot, unsigned version, uint8_t proto,
+struct nat_flow *nat_outside(const struct nat *n, uint32_t client, unsigned version, uint8_t proto,
                              uint16_t port, const uint8_t *real);
 bool nat_has_ended(const struct nat_flow *flow, time_ns now);
 /* A packet of the flow, which has not ended, came in. */

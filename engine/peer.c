@@ -33,6 +33,13 @@ void engine_peer_wait_for_path(struct peer *p)
     p->waits_for_path = true;
 }
 
+void engine_peer_client(struct peer *p, uint32_t client, uint32_t tenant)
+{
+    ASSERT(client < ENGINE_PEERS_MAX);
+    p->client = client;
+    p->tenant = tenant;
+}
+
 void engine_peer_stage_limit(struct peer *p, uint16_t packets)
 {
     ASSERT(packets >= 1 && packets <= PEER_STAGED_MAX);

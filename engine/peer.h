@@ -50,7 +50,8 @@ struct peer {
     bool waits_for_path; /* packets are staged while `endpoint` is not known */
     bool replays;        /* what is staged is decided once more when there are trains (client) */
 
-    struct grants *grants; /* of a gateway's client: snapshot (engine/grants_private.h) */
+    struct grants *grants;   /* of a gateway's client: snapshot (engine/grants_private.h) */
+    uint32_t client, tenant; /* likewise: engine_peer_client */
 
     struct train *train; /* open in this batch, or NULL */
     time_ns asked_at;    /* last EDGE_WANT_HANDSHAKE, 0: none */

@@ -383,8 +383,9 @@ bool client_accepts(struct worker *w, const struct peer *p, const struct ip_view
 
 /* gateway.c: ENGINE_GATEWAY */
 enum err gateway_init(struct worker *w) MUST_USE;
-/* A peer is gone: what the NAT knows of it is. */
-void gateway_forget(struct worker *w, const struct peer *p) REQUIRES_ROLE(role_worker);
+/* The peer is its client's now; and a client, by its number, ends: what the NAT knows of it goes. */
+void gateway_adopt(struct worker *w, const struct peer *p) REQUIRES_ROLE(role_worker);
+void gateway_forget(struct worker *w, uint32_t client) REQUIRES_ROLE(role_worker);
 /* A frame of the network's for the peer. */
 enum egress_result gateway_frame(struct worker *w, struct peer *p, const struct io_rx *rx,
                                  struct ip_view *v) REQUIRES_ROLE(role_worker);

@@ -141,8 +141,8 @@ static void check_tables(const struct nat *n)
     uint32_t listed = n->flows_pool.dead.n, used = 0;
 
     for (uint32_t i = 0; i < SLOTS; i++) {
-        ASSERT(n->peers[i].flows.n <= ENTRIES / NAT_SHARE);
-        listed += n->peers[i].flows.n;
+        ASSERT(n->clients[i].flows.n <= ENTRIES / NAT_SHARE);
+        listed += n->clients[i].flows.n;
     }
     for (uint32_t i = 1; i <= n->flows_pool.touched; i++)
         used += n->flows[i].proto != 0;

@@ -324,6 +324,13 @@ void engine_peer_wait_for_path(struct peer *p)
     p->waits = true;
 }
 
+void engine_peer_client(struct peer *p, uint32_t client, uint32_t tenant)
+{
+    (void)p;
+    (void)client;
+    (void)tenant;
+}
+
 void engine_peer_stage_limit(struct peer *p, uint16_t packets)
 {
     p->waits_max = packets;

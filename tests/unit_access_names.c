@@ -258,6 +258,26 @@ static void test_very_many(void **state)
     }
 }
 
+/* A resource with other filters is another one of the tunnel's, which comes a moment after its names were assigned to it. */
+static void test_changed(void **state)
+{
+    static const struct message_filter web = {PROTOCOL_TCP, 80, 80};
+    struct resource r = dns(1, "*.lan");
+
+    (void)state;
+    add_dns(1, "*.lan");
+    named(0, "wiki.lan", only_1, dual);
+    assert_names("0:146h, ");
+    r.filters = &web;
+    r.filters_n = 1;
+    access_resource(a, RESOURCE_CHANGED, &r);
+    named(0, "wiki.lan", none, dual);
+    named(0, "wiki.lan", only_1, dual);
+    assert_names("0: 0: 0: ");
+    settle();
+    assert_names("0:146h, ");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -267,6 +287,7 @@ int main(void)
         TEST(test_repeated_by_time), TEST(test_connection_ends),
         TEST(test_two_resources),    TEST(test_removed_with_its_gateway),
         TEST(test_prohibited),       TEST(test_very_many),
+        TEST(test_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

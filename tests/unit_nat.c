@@ -405,7 +405,7 @@ static void test_forgotten(void **state)
     assert_null(nat_outside(&nat, 0, 4, IP_PROTO_UDP, 7, real.bytes));
     for (uint32_t slot = 1; slot < 3; slot++) {
         struct nat_flow *f = begin(slot, name_of(slot, 1), IP_PROTO_UDP, 7);
-        assert_int_equal(f->slot, slot);
+        assert_int_equal(f->client, slot);
         assert_memory_equal(f->real, real_at(4, 1).bytes, 4);
     }
 }

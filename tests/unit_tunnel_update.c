@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "control/tunnel_private.h"
+#include "engine/grants.h"
 #include "platform/base/bytes.h"
 #include "platform/clock.h"
 #include "platform/random.h"
@@ -263,6 +264,11 @@ REFUSED(bool, engine_pop_edge, struct engine *e, struct event_edge *out)
 REFUSED(bool, engine_pop_handshake, struct engine *e, struct event_handshake *out)
 REFUSED(bool, engine_pop_packet, struct engine *e, struct event_packet *out)
 REFUSED(bool, engine_pop_dns, struct engine *e, struct event_packet *out)
+IGNORED(engine_peer_client, struct peer *p, uint32_t client, uint32_t tenant)
+REFUSED(enum err, engine_set_grants, struct engine *e, struct peer *p,
+        const struct engine_grants *g)
+IGNORED(engine_set_gateway, struct engine *e, const struct ip_addr *ipv4,
+        const struct ip_addr *ipv6)
 IGNORED(engine_peer_stage_limit, struct peer *p, uint16_t packets)
 IGNORED(engine_inject, struct engine *e, const uint8_t *packet, uint32_t len)
 IGNORED(engine_watch_port, struct engine *e, enum engine_watch what, uint16_t port, bool on)

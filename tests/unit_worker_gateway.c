@@ -119,8 +119,10 @@ static void start_with(const struct engine_config *c) REQUIRES_ROLE(role_worker)
         {{ip(ALICE_IP), 32}, alice}, {{ip(ALICE_IP6), 128}, alice}, {{ip(BOB_IP), 32}, bob}};
     assert_int_equal(engine_set_routes(rig.engine, routes, ARRAY_LEN(routes)), ERR_OK);
     engine_set_gateway(rig.engine, &v4, &v6);
-    rig_session(ALICE);
-    rig_session(BOB);
+    for (unsigned i = 0; i < PEERS; i++) {
+        engine_peer_client(rig.peers[i], 10 + i, 1);
+        rig_session(i);
+    }
     grant_all(false);
     assert_true(translate(ALICE, NAME_IP, REAL_IP, 1, DNS_GRANT));
     assert_true(translate(ALICE, NAME_IP6, REAL_IP6, 1, DNS_GRANT));
@@ -532,13 +534,13 @@ static void names_refused(void **state) REQUIRES_ROLE(role_worker)
     assert_int_equal(rig_tally(TALLY_TRANSLATIONS_FULL), 1);
     n = &rig.engine->workers[0]->nat;
     struct ip_addr proxy = ip(NAME_IP);
-    const struct nat_name *name = nat_name_find(n, ALICE, 4, proxy.bytes);
+    const struct nat_name *name = nat_name_find(n, 10 + ALICE, 4, proxy.bytes);
     for (unsigned i = 0; i < 60000; i++)
-        assert_int_equal(nat_outbound(n, ALICE, name, 6, (uint16_t)(1 + i), 0, rig.now, &f),
+        assert_int_equal(nat_outbound(n, 10 + ALICE, name, 6, (uint16_t)(1 + i), 0, rig.now, &f),
                          NAT_OK);
     for (unsigned i = 0; i < NAT_ENTRIES_MAX / NAT_SHARE - 60000; i++)
-        assert_int_equal(nat_outbound(n, ALICE, name, 17, (uint16_t)(2000 + i), 0, rig.now, &f),
-                         NAT_OK);
+        assert_int_equal(
+            nat_outbound(n, 10 + ALICE, name, 17, (uint16_t)(2000 + i), 0, rig.now, &f), NAT_OK);
     assert_int_equal(client_sends(&udp, ALICE_IP, NAME_IP), 0);
     assert_int_equal(rig_count(VERDICT_IN_NAT_SHARE), 1);
     rig.now += 60 * NS_PER_SEC;
@@ -546,14 +548,11 @@ static void names_refused(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
-/* A client that is gone leaves nothing to the next one in its place. */
-static void names_gone(void **state) REQUIRES_ROLE(role_worker)
+/* ALICE's peer goes, and another comes, of this tenant of her number. */
+static void peer_again(uint32_t tenant) REQUIRES_ROLE(role_worker)
 {
     struct event_ack a;
 
-    (void)state;
-    start();
-    round_trip(&udp, ALICE_IP, NAME_IP, REAL_IP);
     rig_command(0, &(struct command){.kind = COMMAND_PEER_REMOVE, .slot = ALICE});
     while (engine_pop_ack(rig.engine, &a)) {
         if (a.kind == ACK_PEER_GONE)
@@ -562,13 +561,40 @@ static void names_gone(void **state) REQUIRES_ROLE(role_worker)
             engine_session_free(a.session);
     }
     rig.peers[ALICE] = engine_peer_new(ALICE, 0);
+    engine_peer_client(rig.peers[ALICE], 10 + ALICE, tenant);
     rig_command(0, &(struct command){.kind = COMMAND_PEER_ADD, .peer = rig.peers[ALICE]});
     rig_path(ALICE, "192.0.2.1:51820", NULL, 0);
     rig_session(ALICE);
     grant_all(false);
+}
+
+static void expect_no_name(void) REQUIRES_ROLE(role_worker)
+{
     assert_true(client_sends(&udp, ALICE_IP, NAME_IP) > 0);
     assert_true(answered);
     expect_error(3, 13, ALICE_IP, NAME_IP);
+}
+
+/* Who comes back finds his flows; nothing is left to the next one in his place. */
+static void names_gone(void **state) REQUIRES_ROLE(role_worker)
+{
+    const struct inner back = {.proto = 17, .sport = 53, .dport = 1000, .payload = 9};
+
+    (void)state;
+    start();
+    peer_again(1);
+    assert_true(translate(ALICE, NAME_IP, REAL_IP, 1, DNS_GRANT));
+    round_trip(&udp, ALICE_IP, NAME_IP, REAL_IP);
+    peer_again(1);
+    assert_true(network_sends(&back, REAL_IP, ALICE_IP) > 0);
+    expect_ends(NAME_IP, ALICE_IP);
+    round_trip(&udp, ALICE_IP, NAME_IP, REAL_IP);
+    peer_again(2);
+    expect_no_name();
+    assert_true(translate(ALICE, NAME_IP, REAL_IP, 1, DNS_GRANT));
+    round_trip(&udp, ALICE_IP, NAME_IP, REAL_IP);
+    rig_command(0, &(struct command){.kind = COMMAND_CLIENT_FORGET, .slot = 10 + ALICE});
+    expect_no_name();
     rig_stop();
 }
 

@@ -305,7 +305,10 @@ build_mingw_jansson() {
 pin libwebsockets libwebsockets/trixie libwebsockets_4.3.5.orig.tar.gz \
     87f99ad32803ed325fceac5327aae1f5c1b417d54ee61ad36cffc8df5f5ab276
 build_native_libwebsockets() {
-    patch -d "$SRC" -p1 <"$FILES/libwebsockets/refused-upgrade.patch"
+    local change
+    for change in refused-upgrade h2-client no-names; do
+        patch -d "$SRC" -p1 <"$FILES/libwebsockets/$change.patch"
+    done
     cmake_install "$SRC" -DDISABLE_WERROR=ON -DLWS_WITH_STATIC=ON -DLWS_WITH_SHARED=OFF -DLWS_STATIC_PIC=ON \
         -DLWS_WITHOUT_TESTAPPS=ON -DLWS_WITHOUT_EXTENSIONS=ON -DLWS_WITH_SSL=ON -DLWS_WITH_BORINGSSL=ON -DLWS_WITH_HTTP2=ON \
         -DLWS_IPV6=ON -DLWS_UNIX_SOCK=OFF -DLWS_WITH_LIBEV=OFF -DLWS_WITH_LIBUV=OFF -DLWS_WITH_LIBEVENT=OFF \

@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "control/dns/server.h"
-#include "control/lws_loop.h"
 #include "control/names.h"
 #include "platform/base/err.h"
 #include "platform/egress.h"
@@ -27,34 +26,31 @@ struct dns_asker;
 struct dns_asker_config {
     struct loop *loop;
     const struct egress *egress; /* of all sockets; NULL: none */
-    /* For DoH; without them there is none. `lws` outlives the asker. */
-    struct lws_loop *lws;
-    struct names *names;
-    const char
-        *ca_file; /* trusted beside the system's store; NULL: none. Checked before (ca_file.h) */
+    struct names *names;         /* for the hosts of DoH; NULL: there is none */
+    const char *ca_file; /* beside the system's store; NULL: none. Checked before (ca_file.h) */
 };
 
 /*
- * Called once for each query that dns_asker_ask has taken, from the loop and never from a call of this module, unless the
- * query is cancelled or dropped. answer: with ERR_OK; valid for the call. ERR_TIMEOUT: 5 s are over. ERR_PERMISSION: sockets cannot be kept out of
- * the tunnel. All else: the server cannot be asked. It may ask and cancel, but not set, roam or free.
+ * Called once for each query that dns_asker_ask has taken, from the loop and never from a call of this module, unless the query is
+ * cancelled or dropped. answer: with ERR_OK; valid for the call. ERR_TIMEOUT: 5 s are over. ERR_PERMISSION: sockets cannot be
+ * kept out of the tunnel. All else: the server cannot be asked. It may ask and cancel, but not set, roam or free.
  */
 typedef void (*dns_asked)(void *arg, uint64_t id, enum err err, const uint8_t *answer, size_t len);
 
 enum err dns_asker_new(struct dns_asker **out, const struct dns_asker_config *c, dns_asked done,
                        void *arg) MUST_USE;
-/* Drops all queries and closes everything. Not from a callback of libwebsockets. NULL: nothing. */
+/* Drops all queries and closes everything. NULL: nothing. */
 void dns_asker_free(struct dns_asker *a);
 
 /*
- * The upstreams of now: DoH connections are set up at once, those of URLs that are not listed any more close, and their
- * queries fail with ERR_CLOSED.
+ * The upstreams of now: DoH connections are set up at once, those of URLs that are not listed any more close, and queries to them
+ * are dropped.
  */
 void dns_asker_set(struct dns_asker *a, const struct dns_upstream *upstreams, unsigned n);
 
 /*
  * query: copied. id: of no query that is under way. On failure `done` is not called: ERR_PARSE, no query with one question;
- * ERR_FULL; ERR_UNSUPPORTED, no DoH here; what do53_start and doh_ask say.
+ * ERR_FULL; ERR_NOT_FOUND, a URL that was not set, or is none; what do53_start and doh_ask say.
  */
 enum err dns_asker_ask(struct dns_asker *a, uint64_t id, const struct dns_upstream *u,
                        enum dns_transport t, const uint8_t *query, size_t len) MUST_USE;

@@ -111,7 +111,7 @@ case_downloads() {
 case_shut() {
     say "what filters and policies shut"
     names_connects app.corp.test 80 open
-    names_connects app.corp.test 80 no-net 6 # it has no such address
+    names_connects app.corp.test 80 no-host 6 # it has no such address
     names_connects app.corp.test 8080 no-host
     names_connects app.corp.test 8080 prohibited 6
     names_connects web.corp.test 81 refused # by the host itself

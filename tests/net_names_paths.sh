@@ -3,7 +3,7 @@
 #
 # A resource is reached by its name in whatever way client and gateway find to each other: directly, by the relay, by either
 # family of addresses, and where every fifth datagram is lost.
-# timeout: 240
+# timeout: 300
 #
 #     [c1] == [NAT] == . . . == [NAT] == [g1] -- [n1: *.corp.test]     and [s], portal and relay
 #
@@ -16,7 +16,7 @@ declare -A CASES=(
     [relayed]="hard,v4 hard,v4 *relay* 0 20000000"
     [ipv4]="easy,dual easy,v4 peer* 0 1000000"
     [ipv6]="none,dual none,v6 peer* 0 1000000"
-    [loss]="easy,v4 easy,v4 peer* 20 1000000"
+    [loss]="easy,v4 easy,v4 peer* 20 100000"
 )
 
 if [[ $# -eq 0 ]]; then
@@ -44,7 +44,7 @@ path_is() {
     [[ $(p2p_path 1) == $path ]]
 }
 
-rig_begin 60
+rig_begin 110
 require_impl ours
 need python3 nsenter
 names_begin "${client_kind/,/ }" "${gateway_kind/,/ }"
