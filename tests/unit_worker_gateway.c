@@ -115,8 +115,10 @@ static void start_with(const struct engine_config *c) REQUIRES_ROLE(role_worker)
 
     rig_start(c, PEERS);
     uint32_t alice = engine_peer_value(rig.peers[ALICE]), bob = engine_peer_value(rig.peers[BOB]);
-    const struct engine_route routes[] = {
-        {{ip(ALICE_IP), 32}, alice}, {{ip(ALICE_IP6), 128}, alice}, {{ip(BOB_IP), 32}, bob}};
+    const struct engine_route routes[] = {{{ip(ALICE_IP), 32}, alice},
+                                          {{ip(ALICE_IP6), 128}, alice},
+                                          {{ip(BOB_IP), 32}, bob},
+                                          {{ip("100.64.0.50"), 32}, alice}}; /* not her address */
     assert_int_equal(engine_set_routes(rig.engine, routes, ARRAY_LEN(routes)), ERR_OK);
     engine_set_gateway(rig.engine, &v4, &v6);
     for (unsigned i = 0; i < PEERS; i++) {
@@ -521,26 +523,59 @@ static void names_grants(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
-/* There is no such peer, or no room for its share. */
+static bool never_over(const void *arg, uint16_t grant)
+{
+    (void)arg, (void)grant;
+    return false;
+}
+
+/* There is no such peer, or it says what cannot be, or there is no room for all of it. */
 static void names_refused(void **state) REQUIRES_ROLE(role_worker)
 {
-    struct nat *n;
+    struct engine_translation t = {.slot = ALICE, .domain = 9, .grant = DNS_GRANT, .n = 4};
+    struct ip_addr real = ip(REAL_IP), first = proxy_addr_v4(100000, 0);
+
+    (void)state;
+    start();
+    struct worker *w = rig.engine->workers[0];
+    assert_false(translate(1000, NAME_IP, REAL_IP, 1, DNS_GRANT));
+    assert_false(translate(ALICE, "100.64.0.9", REAL_IP, 1, DNS_GRANT));
+    assert_int_equal(rig_tally(TALLY_TRANSLATIONS_FULL), 1);
+    for (uint32_t i = 0; nat_names_room(&w->nat, 10 + ALICE) > 3; i++) {
+        struct ip_addr proxy = proxy_addr_v4(100 + i, 0);
+        assert_int_equal(nat_name_set(&w->nat, 10 + ALICE, &proxy, &real, 1, 1, never_over, NULL),
+                         NAT_OK);
+    }
+    for (unsigned i = 0; i < t.n; i++) {
+        t.pairs[i].proxy = proxy_addr_v4(100000, i);
+        t.pairs[i].real = real;
+    }
+    assert_false(gateway_translate(w, rig.peers[ALICE], &t));
+    assert_null(nat_name_find(&w->nat, 10 + ALICE, 4, first.bytes));
+    t.n = 3;
+    assert_true(gateway_translate(w, rig.peers[ALICE], &t));
+    /* Grants that are over make room for one that is not. */
+    for (uint16_t i = 100; i < 100 + 2 * NAT_GRANTS_MAX; i++)
+        assert_true(translate(ALICE, NAME_IP, REAL_IP, 1, i));
+    assert_true(translate(ALICE, NAME_IP, REAL_IP, 1, DNS_GRANT));
+    round_trip(&udp, ALICE_IP, NAME_IP, REAL_IP);
+    rig_stop();
+}
+
+/* She has her share of flows, until they end. */
+static void flows_refused(void **state) REQUIRES_ROLE(role_worker)
+{
+    struct ip_addr proxy = ip(NAME_IP);
     struct nat_flow *f;
 
     (void)state;
     start();
-    assert_false(translate(1000, NAME_IP, REAL_IP, 1, DNS_GRANT));
-    assert_false(translate(ALICE, "100.64.0.9", REAL_IP, 1, DNS_GRANT));
-    assert_int_equal(rig_tally(TALLY_TRANSLATIONS_FULL), 1);
-    n = &rig.engine->workers[0]->nat;
-    struct ip_addr proxy = ip(NAME_IP);
+    struct nat *n = &rig.engine->workers[0]->nat;
     const struct nat_name *name = nat_name_find(n, 10 + ALICE, 4, proxy.bytes);
-    for (unsigned i = 0; i < 60000; i++)
-        assert_int_equal(nat_outbound(n, 10 + ALICE, name, 6, (uint16_t)(1 + i), 0, rig.now, &f),
+    for (unsigned i = 0; i < NAT_ENTRIES_MAX / NAT_SHARE; i++)
+        assert_int_equal(nat_outbound(n, 10 + ALICE, name, i < 65000 ? 6 : 17, (uint16_t)(i + 2000),
+                                      0, rig.now, &f),
                          NAT_OK);
-    for (unsigned i = 0; i < NAT_ENTRIES_MAX / NAT_SHARE - 60000; i++)
-        assert_int_equal(
-            nat_outbound(n, 10 + ALICE, name, 17, (uint16_t)(2000 + i), 0, rig.now, &f), NAT_OK);
     assert_int_equal(client_sends(&udp, ALICE_IP, NAME_IP), 0);
     assert_int_equal(rig_count(VERDICT_IN_NAT_SHARE), 1);
     rig.now += 60 * NS_PER_SEC;
@@ -627,6 +662,7 @@ static void inbound(void **state) REQUIRES_ROLE(role_worker)
          false,
          VERDICT_OUT_FRAGMENT},
         {CIDR_IP, "100.64.0.77", {.proto = 6, .sport = 80}, false, VERDICT_OUT_NO_ROUTE},
+        {CIDR_IP, "100.64.0.50", {.proto = 6, .sport = 80}, false, VERDICT_OUT_NO_PEER},
     };
 
     (void)state;
@@ -856,6 +892,7 @@ int main(void)
         cmocka_unit_test(names_renumbered),
         cmocka_unit_test(names_grants),
         cmocka_unit_test(names_refused),
+        cmocka_unit_test(flows_refused),
         cmocka_unit_test(names_gone),
         cmocka_unit_test(inbound),
         cmocka_unit_test(inbound_late),
