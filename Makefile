@@ -58,12 +58,12 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
 # PORTABLE sources compile for every system; their tests run under Wine too. PURE ones also touch no clock, socket,
 # thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg,
 # control/portal and control/p2p are in both unless they are named as an exception; engine/, control/ and control/dns have them by name.
-engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 filter grants icmp nat policy rate_limit replay rewrite route segment source_cache
+engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 filter grants icmp nat nat_packet policy rate_limit replay route segment source_cache
 dns_portable := l3_message l3_packet l3_udp pattern sentinels
 control_portable := allowed config config_dns device dmi duration hosts index inner_message key_text log_cleanup name_gate options options_command options_engine \
   options_help options_program options_value sign_url token_text uapi $(dns_portable:%=dns/%)
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c platform/base/stream.c control/dns/sentinels.c \
-  engine/source_cache.c engine/route.c engine/policy.c engine/grants.c engine/nat.c control/allowed.c control/config.c control/index.c \
+  engine/source_cache.c engine/route.c engine/policy.c engine/grants.c control/allowed.c control/config.c control/index.c \
   control/uapi.c
 PORTABLE := $(wildcard platform/base/*.c engine/wire/*.c control/wg/*.c control/portal/*.c control/p2p/*.c $(engine_portable:%=engine/%.c) \
   $(control_portable:%=control/%.c))
@@ -124,7 +124,7 @@ NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet access_names a
               dns_control dns_doh dns_etc_resolv_conf dns_systemd_resolved duration err filter dns_pattern dns_sentinels dns_service dns_l3_% dns_message dns_stub \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_policies fzportal_relays \
-              fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts icmp inner_message rewrite ip lan log_cleanup gateway_nat \
+              fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts icmp inner_message ip lan log_cleanup gateway_nat grants nat nat_packet \
               log_filter log_line net_event net_seen netwatch nm_watch noise options options_% p2p_% peers peers_mail portal_% rate_limit relays replay resolv_file_faults resolv_text resolved_servers resolvers resources segment \
               source_cache_million source_rank source_seen sign_url timers token_text tunnel_gateway tunnel_p2p tunnel_policy uapi way_out windows_default_way windows_host_route windows_network_filter windows_source)
 NOT_WINDOWS ?= unit_log_file_% unit_access_%

@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * fzbench micro: what a packet costs by the rules of a client (its policy, with few and with many resources; adopting another
- * one) and of a gateway (a name's address, new flows and known ones).
- */
+/* fzbench micro: what a packet of the host costs by a client's policy, with few and with many resources; adopting another one. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/micro.h"
 #include "engine/checksum.h"
 #include "engine/filter.h"
-#include "engine/grants_private.h"
 #include "engine/policy.h"
-#include "engine/rewrite.h"
 #include "engine/wire/ranges.h"
 #include "platform/base/mem.h"
 
 enum {
     PACKETS = 256,
-    PACKET_LEN = IPV4_HEADER_MIN + TCP_HEADER_MIN,
-    FLOWS_KNOWN = 60000 /* of each client, a little less than its share */
+    PACKET_LEN = IPV4_HEADER_MIN + TCP_HEADER_MIN
 };
 
 enum rules_kind {
@@ -153,110 +147,13 @@ static void close_rules(void *state)
     free(r);
 }
 
-/* ---- a gateway's NAT ---- */
-
-struct nat_rig {
-    bool fresh; /* each packet is a flow of its own */
-    struct nat nat;
-    struct grants *grants;
-    struct nat_peer peer;
-    uint32_t flow;
-    struct ip_addr proxy;
-    uint8_t packets[PACKETS][PACKET_LEN];
-    unsigned went;
-};
-
-static void *open_nat(const struct micro_case *c, unsigned *items)
-{
-    static const uint8_t own[] = {100, 64, 0, 1}, real[] = {192, 0, 2, 1};
-    const struct engine_grant grant = {.kind = ENGINE_GRANT_DNS};
-    const struct engine_grants grants = {.ipv4 = ip_addr_v4(own), .grants = &grant, .n = 1};
-    struct engine_translation t = {.domain = 1, .n = 1};
-    struct nat_rig *r = mem_zalloc(1, sizeof *r);
-
-    r->fresh = c->kind;
-    r->proxy = t.pairs[0].proxy = proxy_addr_v4(0, 0);
-    t.pairs[0].real = ip_addr_v4(real);
-    r->grants = mem_check(grants_new(&grants));
-    if (nat_init(&r->nat, UINT64_C(0x1234567887654321)) != ERR_OK ||
-        nat_translate(&r->nat, &r->peer, 0, &t) != NAT_OK)
-        abort();
-    *items = PACKETS;
-    return r;
-}
-
-/* When the client's share is used up its flows go, and it begins anew. */
-static void prepare_nat(void *state)
-{
-    struct nat_rig *r = state;
-
-    r->went = 0;
-    if (r->fresh && r->flow + PACKETS > FLOWS_KNOWN) {
-        nat_clear(&r->nat, &r->peer);
-        struct engine_translation t = {.domain = 1, .n = 1};
-        t.pairs[0].proxy = r->proxy;
-        t.pairs[0].real = ip_addr_v4((const uint8_t[]){192, 0, 2, 1});
-        if (nat_translate(&r->nat, &r->peer, 0, &t) != NAT_OK)
-            abort();
-        r->flow = 0;
-    }
-    for (uint32_t i = 0; i < PACKETS; i++)
-        packet_write(r->packets[i], &r->proxy, (uint16_t)(1 + (r->fresh ? r->flow + i : i)));
-    r->flow += PACKETS;
-}
-
-static void work_nat(void *state)
-{
-    struct nat_rig *r = state;
-
-    for (unsigned i = 0; i < PACKETS; i++) {
-        uint8_t *p = r->packets[i];
-        struct nat_session *s;
-        struct ip_view v;
-        if (!ip_parse(&v, p, PACKET_LEN) || !ip_l4_valid(&v, p))
-            return;
-        struct packet_class class = packet_classify(&v, p);
-        const struct nat_translation *t = nat_find(&r->nat, 0, 4, ip_dst_ptr(p, 4));
-        if (grants_decide(r->grants, t, 4, ip_dst_ptr(p, 4), class.kind, class.dst) !=
-                GRANTS_PERMIT ||
-            nat_out(&r->nat, &r->peer, t, NAT_TCP, class.src, NS_PER_SEC, &s) != NAT_OK)
-            return;
-        nat_seen_out(s, TCP_F_ACK, NS_PER_SEC);
-        const struct rewrite w = {
-            .addr_end = REWRITE_DST, .addr = s->real, .port = nat_outside_port(s)};
-        rewrite_packet(&v, p, &w);
-        r->went++;
-    }
-}
-
-static bool check_nat(void *state)
-{
-    struct nat_rig *r = state;
-    bool ok = r->went == PACKETS;
-
-    for (unsigned i = 0; i < PACKETS && ok; i++)
-        ok = checksum_finish(checksum_partial(r->packets[i], IPV4_HEADER_MIN, 0)) == 0 &&
-             r->packets[i][IPV4_OFF_DST] == 192;
-    return ok;
-}
-
-static void close_nat(void *state)
-{
-    struct nat_rig *r = state;
-
-    nat_fini(&r->nat);
-    grants_free(r->grants);
-    free(r);
-}
-
-static const struct micro_ops rules_ops = {open_rules, prepare_rules, work_rules, check_rules,
-                                           close_rules},
-                              nat_ops = {open_nat, prepare_nat, work_nat, check_nat, close_nat};
+static const struct micro_ops ops = {open_rules, prepare_rules, work_rules, check_rules,
+                                     close_rules};
 
 void micro_rules_cases(struct micro_list *l)
 {
     static const char *const kinds[] = {"network", "name", "adopt"};
-    struct micro_case c = {.item = "packet", .counted = true, .ops = &rules_ops};
+    struct micro_case c = {.item = "packet", .counted = true, .ops = &ops};
 
     for (c.kind = RULES_NETWORK; c.kind <= RULES_ADOPT; c.kind++) {
         c.len = 10;
@@ -264,9 +161,4 @@ void micro_rules_cases(struct micro_list *l)
         c.len = 10000;
         micro_list_add(l, &c, true, "policy/%s/10000", kinds[c.kind]);
     }
-    c = (struct micro_case){.item = "packet", .counted = true, .ops = &nat_ops};
-    micro_list_add(l, &c, false, "nat/known_flow");
-    c.kind = 1;
-    c.item = "flow";
-    micro_list_add(l, &c, false, "nat/new_flow");
 }

@@ -36,6 +36,7 @@
     X(OUT_NAME_UNKNOWN, "out_name_unknown")  /* client: the gateway does not know the name */      \
     X(OUT_REPEATED, "out_repeated")          /* client: the same packet waits already */           \
     X(OUT_MOVED, "out_moved")                /* client: waited, is another worker's now */         \
+    X(OUT_NO_SESSION, "out_no_session")      /* gateway: the client is not connected */            \
     X(OUT_NO_PEER, "out_no_peer")            /* the peer has just been removed */                  \
     X(OUT_NO_ENDPOINT, "out_no_endpoint")    /* the peer's address is not known yet */             \
     X(OUT_STAGE_FULL, "out_stage_full")      /* staged too long: overwritten by later packets */   \
@@ -120,6 +121,7 @@ enum verdict {
     X(SOURCE_MISSES, "source_misses")                                                              \
     X(COALESCE_OFF, "coalesce_off") /* the TUN refused a merged packet: no more merging */         \
     X(FRAMES_FIRST, "frames_first") /* small packets that went before bulk of other flows */       \
+    X(RENUMBERED, "renumbered")     /* clients that gave addresses to other names */               \
     X(TRANSLATIONS_FULL, "translations_full") /* names that were refused for want of room */       \
     X(STALLS, "stalls")                       /* all outgoing trains were in flight */
 

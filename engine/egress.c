@@ -146,28 +146,56 @@ enum egress_result egress_lend(struct worker *w, const struct io_rx *rx, unsigne
     return drop(w, rx, VERDICT_OUT_HANDOFF_FULL);
 }
 
-enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
+/* The peer of this worker that the frame is for, by the routes. NULL: *result says what has become of it. */
+static inline struct peer *frame_peer(struct worker *w, const struct io_rx *rx, unsigned origin,
+                                      struct ip_view *v, enum egress_result *result)
+    REQUIRES_ROLE(role_worker)
 {
     const uint8_t *packet = rx->data + IO_VNET_LEN;
+    uint32_t value = ROUTE_NONE;
+
+    if (rx->len <= IO_VNET_LEN || !ip_parse(v, packet, rx->len - IO_VNET_LEN)) {
+        *result = drop(w, rx, VERDICT_OUT_MALFORMED);
+        return NULL;
+    }
+    if (w->routes)
+        value = route_lookup(w->routes, v->version, ip_dst_ptr(packet, v->version));
+    if (value == ROUTE_NONE) {
+        *result = drop(w, rx, VERDICT_OUT_NO_ROUTE);
+        return NULL;
+    }
+    if (owner_of(value) != w->index) {
+        *result = egress_lend(w, rx, origin, owner_of(value));
+        return NULL;
+    }
+    struct peer *p = w->peers[slot_of(value)];
+    if (!p)
+        *result = drop(w, rx, VERDICT_OUT_NO_PEER);
+    return p;
+}
+
+/* A client's, or a gateway's. */
+static enum egress_result ruled_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
+    REQUIRES_ROLE(role_worker)
+{
+    enum egress_result result = EGRESS_DONE;
     struct ip_view v;
 
     if (w->engine->config.role == ENGINE_CLIENT)
         return client_frame(w, rx, origin);
-    if (rx->len <= IO_VNET_LEN || !ip_parse(&v, packet, rx->len - IO_VNET_LEN))
-        return drop(w, rx, VERDICT_OUT_MALFORMED);
-    uint32_t value =
-        w->routes ? route_lookup(w->routes, v.version, ip_dst_ptr(packet, v.version)) : ROUTE_NONE;
-    if (value == ROUTE_NONE)
-        return drop(w, rx, VERDICT_OUT_NO_ROUTE);
-    unsigned owner = owner_of(value);
-    if (owner != w->index)
-        return egress_lend(w, rx, origin, owner);
-    struct peer *p = w->peers[slot_of(value)];
-    if (!p)
-        return drop(w, rx, VERDICT_OUT_NO_PEER);
-    if (w->engine->config.role == ENGINE_GATEWAY)
-        return gateway_frame(w, p, rx, &v);
-    return egress_to_peer(w, p, rx, v.ecn);
+    struct peer *p = frame_peer(w, rx, origin, &v, &result);
+    return p ? gateway_frame(w, p, rx, &v) : result;
+}
+
+enum egress_result egress_frame(struct worker *w, const struct io_rx *rx, unsigned origin)
+{
+    enum egress_result result = EGRESS_DONE;
+    struct ip_view v;
+
+    if (UNLIKELY(w->engine->config.role != ENGINE_WIREGUARD))
+        return ruled_frame(w, rx, origin);
+    struct peer *p = frame_peer(w, rx, origin, &v, &result);
+    return p ? egress_to_peer(w, p, rx, v.ecn) : result;
 }
 
 void egress_staged(struct worker *w, struct peer *p)

@@ -107,8 +107,7 @@ void worker_execute(struct worker *w, const struct command *c)
     case COMMAND_PEER_ADD:
         ASSERT(!p);
         w->peers[c->peer->slot] = c->peer;
-        if (w->engine->config.role == ENGINE_GATEWAY)
-            nat_adopt(&w->nat, c->peer->client, c->peer->tenant);
+        gateway_adopt(w, c->peer);
         break;
     case COMMAND_PEER_REMOVE:
         peer_remove(w, c->slot);
@@ -150,7 +149,7 @@ void worker_execute(struct worker *w, const struct command *c)
         block_send(w, p, c);
         break;
     case COMMAND_CLIENT_FORGET:
-        nat_clear(&w->nat, &w->nat.peers[c->slot]);
+        gateway_forget(w, c->slot);
         break;
     case COMMAND_TRANSLATE:
         worker_ack(w, &(struct event_ack){.kind = ACK_TRANSLATED,

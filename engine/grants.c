@@ -9,21 +9,27 @@
 
 /* ---- building ---- */
 
-static struct route_table *routes_new(const struct engine_grants *from)
+static int compare(const void *a, const void *b)
 {
-    struct route_entry *entries = calloc(from->n + 1, sizeof *entries);
-    struct route_table *table = NULL;
+    const struct grant *x = a, *y = b;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+/* False: out of memory. */
+static bool routes_build(struct grants *g, const struct engine_grants *from)
+{
+    struct route_entry *entries = calloc(g->n + 1, sizeof *entries);
     size_t n = 0;
 
-    for (size_t i = 0; entries && i < from->n; i++) {
-        if (from->grants[i].kind == ENGINE_GRANT_CIDR)
-            entries[n++] =
-                (struct route_entry){from->grants[i].prefix, (uint32_t)i, from->grants[i].order};
+    for (uint32_t i = 0; entries && i < g->n; i++) {
+        const struct engine_grant *x = &from->grants[g->list[i].place];
+        if (x->kind == ENGINE_GRANT_CIDR)
+            entries[n++] = (struct route_entry){x->prefix, i, x->order};
     }
-    if (entries)
-        table = route_build(entries, n);
+    if (entries && n > 0)
+        g->routes = route_build(entries, n);
     free(entries);
-    return table;
+    return entries && (n == 0 || g->routes);
 }
 
 struct grants *grants_new(const struct engine_grants *from)
@@ -33,13 +39,9 @@ struct grants *grants_new(const struct engine_grants *from)
     for (size_t i = 0; i < from->n; i++)
         size += filter_size(from->grants[i].rules, from->grants[i].rules_n);
     struct grants *g = malloc(size);
-    struct route_table *routes = g ? routes_new(from) : NULL;
-    if (!routes) {
-        free(g);
+    if (!g)
         return NULL;
-    }
     memset(g, 0, sizeof *g);
-    g->routes = routes;
     g->has_v4 = from->ipv4.family == ADDR_V4;
     g->has_v6 = from->ipv6.family == ADDR_V6;
     memcpy(g->v4, from->ipv4.bytes, sizeof g->v4);
@@ -48,9 +50,14 @@ struct grants *grants_new(const struct engine_grants *from)
     for (size_t i = 0; i < from->n; i++) {
         const struct engine_grant *x = &from->grants[i];
         struct filter *f = (struct filter *)(void *)((uint8_t *)g + at);
-        g->list[i] = (struct grant){.filter = f, .index = x->index, .kind = x->kind};
+        g->list[i] = (struct grant){f, (uint32_t)i, x->index, x->kind};
         at += filter_build(f, x->rules, x->rules_n);
         g->internet = g->internet || x->kind == ENGINE_GRANT_INTERNET;
+    }
+    qsort(g->list, g->n, sizeof g->list[0], compare);
+    if (!routes_build(g, from)) {
+        free(g);
+        return NULL;
     }
     return g;
 }
@@ -66,7 +73,57 @@ void grants_free(void *grants)
 
 /* ---- deciding ---- */
 
-/* What no Internet resource leads to. The tunnel's own ranges have been looked at before. Source: spec/tunnel.md 8.3. */
+const struct grant *grants_dns(const struct grants *g, uint16_t index)
+{
+    size_t low = 0, high = g ? g->n : 0;
+
+    while (low < high) { /* the first that is not below it */
+        size_t middle = low + (high - low) / 2;
+        if (g->list[middle].index < index)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!g || low == g->n || g->list[low].index != index || g->list[low].kind != ENGINE_GRANT_DNS)
+        return NULL;
+    return &g->list[low];
+}
+
+static bool names_permit(const struct grants *g, const struct nat_name *name, uint8_t kind,
+                         uint16_t port)
+{
+    for (unsigned i = 0; i < name->grants_n; i++) {
+        const struct grant *x = grants_dns(g, name->grants[i]);
+        if (x && filter_permits(x->filter, kind, port))
+            return true;
+    }
+    return false;
+}
+
+static bool routes_permit(const struct grants *g, unsigned version, const uint8_t *addr,
+                          uint8_t kind, uint16_t port)
+{
+    struct route_cursor c;
+
+    for (uint32_t i = route_lookup_first(g->routes, version, addr, &c); i != ROUTE_NONE;
+         i = route_lookup_next(&c)) {
+        if (filter_permits(g->list[i].filter, kind, port))
+            return true;
+    }
+    return false;
+}
+
+static bool internet_permits(const struct grants *g, uint8_t kind, uint16_t port)
+{
+    for (size_t i = 0; i < g->n; i++) {
+        if (g->list[i].kind == ENGINE_GRANT_INTERNET &&
+            filter_permits(g->list[i].filter, kind, port))
+            return true;
+    }
+    return false;
+}
+
+/* What no Internet resource leads to. Source: spec/tunnel.md 8.3. */
 static bool internet_rejects(unsigned version, const uint8_t *a)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}, loopback[16] = {[15] = 1};
@@ -79,42 +136,16 @@ static bool internet_rejects(unsigned version, const uint8_t *a)
            (a[0] == 100 && (a[1] & 0xc0) == 64);
 }
 
-static enum grants_answer routes_permit(const struct grants *g, unsigned version,
-                                        const uint8_t *addr, uint8_t kind, uint16_t port)
-{
-    struct route_cursor c;
-
-    for (uint32_t i = route_lookup_first(g->routes, version, addr, &c); i != ROUTE_NONE;
-         i = route_lookup_next(&c)) {
-        if (filter_permits(g->list[i].filter, kind, port))
-            return GRANTS_PERMIT;
-    }
-    return GRANTS_PROHIBIT;
-}
-
-static bool names_permit(const struct grants *g, const struct nat_translation *t, uint8_t kind,
-                         uint16_t port)
-{
-    for (size_t i = 0; i < g->n; i++) {
-        const struct grant *x = &g->list[i];
-        if (x->kind != ENGINE_GRANT_DNS)
-            continue;
-        for (unsigned k = 0; k < t->grants_n; k++) {
-            if (t->grants[k] == x->index && filter_permits(x->filter, kind, port))
-                return true;
-        }
-    }
-    return false;
-}
-
-enum grants_answer grants_decide(const struct grants *g, const struct nat_translation *t,
+enum grants_answer grants_decide(const struct grants *g, const struct nat_name *name,
                                  unsigned version, const uint8_t *addr, uint8_t kind, uint16_t port)
 {
-    if (t)
-        return names_permit(g, t, kind, port) ? GRANTS_PERMIT : GRANTS_PROHIBIT;
-    if (range_is_proxy(version, addr))
+    if (name && names_permit(g, name, kind, port))
+        return GRANTS_PERMIT;
+    if (g->routes && routes_permit(g, version, addr, kind, port))
+        return GRANTS_PERMIT;
+    if (!g->internet || range_is_proxy(version, addr))
         return GRANTS_PROHIBIT;
-    if (g->internet)
-        return internet_rejects(version, addr) ? GRANTS_REJECT : GRANTS_PERMIT;
-    return routes_permit(g, version, addr, kind, port);
+    if (internet_rejects(version, addr))
+        return GRANTS_REJECT;
+    return internet_permits(g, kind, port) ? GRANTS_PERMIT : GRANTS_PROHIBIT;
 }

@@ -12,6 +12,7 @@
 
 struct grant {
     const struct filter *filter;
+    uint32_t place; /* in the list that it was built of */
     uint16_t index;
     uint8_t kind;
 };
@@ -19,9 +20,9 @@ struct grant {
 struct grants {
     bool has_v4, has_v6, internet;
     uint8_t v4[4], v6[16];      /* the peer's own */
-    struct route_table *routes; /* CIDR; values: places in `list` */
+    struct route_table *routes; /* CIDR; values: places in `list`; NULL: there are none */
     size_t n;
-    struct grant list[]; /* behind it their filters */
+    struct grant list[]; /* by index; behind it their filters */
 };
 
 /* NULL: out of memory. */
@@ -36,12 +37,16 @@ enum grants_answer {
 };
 
 /*
- * Whether packets of this kind go to, or come from, an address in the network; port: of that end. t: what a proxy address stands
- * for; NULL: it is none, or stands for nothing. Who may reach the Internet is not asked about networks.
+ * Whether packets of this kind go to, or come from, an address beyond the tunnel's hosts; port: of that end. name: what a proxy
+ * address stands for; NULL: it is none, or stands for nothing. One grant that permits it will do.
+ * DEVIATE: upstream does not ask about networks where the Internet is granted; here they are asked first.
  */
-enum grants_answer grants_decide(const struct grants *g, const struct nat_translation *t,
+enum grants_answer grants_decide(const struct grants *g, const struct nat_name *name,
                                  unsigned version, const uint8_t *addr, uint8_t kind,
                                  uint16_t port);
+
+/* The DNS grant of this index; NULL: it is over. g may be NULL. */
+const struct grant *grants_dns(const struct grants *g, uint16_t index);
 
 static inline bool grants_are_of(const struct grants *g, unsigned version, const uint8_t *addr)
 {

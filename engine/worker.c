@@ -269,8 +269,7 @@ enum err worker_init(struct worker *w, struct engine *e, unsigned index)
         (err = handshake_ring_init(&w->handshakes, RING_HANDSHAKES)) != ERR_OK ||
         (err = packet_ring_init(&w->packets, RING_PACKETS)) != ERR_OK ||
         (e->config.role == ENGINE_CLIENT && (err = dns_ring_init(&w->dns, RING_DNS)) != ERR_OK) ||
-        (e->config.role == ENGINE_GATEWAY &&
-         (err = nat_init(&w->nat, (uint64_t)random_u32() << 32 | random_u32())) != ERR_OK) ||
+        (e->config.role == ENGINE_GATEWAY && (err = gateway_init(w)) != ERR_OK) ||
         (err = train_pool_init(w)) != ERR_OK || (err = ingress_pool_init(w)) != ERR_OK ||
         (err = stage_init(&w->stage, e->config.mtu)) != ERR_OK)
         return err;
@@ -295,7 +294,7 @@ void worker_fini(struct worker *w)
     handshake_ring_fini(&w->handshakes);
     packet_ring_fini(&w->packets);
     dns_ring_fini(&w->dns);
-    nat_fini(&w->nat);
+    free(w->nat_memory);
     train_pool_fini(w);
     ingress_pool_fini(w);
     stage_fini(&w->stage);

@@ -184,6 +184,7 @@ struct worker {
     const struct route_table *routes; /* of this loop */
     const struct policy *policy;      /* likewise, of a client */
     struct nat nat;                   /* of a gateway */
+    void *nat_memory;                 /* its tables; NULL: it is none */
 
     struct peer **peers;       /* by slot */
     struct session **sessions; /* by index & (SESSION_TABLE - 1) */
@@ -381,13 +382,17 @@ bool client_accepts(struct worker *w, const struct peer *p, const struct ip_view
                     const uint8_t *packet) REQUIRES_ROLE(role_worker);
 
 /* gateway.c: ENGINE_GATEWAY */
+enum err gateway_init(struct worker *w) MUST_USE;
+/* The peer is its client's now; and a client, by its number, ends: what the NAT knows of it goes. */
+void gateway_adopt(struct worker *w, const struct peer *p) REQUIRES_ROLE(role_worker);
+void gateway_forget(struct worker *w, uint32_t client) REQUIRES_ROLE(role_worker);
 /* A frame of the network's for the peer. */
 enum egress_result gateway_frame(struct worker *w, struct peer *p, const struct io_rx *rx,
                                  struct ip_view *v) REQUIRES_ROLE(role_worker);
 /* A packet of the peer's is for the network, as it may be rewritten now. False: it has its verdict. */
 bool gateway_accepts(struct worker *w, struct peer *p, struct ip_view *v, uint8_t *packet)
     REQUIRES_ROLE(role_worker);
-/* False: there is no room for it. */
+/* False: there is no room for it, it says what cannot be, or this is no gateway. */
 bool gateway_translate(struct worker *w, struct peer *p, const struct engine_translation *t)
     REQUIRES_ROLE(role_worker);
 
