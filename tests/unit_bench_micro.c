@@ -41,6 +41,7 @@ static void list_all(struct micro_list *l)
     micro_resolve_cases(l);
     micro_portal_cases(l);
     micro_dns_cases(l);
+    micro_nat_cases(l);
     micro_source_thread_cases(l, 2, cpus);
 }
 
