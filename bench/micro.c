@@ -22,9 +22,10 @@ static const char help[] =
     "Measures the parts of the packet path one by one, and checks what they do:\n"
     "sealing and opening by each backend, checksums, segmentation, coalescing, route\n"
     "lookups, the replay window, the ring between workers, batches handed from one\n"
-    "CPU to another, the source cache; and, of the control thread, the answers for\n"
-    "the source cache from the kernel's tables (as root), the portal's list of\n"
-    "10,000 resources, and the stub resolver's queries with as many names.\n"
+    "CPU to another, the source cache, a gateway's packets to names; and, of the\n"
+    "control thread, the answers for the source cache from the kernel's tables (as\n"
+    "root), the portal's list of 10,000 resources, and the stub resolver's queries\n"
+    "with as many names.\n"
     "\n"
     "      --only LIST       these parts: names separated by commas, or the beginnings\n"
     "                        of names up to a slash, such as aead/seal,replay; '-' is\n"
@@ -137,7 +138,8 @@ static struct micro_list *all_cases(const struct options *o)
     micro_resolve_cases(l);
     micro_portal_cases(l);
     micro_dns_cases(l);
-    micro_rules_cases(l);
+    micro_policy_cases(l);
+    micro_nat_cases(l);
     micro_source_thread_cases(l, o->threads, cpus);
     return l;
 }

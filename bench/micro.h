@@ -79,7 +79,8 @@ void micro_source_miss_cases(struct micro_list *l);
 void micro_resolve_cases(struct micro_list *l);
 void micro_portal_cases(struct micro_list *l);
 void micro_dns_cases(struct micro_list *l);
-void micro_rules_cases(struct micro_list *l);
+void micro_policy_cases(struct micro_list *l);
+void micro_nat_cases(struct micro_list *l);
 void micro_source_thread_cases(struct micro_list *l, unsigned threads, unsigned cpus);
 
 struct micro_outcome {

@@ -10,8 +10,10 @@
 
 enum {
     SWEEP_ALWAYS = 4, /* flows looked at for each new one, */
-    SWEEP_FULL = 64,  /* when there is no room, */
-    SWEEP_SHARE = 16  /* and of a client that has its share */
+    SWEEP_FULL =
+        32, /* once the table has been full; enough while a 32nd of the flows has ended, wherever they lie, */
+    SWEEP_NONE = 64, /* when there is no room, */
+    SWEEP_SHARE = 16 /* and of a client that has its share */
 };
 
 _Static_assert(sizeof(struct nat_flow) == CACHE_LINE, "one cache line per flow");
@@ -390,7 +392,7 @@ static uint32_t flow_take(struct nat *n, time_ns now)
     if (pool->free == 0 && pool->touched < n->entries)
         return ++pool->touched;
     if (pool->free == 0)
-        sweep(n, SWEEP_FULL, 0, now);
+        sweep(n, SWEEP_NONE, 0, now);
     index = pool->free;
     if (index != 0)
         pool->free = n->flows[index].client_next;
@@ -462,9 +464,13 @@ static enum nat_result flow_add(struct nat *n, uint32_t client, const struct nat
 {
     struct nat_client *p = client_at(n, client);
     uint32_t name_index = (uint32_t)(name - n->names);
+    bool was_full = n->flows_pool.touched == n->entries;
     uint16_t outer;
 
-    sweep(n, SWEEP_ALWAYS, NAT_KEPT_S * NS_PER_SEC, now);
+    if (UNLIKELY(was_full))
+        sweep(n, SWEEP_FULL, 0, now);
+    else
+        sweep(n, SWEEP_ALWAYS, NAT_KEPT_S * NS_PER_SEC, now);
     if (p->flows.n >= n->entries / NAT_SHARE)
         sweep_client(n, &p->flows, now);
     if (p->flows.n >= n->entries / NAT_SHARE)

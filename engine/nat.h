@@ -36,7 +36,7 @@ enum {
     NAT_OTHER_S = 120,
     NAT_UNANSWERED_S = 60, /* while nothing ever came back */
     NAT_CLOSING_S = 5,     /* after both ends' FIN */
-    NAT_KEPT_S = 600,      /* after its end, while there is room */
+    NAT_KEPT_S = 600,      /* after its end; once the table has been full, less */
 
     NAT_NEAR_TRIES = 64, /* for an outer port: so many from the inner one on, */
     NAT_TRIES_MAX = 512  /* then anywhere */

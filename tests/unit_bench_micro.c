@@ -41,7 +41,8 @@ static void list_all(struct micro_list *l)
     micro_resolve_cases(l);
     micro_portal_cases(l);
     micro_dns_cases(l);
-    micro_rules_cases(l);
+    micro_policy_cases(l);
+    micro_nat_cases(l);
     micro_source_thread_cases(l, 2, cpus);
 }
 

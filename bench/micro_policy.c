@@ -150,7 +150,7 @@ static void close_rules(void *state)
 static const struct micro_ops ops = {open_rules, prepare_rules, work_rules, check_rules,
                                      close_rules};
 
-void micro_rules_cases(struct micro_list *l)
+void micro_policy_cases(struct micro_list *l)
 {
     static const char *const kinds[] = {"network", "name", "adopt"};
     struct micro_case c = {.item = "packet", .counted = true, .ops = &ops};
