@@ -2,9 +2,9 @@
 /*
  * fzbench net: whole tunnels. The plan: for each setting a fresh rig with a tunnel of every implementation, then rounds
  * of all parts, in which the implementations take turns. The files in reading order: net_cage (nothing is left behind),
- * net_rig (namespaces and link), net_link (an emulated one), net_tunnel (the programs), net_hosts and net_path (those of Firezone,
- * and what they are compared with), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls (what it costs), net_parts (what is
- * measured), net_rows (what it is called).
+ * net_rig (namespaces and link), net_link (an emulated one), net_tunnel (the programs), net_hosts, net_names and net_path (those of
+ * Firezone, and what they are compared with), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls (what it costs), net_parts
+ * (what is measured), net_rows (what it is called).
  */
 #include <errno.h>
 #include <libgen.h>
@@ -17,6 +17,7 @@
 #include "bench/net_calls.h"
 #include "bench/net_command.h"
 #include "bench/net_link.h"
+#include "bench/net_names.h"
 #include "bench/net_options.h"
 #include "bench/net_parts.h"
 #include "bench/net_path.h"
@@ -340,6 +341,8 @@ static int body(void *arg)
     int code = BENCH_OK;
 
     if (prepare_calls(&p->options, why) != ERR_OK)
+        return usage_fail_run("net", "%s", text);
+    if (p->options.impls[0].by_name && net_names_prepare(why) != ERR_OK)
         return usage_fail_run("net", "%s", text);
     begin_progress(p);
     result_init(&p->result, "net");

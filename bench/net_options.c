@@ -23,6 +23,7 @@ enum {
     FLAG_LOSS,
     FLAG_PATH,
     FLAG_FIREZONE,
+    FLAG_RESOURCE,
     FLAG_ONLY,
     FLAG_ROUNDS,
     FLAG_SECONDS,
@@ -52,6 +53,7 @@ static const struct option flags[] = {
     {"loss", required_argument, NULL, FLAG_LOSS},
     {"path", required_argument, NULL, FLAG_PATH},
     {"firezone", no_argument, NULL, FLAG_FIREZONE},
+    {"resource", required_argument, NULL, FLAG_RESOURCE},
     {"only", required_argument, NULL, FLAG_ONLY},
     {"rounds", required_argument, NULL, FLAG_ROUNDS},
     {"seconds", required_argument, NULL, FLAG_SECONDS},
@@ -78,7 +80,8 @@ struct chosen {
     bool against_go;
     const char *path; /* NULL: none */
     bool firezone;
-    const char *plain; /* a flag that is for plain tunnels only; NULL: none */
+    const char *resource; /* NULL: none */
+    const char *plain;    /* a flag that is for plain tunnels only; NULL: none */
     const char *variants[NET_IMPLS_MAX];
     size_t variants_n;
 };
@@ -294,8 +297,14 @@ static enum err make_paths(struct net_options *o, const struct chosen *c, struct
 
 static enum err make_firezone(struct net_options *o, const struct chosen *c, struct why why)
 {
-    const struct net_impl firezone = {.name = "firezone", .kind = NET_FIREZONE, .path = c->client};
+    const bool by_name = c->resource != NULL && strcmp(c->resource, "name") == 0;
+    struct net_impl firezone = {.kind = NET_FIREZONE, .path = c->client, .by_name = by_name};
     const struct net_impl plain = {.name = "wireguard", .kind = NET_OURS, .path = c->client};
+
+    if (c->resource != NULL && !by_name && strcmp(c->resource, "address") != 0)
+        return why_fail(why, ERR_PARSE, "--resource: '%s' is neither address nor name",
+                        c->resource);
+    snprintf(firezone.name, sizeof firezone.name, "%s", by_name ? "firezone-name" : "firezone");
     enum err err = add_impl(o, firezone, why);
 
     return err == ERR_OK ? add_impl(o, plain, why) : err;
@@ -398,6 +407,9 @@ static enum err parse_flag(struct net_options *o, struct chosen *c, int flag, st
     case FLAG_FIREZONE:
         c->firezone = o->paths = o->behind = true;
         return ERR_OK;
+    case FLAG_RESOURCE:
+        c->resource = optarg;
+        return ERR_OK;
     case FLAG_CLIENT:
         return parse_path(&c->client, "--client", optarg, why);
     case FLAG_RIVAL:
@@ -483,6 +495,8 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
     /* What one of the lists leaves open is none of it. */
     out->rtts_n += out->losses_n > 0 && out->rtts_n == 0;
     out->losses_n += out->rtts_n > 0 && out->losses_n == 0;
+    if (c.resource != NULL && !c.firezone)
+        return why_fail(why, ERR_PARSE, "--resource: only possible together with --firezone");
     set_defaults(out);
     return out->paths ? make_with_hosts(out, &c, why) : make_impls(out, &c, why);
 }

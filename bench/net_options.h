@@ -35,6 +35,7 @@ struct net_impl {
     const char *path;  /* NULL: where it usually is */
     const char *flags; /* ours: more options, separated by spaces; or NULL */
     bool relayed;      /* Firezone: the two ends reach each other only by the relay */
+    bool by_name;      /* Firezone: the resource has a name, in place of an address */
 };
 
 /* What is measured, in this order. */

@@ -16,6 +16,7 @@
 #include "bench/net_cage.h"
 #include "bench/net_clock.h"
 #include "bench/net_log.h"
+#include "bench/net_names.h"
 #include "bench/usage.h"
 
 #define RESOURCE    "10.20.0" /* the net of the host behind b */
@@ -32,12 +33,16 @@ enum {
 
 static const char listen_at[] = LISTEN, url[] = "ws://" LISTEN, resource[] = RESOURCE ".1/32";
 
+/* The DNS server is nobody; with one, the machine's own are of no matter. */
 static const char account[] = "[portal]\nseed = fzbench\n"
+                              "[dns]\nmode = custom\nservers = " NET_HOSTS_SERVER "\n"
                               "[relay-token relays]\ntoken = .relay\n"
                               "[client-token client]\ntoken = .client\n"
                               "[gateway-token gateway]\ntoken = .gateway\nsite = S\n"
                               "[site S]\n"
-                              "[resource R]\ntype = cidr\naddress = " RESOURCE ".0/24\nsite = S\n";
+                              "[resource R]\nsite = S\n";
+static const char by_address[] = "type = cidr\naddress = " RESOURCE ".0/24\n";
+static const char by_name[] = "type = dns\nip_stack = ipv4_only\naddress = " NET_NAMES_SERVER "\n";
 
 enum err net_path_find(struct net_path_programs *out, struct why why)
 {
@@ -138,10 +143,10 @@ static enum err wait_for_path(struct net_path *p, struct why why)
 
 /* ---- starting ---- */
 
-static enum err write_account(const char *file, struct why why)
+static enum err write_account(const char *file, const char *address, struct why why)
 {
     FILE *f = fopen(file, "we");
-    bool good = f != NULL && fputs(account, f) >= 0;
+    bool good = f != NULL && fputs(account, f) >= 0 && fputs(address, f) >= 0;
 
     if (f != NULL && fclose(f) != 0)
         good = false;
@@ -185,7 +190,7 @@ static enum err start_portal(struct net_path *p, const struct net_path_config *c
     snprintf(config, sizeof config, NET_CAGE_DIR "/portal%u.ini", c->index);
     snprintf(control, sizeof control, NET_CAGE_DIR "/portal%u.sock", c->index);
     snprintf(log, sizeof log, NET_CAGE_DIR "/portal%u.log", c->index);
-    enum err err = write_account(config, why);
+    enum err err = write_account(config, c->impl->by_name ? by_name : by_address, why);
     if (err == ERR_OK)
         err = start(&p->portal, p->hosts.server,
                     NET_COMMAND(c->programs->portal, "--config", config, "--control", control,
@@ -288,6 +293,8 @@ static enum err start_firezone(struct net_path *p, struct net_tunnel *t,
         err = start_end(t, NET_A, c, why);
     if (err == ERR_OK)
         err = find_inner(t, why);
+    if (err == ERR_OK && c->impl->by_name)
+        err = net_names_find(t, NET_NAMES_SERVER, why);
     if (err == ERR_OK)
         err = net_tunnel_wait(t, why);
     if (err == ERR_OK)

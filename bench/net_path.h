@@ -24,14 +24,13 @@ struct net_path_programs {
 };
 
 struct net_path_config {
-    const struct net_impl
-        *impl; /* of Firezone, relayed or not, or ours; it must outlive the tunnel */
+    const struct net_impl *impl; /* of Firezone, or ours; must outlive the tunnel */
     const struct net_path_programs *programs;
     const char *client; /* the program */
     unsigned index;     /* different for each path of a run */
     unsigned workers;   /* of both ends; 0: their default */
     bool offloads;      /* of the links */
-    bool behind;        /* traffic ends at the host behind b, not at b */
+    bool behind;        /* traffic ends behind b, not at b; needed for names */
 };
 
 struct net_path {

@@ -30,7 +30,6 @@ enum {
     TEXT_MAX = 1024,  /* of a configuration */
     PORT_BASE = 51820,
     START_MS = 10000,
-    INNER_MAX = 16,
     STOP_S = 5
 };
 
@@ -110,9 +109,9 @@ static uint16_t port_of(const struct net_tunnel *t, enum net_side side)
 }
 
 /* The end's own address in the tunnel. */
-static void own_address(const struct net_tunnel *t, enum net_side side, char out[INNER_MAX])
+static void own_address(const struct net_tunnel *t, enum net_side side, char out[NET_INNER_MAX])
 {
-    snprintf(out, INNER_MAX, "10.9.%u.%u", t->index, side + 1);
+    snprintf(out, NET_INNER_MAX, "10.9.%u.%u", t->index, side + 1);
 }
 
 static enum err write_config(const struct net_tunnel *t, enum net_side side,
@@ -120,7 +119,7 @@ static enum err write_config(const struct net_tunnel *t, enum net_side side,
                              struct why why)
 {
     enum net_side peer = net_side_other(side);
-    char own[KEY_BASE64_LEN + 1], other[KEY_BASE64_LEN + 1], address[INNER_MAX];
+    char own[KEY_BASE64_LEN + 1], other[KEY_BASE64_LEN + 1], address[NET_INNER_MAX];
     FILE *f = fdopen(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), "w");
 
     if (f == NULL)
@@ -258,7 +257,7 @@ static enum err wait_for_api(const struct net_tunnel *t, enum net_side side, str
 static enum err set_up_foreign(const struct net_tunnel *t, enum net_side side,
                                const struct key_pair keys[NET_SIDES], unsigned mtu, struct why why)
 {
-    char own[INNER_MAX], address[24], mtu_text[16];
+    char own[NET_INNER_MAX], address[24], mtu_text[16];
     const char *device = t->device[side];
 
     own_address(t, side, own);

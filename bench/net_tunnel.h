@@ -12,6 +12,10 @@
 #include "bench/net_options.h"
 #include "bench/net_rig.h"
 
+enum {
+    NET_INNER_MAX = 16 /* an IPv4 address as text */
+};
+
 /* What is started, on a rig with or without a host behind b. The pointers must outlive the tunnel. */
 struct net_tunnel_config {
     const struct net_rig *rig;
@@ -29,8 +33,9 @@ struct net_tunnel {
     pid_t pids[NET_SIDES]; /* 0: not running */
     bool up;               /* a packet has passed each way */
     char device[NET_SIDES][16];
-    char inner[NET_SIDES][16]; /* addresses of the ends of traffic, that of b as a calls it */
-    char server[16];           /* what b itself calls it */
+    char inner[NET_SIDES]
+              [NET_INNER_MAX];  /* addresses of the ends of traffic, that of b as a calls it */
+    char server[NET_INNER_MAX]; /* what b itself calls it */
     char log[NET_SIDES][64];
     pid_t relay; /* which carries it; 0: none */
 };

@@ -35,6 +35,14 @@ ratios=$(grep -c ratio-wireguard "$TMP/out")
 rm "$json"
 nothing_left "a whole run"
 
+say "a resource with a name"
+"$FZBENCH" net --firezone --resource name --client "$CLIENT" --rounds 1 --seconds 0.5 --json "$json" >"$TMP/out" 2>"$TMP/err" ||
+    fail "exit code $?: $(tail -n 3 "$TMP/err")"
+has_rows mtu1280 firezone-name wireguard ratio-wireguard -- tcp{1,4}/{forward,back}
+! grep -q warning "$TMP/err" || fail "a warning: $(cat "$TMP/err")"
+rm "$json"
+nothing_left "a resource with a name"
+
 say "parts of other runs, without offloads"
 "$FZBENCH" net --firezone --client "$CLIENT" --rounds 1 --seconds 0.2 --only rtt,cpu,paced --rate 0.1 --workers 1 --offloads off \
     --json "$json" >"$TMP/out" 2>"$TMP/err" || fail "exit code $?: $(tail -n 3 "$TMP/err")"

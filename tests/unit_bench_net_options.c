@@ -193,7 +193,7 @@ static void test_firezone(void **state)
     assert_int_equal(o.impls[1].kind, NET_OURS);
     for (unsigned i = 0; i < 2; i++) {
         assert_string_equal(o.impls[i].path, "/new");
-        assert_false(o.impls[i].relayed);
+        assert_false(o.impls[i].relayed || o.impls[i].by_name);
     }
     assert_true(o.mtus_n == 1 && o.mtus[0] == 1280);
     assert_int_equal(o.rounds, 7);
@@ -203,6 +203,12 @@ static void test_firezone(void **state)
     for (unsigned part = 0; part < NET_PARTS; part++)
         assert_int_equal(o.parts[part], part == NET_PACED);
     assert_true(o.rate_gbit == 0.5);
+    parse_ok(&o, "--resource name --firezone");
+    assert_string_equal(o.impls[0].name, "firezone-name");
+    assert_true(o.impls[0].by_name && !o.impls[1].by_name);
+    parse_ok(&o, "--firezone --resource address");
+    assert_string_equal(o.impls[0].name, "firezone");
+    assert_false(o.impls[0].by_name);
     parse_ok(&o, "--path direct");
     assert_false(o.behind);
 }
@@ -253,6 +259,9 @@ static void test_refused(void **state)
         {"--firezone --rtt 10ms", "--firezone: not possible together with --rtt"},
         {"--firezone --against wireguard-go", "--firezone: not possible together with --against"},
         {"--firezone --variant a=b", "--firezone: not possible together with --variant"},
+        {"--firezone --resource host", "--resource: 'host' is neither address nor name"},
+        {"--resource name", "--resource: only possible together with --firezone"},
+        {"--path direct --resource name", "--resource: only possible together with --firezone"},
         {"--path direct --rate 500M", "--rate: '500M' is not a number from 0.01 to 1000"},
         {"--rate 0", "--rate: '0' is not a number from 0.01 to 1000"},
         {"--only tcp1,tcp2", "--only: 'tcp2' is none of tcp1,tcp4,udp,rtt,cpu,paced,calls"},
