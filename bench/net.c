@@ -2,8 +2,9 @@
 /*
  * fzbench net: whole tunnels. The plan: for each setting a fresh rig with a tunnel of every implementation, then rounds
  * of all parts, in which the implementations take turns. The files in reading order: net_cage (nothing is left behind),
- * net_rig (namespaces and link), net_link (an emulated one), net_tunnel (the programs), net_hosts and net_path (those of Firezone), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls
- * (what it costs), net_parts (what is measured), net_rows (what it is called).
+ * net_rig (namespaces and link), net_link (an emulated one), net_tunnel (the programs), net_hosts and net_path (those of Firezone,
+ * and what they are compared with), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls (what it costs), net_parts (what is
+ * measured), net_rows (what it is called).
  */
 #include <errno.h>
 #include <libgen.h>
@@ -260,7 +261,8 @@ static enum err run_paths(struct plan *p, bool offloads, struct why why)
                                                .client = p->programs[i],
                                                .index = i,
                                                .workers = o->workers,
-                                               .offloads = offloads};
+                                               .offloads = offloads,
+                                               .behind = o->behind};
         err = net_path_start(&p->paths[i], &tunnels[i], &config, why);
     }
     result_init(&p->ratios, "net");

@@ -18,6 +18,7 @@
 
 #include "bench/bench.h"
 #include "bench/usage.h"
+#include "platform/paths.h"
 
 static int complain(const char *what)
 {
@@ -36,17 +37,26 @@ static void end_with_parent(int alive)
         _exit(BENCH_FAILED);
 }
 
+/* A file system of the cage's own at `dir`. */
+static int cover(const char *dir)
+{
+    char what[128];
+
+    snprintf(what, sizeof what, "mount a file system at %s", dir);
+    if ((mkdir(dir, 0755) != 0 && errno != EEXIST) ||
+        mount("fzbench", dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
+        return complain(what);
+    return BENCH_OK;
+}
+
 static int make_mounts(void)
 {
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         return complain("make a mount namespace");
     if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
         return complain("mount /proc");
-    if (mkdir(NET_CAGE_DIR, 0755) != 0 && errno != EEXIST)
-        return complain("make " NET_CAGE_DIR);
-    if (mount("fzbench", NET_CAGE_DIR, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0)
-        return complain("mount a file system at " NET_CAGE_DIR);
-    return BENCH_OK;
+    int code = cover(NET_CAGE_DIR);
+    return code == BENCH_OK ? cover(paths_run()) : code;
 }
 
 static void inside(int (*body)(void *arg), void *arg, const sigset_t *mask, int alive)

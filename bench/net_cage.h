@@ -2,7 +2,8 @@
 /*
  * A cage for processes: namespaces of process ids, mounts and, later, networks, that the kernel takes away as a whole
  * when the first process in them ends. So nothing is left behind, whichever way the program ends: processes are
- * killed, network namespaces go with them, and files in NET_CAGE_DIR are in memory that only the cage sees.
+ * killed, network namespaces go with them, and files in NET_CAGE_DIR are in memory that only the cage sees. So are the notes that our
+ * programs leave for those that come after a crash: who reads them outside would take process ids and networks for its own.
  *
  * The caller's process stays outside and waits. SIGINT, SIGTERM and SIGHUP end what is inside; when the waiting process
  * is killed, the kernel ends it.

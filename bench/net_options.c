@@ -22,6 +22,7 @@ enum {
     FLAG_RTT,
     FLAG_LOSS,
     FLAG_PATH,
+    FLAG_FIREZONE,
     FLAG_ONLY,
     FLAG_ROUNDS,
     FLAG_SECONDS,
@@ -50,6 +51,7 @@ static const struct option flags[] = {
     {"rtt", required_argument, NULL, FLAG_RTT},
     {"loss", required_argument, NULL, FLAG_LOSS},
     {"path", required_argument, NULL, FLAG_PATH},
+    {"firezone", no_argument, NULL, FLAG_FIREZONE},
     {"only", required_argument, NULL, FLAG_ONLY},
     {"rounds", required_argument, NULL, FLAG_ROUNDS},
     {"seconds", required_argument, NULL, FLAG_SECONDS},
@@ -58,89 +60,6 @@ static const struct option flags[] = {
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
-
-static const char help_text[] =
-    "Usage: fzbench net [OPTION]...\n"
-    "\n"
-    "Measures whole tunnels: two network namespaces, a veth pair, one tunnel\n"
-    "process at each end. Needs root. Everything runs in namespaces of its own,\n"
-    "which disappear with the program, however it ends.\n"
-    "\n"
-    "      --impl NAME            what is measured: ours (default) or wireguard-go\n"
-    "      --against wireguard-go run this one, too, in turns, and add rows for the\n"
-    "                             ratio of each round\n"
-    "      --variant NAME=FLAGS   likewise our client with more options, such as\n"
-    "                             epoll=--io=epoll; may be given several times\n"
-    "      --against-client PATH  likewise another build of our client (baseline)\n"
-    "      --client PATH          our client (default: the one beside fzbench)\n"
-    "      --rival PATH           wireguard-go (default: the one that tools/deps.sh\n"
-    "                             built, then PATH)\n"
-    "      --workers N            passed on to our client\n"
-    "      --mtu LIST             of the tunnel, 1280 to 1440 (default: 1420)\n"
-    "      --offloads LIST        on, off: segmentation offloads of the link's ends\n"
-    "                             (default: on)\n"
-    "      --rtt LIST             a link with this round trip time, such as 10ms,50ms,\n"
-    "                             in place of the veth pair (fzlink)\n"
-    "      --loss LIST            likewise with this loss each way, such as 0,1%\n"
-    "      --path LIST            direct, relayed: tunnels of Firezone in place of plain\n"
-    "                             ones, and a relay if the two ends do not reach each\n"
-    "                             other (see below)\n"
-    "      --only LIST            parts: tcp1,tcp4,udp,rtt,cpu,paced,calls (default: all\n"
-    "                             but paced; with --path tcp1,paced,calls)\n"
-    "      --rounds N             of everything (default: 5)\n"
-    "      --seconds S            per measurement (default: 3)\n"
-    "      --rate G               Gbit/s of the parts cpu and paced (default: 2; with\n"
-    "                             --path 0.5)\n"
-    "      --json FILE            keep the result for fzbench diff and report\n"
-    "  -h, --help                 this text\n"
-    "\n"
-    "tcp1, tcp4  one and four TCP streams, forward and back: payload received in\n"
-    "            Gbit/s; with the forward one the CPU time of both tunnel processes\n"
-    "            (cores per Gbit/s), and after it their resident memory, on average.\n"
-    "udp         packets of 1280 bytes, IP header included, paced, no segmentation\n"
-    "            offload by the sender, socket buffers of 16 MiB: the highest rate of\n"
-    "            which at most 0.1 % is lost, found by bisection to 5 %. A trial takes\n"
-    "            a third of --seconds; one that fails is repeated once.\n"
-    "rtt         UDP echo, one at a time: p50 and p99, idle and beside one TCP stream.\n"
-    "            A lost one counts as the second that it was waited for.\n"
-    "cpu         one TCP stream at --rate: CPU time of both tunnel processes, and of\n"
-    "            the whole machine with all that runs on it (/proc/stat), in cores per\n"
-    "            Gbit/s that arrived. A tunnel that cannot carry the rate is measured\n"
-    "            at what it can: row cpu/rate.\n"
-    "paced       packets as those of the part udp, but at --rate: what arrives, per cent\n"
-    "            that are lost, CPU time of each process of the tunnel, of both ends\n"
-    "            together, their user time alone (row user: what the kernel does for a\n"
-    "            packet may be on the account of any process), and of the relay, in cores\n"
-    "            per Gbit/s that arrived, and, after that, system calls of both ends per\n"
-    "            MiB unless they cannot be counted.\n"
-    "calls       system calls of both tunnel processes per MiB of one TCP stream. The\n"
-    "            kernel counts them (tracepoint raw_syscalls:sys_enter), in a\n"
-    "            measurement of its own since that slows them down; completed io_uring\n"
-    "            operations (io_uring:io_uring_complete) are a row of their own.\n"
-    "\n"
-    "With --path, firezone-headless-client and firezone-gateway are the two ends, with\n"
-    "fzportal and fzrelay on a third host, all of them from beside fzbench, and a router\n"
-    "between the hosts. The MTU is 1280. 'relayed': the router drops UDP between the two\n"
-    "ends. Both paths take turns, and rows ratio-direct are relayed divided by direct.\n"
-    "That the client goes the path that was asked for is read from its log, else the run\n"
-    "fails. The relay uses CPUs of the same machine, which limits what relayed carries:\n"
-    "compare the paths by the part paced. Needs nft.\n"
-    "\n"
-    "With --rtt or --loss, each value, or each pair of values, is a setting of its\n"
-    "own, measured through fzlink. What fzlink itself carries on this machine is\n"
-    "measured first; rows above half of that are marked, since the link, which has\n"
-    "its share of the CPUs, may be what they show: row link/ceiling. Part udp permits\n"
-    "the link's loss.\n"
-    "\n"
-    "Rows are net/PART/.../SETTING/NAME; net/.../ratio is what is measured divided by\n"
-    "wireguard-go, net/.../ratio-NAME by another.\n"
-    "\n"
-    "Exit code: 0, 1 when something could not be measured, 2 for wrong usage.\n";
-
-const char *net_options_help(void)
-{
-    return help_text;
-}
 
 const char *net_part_name(enum net_part part)
 {
@@ -157,8 +76,9 @@ const char *net_part_name(enum net_part part)
 struct chosen {
     const char *impl, *client, *rival, *older;
     bool against_go;
-    const char *path;  /* NULL: plain tunnels */
-    const char *plain; /* a flag that is for those only; NULL: none */
+    const char *path; /* NULL: none */
+    bool firezone;
+    const char *plain; /* a flag that is for plain tunnels only; NULL: none */
     const char *variants[NET_IMPLS_MAX];
     size_t variants_n;
 };
@@ -363,16 +283,35 @@ static enum err make_paths(struct net_options *o, const struct chosen *c, struct
             return why_fail(why, ERR_PARSE, "--path: %s is there twice", word);
         wanted[i] = true;
     }
-    if (c->plain != NULL)
-        return why_fail(why, ERR_PARSE, "--path: not possible together with --%s", c->plain);
     for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(names); i++) {
         struct net_impl impl = {.kind = NET_FIREZONE, .path = c->client, .relayed = i == 0};
         snprintf(impl.name, sizeof impl.name, "%s", names[i]);
         if (wanted[i])
             err = add_impl(o, impl, why);
     }
-    o->mtus[0] = NET_MTU_FIREZONE;
     return err;
+}
+
+static enum err make_firezone(struct net_options *o, const struct chosen *c, struct why why)
+{
+    const struct net_impl firezone = {.name = "firezone", .kind = NET_FIREZONE, .path = c->client};
+    const struct net_impl plain = {.name = "wireguard", .kind = NET_OURS, .path = c->client};
+    enum err err = add_impl(o, firezone, why);
+
+    return err == ERR_OK ? add_impl(o, plain, why) : err;
+}
+
+/* Those that have hosts of their own. */
+static enum err make_with_hosts(struct net_options *o, const struct chosen *c, struct why why)
+{
+    const char *flag = c->firezone ? "--firezone" : "--path";
+
+    if (c->firezone && c->path != NULL)
+        return why_fail(why, ERR_PARSE, "--firezone: not possible together with --path");
+    if (c->plain != NULL)
+        return why_fail(why, ERR_PARSE, "%s: not possible together with --%s", flag, c->plain);
+    o->mtus[0] = NET_MTU_FIREZONE;
+    return c->firezone ? make_firezone(o, c, why) : make_paths(o, c, why);
 }
 
 /* ---- flags ---- */
@@ -456,6 +395,9 @@ static enum err parse_flag(struct net_options *o, struct chosen *c, int flag, st
         c->path = optarg;
         o->paths = true;
         return ERR_OK;
+    case FLAG_FIREZONE:
+        c->firezone = o->paths = o->behind = true;
+        return ERR_OK;
     case FLAG_CLIENT:
         return parse_path(&c->client, "--client", optarg, why);
     case FLAG_RIVAL:
@@ -492,21 +434,25 @@ static enum err fail_getopt(int code, char *const *argv, struct why why)
 
     if (code == ':')
         return why_fail(why, ERR_PARSE, "option '%s' needs a value", arg);
-    if (optopt == 'h')
-        return why_fail(why, ERR_PARSE, "option '--help' takes no value");
+    if (optopt == 'h' || optopt == FLAG_FIREZONE)
+        return why_fail(why, ERR_PARSE, "option '--%s' takes no value",
+                        optopt == 'h' ? "help" : "firezone");
     return why_fail(why, ERR_PARSE, "unknown option '%s'", arg);
 }
 
 /* What depends on whether there are paths. */
 static void set_defaults(struct net_options *o)
 {
+    static const bool plain[NET_PARTS] = {[NET_TCP1] = true, [NET_TCP4] = true, [NET_UDP] = true,
+                                          [NET_RTT] = true,  [NET_CPU] = true,  [NET_CALLS] = true};
     static const bool paths[NET_PARTS] = {
         [NET_TCP1] = true, [NET_PACED] = true, [NET_CALLS] = true};
+    static const bool behind[NET_PARTS] = {[NET_TCP1] = true, [NET_TCP4] = true};
 
     if (o->rate_gbit <= 0)
         o->rate_gbit = o->paths ? RATE_PATH : RATE_TCP;
-    for (unsigned part = 0; !o->parts_chosen && part < NET_PARTS; part++)
-        o->parts[part] = o->paths ? paths[part] : part != NET_PACED;
+    if (!o->parts_chosen)
+        memcpy(o->parts, o->behind ? behind : o->paths ? paths : plain, sizeof o->parts);
 }
 
 enum err net_options_parse(struct net_options *out, int argc, char **argv, struct why why)
@@ -538,5 +484,5 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
     out->rtts_n += out->losses_n > 0 && out->rtts_n == 0;
     out->losses_n += out->rtts_n > 0 && out->losses_n == 0;
     set_defaults(out);
-    return c.path != NULL ? make_paths(out, &c, why) : make_impls(out, &c, why);
+    return out->paths ? make_with_hosts(out, &c, why) : make_impls(out, &c, why);
 }

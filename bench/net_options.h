@@ -62,7 +62,8 @@ struct net_link_setting {
 
 struct net_options {
     bool help;
-    bool paths; /* all implementations are of Firezone; none is otherwise */
+    bool paths;  /* each implementation has hosts of its own; only then is one of Firezone */
+    bool behind; /* these: with one behind the gateway */
     struct net_impl impls[NET_IMPLS_MAX]; /* the first is compared with each of the others */
     size_t impls_n;
     unsigned mtus[NET_MTUS_MAX];

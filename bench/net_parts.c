@@ -110,7 +110,7 @@ static enum err measure_tcp(enum net_part part, const struct net_options *o,
         return err;
     net_rows_figure(out, name, "forward", &gbit_s, span.gbit / span.seconds);
     net_rows_figure(out, name, "forward-cpu", &cores_per_gbit_s, span.tunnel_cpu / span.gbit);
-    if (t->impl->kind == NET_FIREZONE) {
+    if (o->paths) {
         net_rows_figure(out, name, "forward-client", &cores_per_gbit_s,
                         span.cpu[NET_A] / span.gbit);
         net_rows_figure(out, name, "forward-gateway", &cores_per_gbit_s,

@@ -18,9 +18,10 @@
 #include "bench/net_log.h"
 #include "bench/usage.h"
 
-#define RESOURCE "10.20.0"
-#define LISTEN   NET_HOSTS_SERVER ":8081"
-#define CLIENT   "firezone-headless-client"
+#define RESOURCE    "10.20.0" /* the net of the host behind b */
+#define PLAIN_RANGE "10.9.0.0/16"
+#define LISTEN      NET_HOSTS_SERVER ":8081"
+#define CLIENT      "firezone-headless-client"
 
 enum {
     START_MS = 15000,
@@ -51,6 +52,11 @@ enum err net_path_find(struct net_path_programs *out, struct why why)
     return missing == NULL ? ERR_OK
                            : why_fail(why, ERR_NOT_FOUND,
                                       "there is no %s beside fzbench: run make first", missing);
+}
+
+static bool is_plain(const struct net_tunnel *t)
+{
+    return t->impl->kind != NET_FIREZONE;
 }
 
 /* ---- the path ---- */
@@ -261,12 +267,17 @@ static enum err find_inner(struct net_tunnel *t, struct why why)
     return ERR_OK;
 }
 
-static enum err start_all(struct net_path *p, struct net_tunnel *t, const struct net_path_config *c,
-                          struct why why)
+static enum err start_firezone(struct net_path *p, struct net_tunnel *t,
+                               const struct net_path_config *c, struct why why)
 {
-    enum err err = net_command_run(t->rig->ns[NET_B],
-                                   NET_COMMAND("ip", "address", "add", resource, "dev", "lo"), why);
+    enum err err = ERR_OK;
 
+    snprintf(t->inner[NET_B], sizeof t->inner[NET_B], "%s",
+             c->behind ? NET_HOSTS_BEHIND : RESOURCE ".1");
+    memcpy(t->server, t->inner[NET_B], sizeof t->server);
+    if (!c->behind)
+        err = net_command_run(t->rig->ns[NET_B],
+                              NET_COMMAND("ip", "address", "add", resource, "dev", "lo"), why);
     if (err == ERR_OK)
         err = start_portal(p, c, why);
     if (err == ERR_OK)
@@ -284,22 +295,37 @@ static enum err start_all(struct net_path *p, struct net_tunnel *t, const struct
     return err;
 }
 
+/* The gateway forwards by itself what comes out of the tunnel, and masquerades it. */
+static enum err start_plain(struct net_path *p, struct net_tunnel *t,
+                            const struct net_path_config *c, struct why why)
+{
+    const struct net_tunnel_config config = {.rig = &p->hosts.rig,
+                                             .impl = c->impl,
+                                             .path = c->client,
+                                             .index = c->index,
+                                             .mtu = NET_MTU_FIREZONE,
+                                             .workers = c->workers};
+    enum err err = net_hosts_masquerade(&p->hosts, t->device[NET_B], PLAIN_RANGE, why);
+
+    return err == ERR_OK ? net_tunnel_start(t, &config, why) : err;
+}
+
 enum err net_path_start(struct net_path *p, struct net_tunnel *t,
                         const struct net_path_config *config, struct why why)
 {
+    const struct net_hosts_config hosts = {
+        .relayed = config->impl->relayed, .behind = config->behind, .offloads = config->offloads};
+
     *p = (struct net_path){.tunnel = t};
-    *t = (struct net_tunnel){.impl = config->impl,
-                             .rig = &p->hosts.rig,
-                             .index = config->index,
-                             .inner = {"", RESOURCE ".1"}};
+    *t = (struct net_tunnel){.impl = config->impl, .rig = &p->hosts.rig, .index = config->index};
     for (unsigned side = 0; side < NET_SIDES; side++) {
         snprintf(t->device[side], sizeof t->device[side], "fz%u%c", t->index, "ab"[side]);
         snprintf(t->log[side], sizeof t->log[side], NET_CAGE_DIR "/%s.log", t->device[side]);
     }
-    enum err err = net_hosts_init(&p->hosts, config->impl->relayed, config->offloads, why);
+    enum err err = net_hosts_init(&p->hosts, &hosts, why);
     if (err != ERR_OK)
         return err;
-    err = start_all(p, t, config, why);
+    err = is_plain(t) ? start_plain(p, t, config, why) : start_firezone(p, t, config, why);
     t->up = err == ERR_OK;
     if (config->impl->relayed)
         t->relay = p->relay;
@@ -312,7 +338,7 @@ enum err net_path_check(struct net_path *p, struct why why)
 {
     enum err err = net_tunnel_check(p->tunnel, why);
 
-    if (err != ERR_OK)
+    if (err != ERR_OK || is_plain(p->tunnel))
         return err;
     if (!net_command_runs(p->portal) || !net_command_runs(p->relay))
         return why_fail(why, ERR_IO, "%s has ended",

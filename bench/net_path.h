@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A tunnel of Firezone as it is used: the headless client at a, the gateway at b, the portal and the relay that bring them together,
- * on hosts of their own. The path between the two ends is direct, or goes through the relay since the router drops their UDP.
+ * on hosts of their own. The path between the two ends is direct, or goes through the relay since the router drops their UDP. And
+ * what it is compared with: a plain tunnel between the same hosts, which needs nobody else.
  */
 #ifndef FZ_BENCH_NET_PATH_H
 #define FZ_BENCH_NET_PATH_H
@@ -23,17 +24,19 @@ struct net_path_programs {
 };
 
 struct net_path_config {
-    const struct net_impl *impl; /* relayed or not; it must outlive the tunnel */
+    const struct net_impl
+        *impl; /* of Firezone, relayed or not, or ours; it must outlive the tunnel */
     const struct net_path_programs *programs;
     const char *client; /* the program */
     unsigned index;     /* different for each path of a run */
     unsigned workers;   /* of both ends; 0: their default */
     bool offloads;      /* of the links */
+    bool behind;        /* traffic ends at the host behind b, not at b */
 };
 
 struct net_path {
     struct net_hosts hosts;
-    pid_t portal, relay;
+    pid_t portal, relay; /* 0: none */
     const struct net_tunnel *tunnel;
     long seen;                    /* of the client's log */
     char kind[NET_PATH_KIND_MAX]; /* as the client calls it: "peer to peer", "relay to peer" */

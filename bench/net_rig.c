@@ -17,11 +17,6 @@ static const char *const devices[NET_SIDES] = {"veth-a", "veth-b"};
 static const char *const addresses[NET_SIDES] = {"192.0.2.1", "192.0.2.2"};
 static const char *const prefixes[NET_SIDES] = {"192.0.2.1/24", "192.0.2.2/24"};
 
-const char *net_rig_address(enum net_side side)
-{
-    return addresses[side];
-}
-
 enum err net_rig_namespace(int *out, struct why why)
 {
     if (unshare(CLONE_NEWNET) != 0)
@@ -81,7 +76,11 @@ static enum err start_fzlink(struct net_rig *rig, bool offloads, const char *fzl
 enum err net_rig_init(struct net_rig *rig, bool offloads, const struct net_link_setting *link,
                       const char *fzlink, struct why why)
 {
-    *rig = (struct net_rig){.ns = {-1, -1}, .link = link, .fzlink = -1};
+    *rig = (struct net_rig){.ns = {-1, -1},
+                            .address = {addresses[NET_A], addresses[NET_B]},
+                            .behind = -1,
+                            .link = link,
+                            .fzlink = -1};
     enum err err = net_rig_namespace(&rig->ns[NET_A], why);
     if (err == ERR_OK)
         err = net_rig_namespace(&rig->ns[NET_B], why);
@@ -106,15 +105,20 @@ void net_rig_fini(struct net_rig *rig)
             close(rig->ns[side]);
         rig->ns[side] = -1;
     }
+    if (rig->behind >= 0)
+        close(rig->behind);
+    rig->behind = -1;
 }
 
 int net_rig_socket(const struct net_rig *rig, enum net_side side, int type)
 {
-    if (setns(rig->ns[side], CLONE_NEWNET) != 0)
+    const bool behind = side == NET_B && rig->behind >= 0;
+
+    if (setns(behind ? rig->behind : rig->ns[side], CLONE_NEWNET) != 0)
         return -1;
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
     /* Process 1 is in b whenever it does not make a socket; this cannot fail after it has worked once. */
-    if (side != NET_B && setns(rig->ns[NET_B], CLONE_NEWNET) != 0 && fd >= 0) {
+    if ((side != NET_B || behind) && setns(rig->ns[NET_B], CLONE_NEWNET) != 0 && fd >= 0) {
         close(fd);
         return -1;
     }

@@ -4,7 +4,8 @@
  *
  *     [a] veth-a 192.0.2.1 ==== 192.0.2.2 veth-b [b]      MTU 1500
  *
- * Or, with an emulated link, TUN devices of fzlink by the same names and addresses.
+ * Or, with an emulated link, TUN devices of fzlink by the same names and addresses. net_hosts makes a rig with more hosts, where
+ * traffic may begin and end behind b.
  *
  * Inside the cage only: the namespaces go when the last process and socket in them is gone. Traffic needs no setns:
  * net_rig_socket makes sockets in either namespace for this process, and forked ones use them.
@@ -32,7 +33,10 @@ static inline enum net_side net_side_other(enum net_side side)
 }
 
 struct net_rig {
-    int ns[NET_SIDES];
+    int ns[NET_SIDES];              /* where the ends of the tunnel are */
+    const char *address[NET_SIDES]; /* of the link */
+    int behind; /* where b's end of the traffic is; -1: where that of the tunnel is */
+    const char *behind_address;
     const struct net_link_setting *link; /* NULL: a veth pair */
     pid_t fzlink;                        /* which carries the link */
 };
@@ -50,10 +54,7 @@ enum err net_rig_check(const struct net_rig *rig, struct why why) MUST_USE;
 /* A new network namespace, which this process is in afterwards. */
 enum err net_rig_namespace(int *out, struct why why) MUST_USE;
 
-/* The link's address at that end. */
-const char *net_rig_address(enum net_side side);
-
-/* An IPv4 socket of that type in the namespace; -1 with errno. */
+/* An IPv4 socket of that type at that end of the traffic; -1 with errno. */
 int net_rig_socket(const struct net_rig *rig, enum net_side side, int type);
 
 /* Connects or binds to address:port (0: any). False with errno. */

@@ -130,22 +130,28 @@ void net_rows_mark_relayed(struct result *r, const char *setting, const char *im
 void net_rows_mark_goals(struct result *r, const char *setting)
 {
     static const struct {
-        const char *path;
-        double min, max;
+        const char *path, *rival;
+        double min, max; /* 0: none */
     } goals[] = {
-        {"paced/client", 0, 1.15}, {"paced/gateway", 0, 1.15}, {"paced/tunnel", 0, 1.15},
-        {"paced/user", 0, 1.15},   {"paced/calls", 0.9, 1.1},
+        {"paced/client", "direct", 0, 1.15}, {"paced/gateway", "direct", 0, 1.15},
+        {"paced/tunnel", "direct", 0, 1.15}, {"paced/user", "direct", 0, 1.15},
+        {"paced/calls", "direct", 0.9, 1.1}, {"tcp1/forward", "wireguard", 0.85, 0},
+        {"tcp1/back", "wireguard", 0.85, 0}, {"tcp4/forward", "wireguard", 0.85, 0},
+        {"tcp4/back", "wireguard", 0.85, 0},
     };
     char name[ROW_NAME_MAX], note[ROW_NAME_MAX];
 
     for (size_t i = 0; i < ARRAY_LEN(goals); i++) {
-        snprintf(name, sizeof name, "net/%s/%s/ratio-direct", goals[i].path, setting);
+        snprintf(name, sizeof name, "net/%s/%s/ratio-%s", goals[i].path, setting, goals[i].rival);
         const struct result_row *row = result_find(r, name);
         if (row == NULL)
             continue;
         double median = result_median(row);
-        bool met = median >= goals[i].min && median <= goals[i].max;
-        if (goals[i].min > 0)
+        bool met = median >= goals[i].min && (goals[i].max <= 0 || median <= goals[i].max);
+        if (goals[i].max <= 0)
+            snprintf(note, sizeof note, "goal: at least %g, %s", goals[i].min,
+                     met ? "met" : "missed");
+        else if (goals[i].min > 0)
             snprintf(note, sizeof note, "goal: %g to %g, %s", goals[i].min, goals[i].max,
                      met ? "met" : "missed");
         else

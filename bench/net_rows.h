@@ -56,7 +56,10 @@ void net_rows_append(struct result *r, const struct result *more);
 /* Notes on the rows in Gbit/s of a relayed implementation: the path that it went, and what limits those that are as high as goes. */
 void net_rows_mark_relayed(struct result *r, const char *setting, const char *impl,
                            const char *kind);
-/* The goals that ratios of a relayed path to a direct one have, and whether they are met. After all samples. */
+/*
+ * The goals that ratios of a relayed path to a direct one have, and those of Firezone to a plain tunnel, and whether they are
+ * met. After all samples.
+ */
 void net_rows_mark_goals(struct result *r, const char *setting);
 
 /*

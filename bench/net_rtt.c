@@ -98,14 +98,13 @@ enum err net_rtt_measure(struct net_rtt *out, const struct net_tunnel *t, double
                          struct why why)
 {
     int tx = net_rig_socket(t->rig, NET_A, SOCK_DGRAM);
-    int rx = net_rig_socket(t->rig, NET_B, SOCK_DGRAM);
+    int rx = net_tunnel_server(t, SOCK_DGRAM);
     const struct timeval wait = {.tv_sec = LOST_S};
     pid_t server = -1;
     enum err err;
 
     if (tx >= 0 && rx >= 0 && setsockopt(tx, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) == 0 &&
-        net_rig_bind(rx, t->inner[NET_B], 0) &&
-        net_rig_connect(tx, t->inner[NET_B], net_rig_port(rx)))
+        net_tunnel_connect(t, tx, rx))
         server = net_traffic_fork(echo, &rx);
     if (server > 0)
         err = run(out, tx, seconds, why);

@@ -73,19 +73,19 @@ static bool end_abruptly(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l) == 0;
 }
 
-/* A connection; both its ends are this process's. */
+/* A connection from a to b; both its ends are this process's. */
 static bool connect_stream(struct net_tcp_stream *s, const struct net_tunnel *t, enum net_side from)
 {
-    enum net_side to = net_side_other(from);
-    int listener = net_rig_socket(t->rig, to, SOCK_STREAM);
+    int *const client = from == NET_A ? &s->tx : &s->rx;
+    int *const server = from == NET_A ? &s->rx : &s->tx;
+    int listener = net_tunnel_server(t, SOCK_STREAM);
 
-    s->tx = net_rig_socket(t->rig, from, SOCK_STREAM);
-    if (listener >= 0 && s->tx >= 0 && set_timeout(listener, SO_RCVTIMEO, CONNECT_S) &&
-        set_timeout(s->tx, SO_SNDTIMEO, CONNECT_S) && net_rig_bind(listener, t->inner[to], 0) &&
-        net_rig_bind(s->tx, t->inner[from], 0) && listen(listener, 1) == 0 &&
-        net_rig_connect(s->tx, t->inner[to], net_rig_port(listener)))
-        s->rx = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    bool ok = s->rx >= 0 && set_timeout(s->tx, SO_SNDTIMEO, 0) && end_abruptly(s->tx) &&
+    *client = net_rig_socket(t->rig, NET_A, SOCK_STREAM);
+    if (listener >= 0 && *client >= 0 && set_timeout(listener, SO_RCVTIMEO, CONNECT_S) &&
+        set_timeout(*client, SO_SNDTIMEO, CONNECT_S) && listen(listener, 1) == 0 &&
+        net_tunnel_connect(t, *client, listener))
+        *server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    bool ok = *server >= 0 && set_timeout(*client, SO_SNDTIMEO, 0) && end_abruptly(s->tx) &&
               end_abruptly(s->rx);
     int error = errno;
     if (listener >= 0)

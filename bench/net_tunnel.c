@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ enum {
     TEXT_MAX = 1024,  /* of a configuration */
     PORT_BASE = 51820,
     START_MS = 10000,
+    INNER_MAX = 16,
     STOP_S = 5
 };
 
@@ -107,23 +109,30 @@ static uint16_t port_of(const struct net_tunnel *t, enum net_side side)
     return (uint16_t)(PORT_BASE + 2 * t->index + side);
 }
 
+/* The end's own address in the tunnel. */
+static void own_address(const struct net_tunnel *t, enum net_side side, char out[INNER_MAX])
+{
+    snprintf(out, INNER_MAX, "10.9.%u.%u", t->index, side + 1);
+}
+
 static enum err write_config(const struct net_tunnel *t, enum net_side side,
                              const struct key_pair keys[NET_SIDES], unsigned mtu, const char *path,
                              struct why why)
 {
     enum net_side peer = net_side_other(side);
-    char own[KEY_BASE64_LEN + 1], other[KEY_BASE64_LEN + 1];
+    char own[KEY_BASE64_LEN + 1], other[KEY_BASE64_LEN + 1], address[INNER_MAX];
     FILE *f = fdopen(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), "w");
 
     if (f == NULL)
         return why_fail(why, ERR_IO, "cannot write %s: %s", path, strerror(errno));
     key_base64_encode(own, keys[side].private_key);
     key_base64_encode(other, keys[peer].public_key);
+    own_address(t, side, address);
     fprintf(f,
             "[Interface]\nPrivateKey = %s\nListenPort = %u\nAddress = %s/24\nMTU = %u\n"
             "[Peer]\nPublicKey = %s\nAllowedIPs = %s/32\nEndpoint = %s:%u\n",
-            own, port_of(t, side), t->inner[side], mtu, other, t->inner[peer],
-            net_rig_address(peer), port_of(t, peer));
+            own, port_of(t, side), address, mtu, other, t->inner[peer], t->rig->address[peer],
+            port_of(t, peer));
     bool bad = ferror(f) != 0;
     if (fclose(f) != 0 || bad)
         return why_fail(why, ERR_IO, "cannot write %s: %s", path, strerror(errno));
@@ -159,7 +168,7 @@ static enum err api_set(const struct net_tunnel *t, enum net_side side,
     dprintf(fd,
             "set=1\nprivate_key=%s\nlisten_port=%u\nreplace_peers=true\npublic_key=%s\n"
             "endpoint=%s:%u\nallowed_ip=%s/32\n\n",
-            own, port_of(t, side), other, net_rig_address(peer), port_of(t, peer), t->inner[peer]);
+            own, port_of(t, side), other, t->rig->address[peer], port_of(t, peer), t->inner[peer]);
     ssize_t n = read(fd, answer, sizeof answer - 1);
     close(fd);
     if (n < 8 || memcmp(answer, "errno=0\n", 8) != 0)
@@ -249,10 +258,11 @@ static enum err wait_for_api(const struct net_tunnel *t, enum net_side side, str
 static enum err set_up_foreign(const struct net_tunnel *t, enum net_side side,
                                const struct key_pair keys[NET_SIDES], unsigned mtu, struct why why)
 {
-    char address[24], mtu_text[16];
+    char own[INNER_MAX], address[24], mtu_text[16];
     const char *device = t->device[side];
 
-    snprintf(address, sizeof address, "%s/24", t->inner[side]);
+    own_address(t, side, own);
+    snprintf(address, sizeof address, "%s/24", own);
     snprintf(mtu_text, sizeof mtu_text, "%u", mtu);
     enum err err = api_set(t, side, keys, why);
     if (err == ERR_OK)
@@ -264,17 +274,50 @@ static enum err set_up_foreign(const struct net_tunnel *t, enum net_side side,
     return err;
 }
 
-/* One datagram on a fresh pair of sockets, from `from` to the other side; true if it came within 200 ms and a round trip. */
-static bool probe(const struct net_tunnel *t, enum net_side from)
+int net_tunnel_server(const struct net_tunnel *t, int type)
 {
-    enum net_side to = net_side_other(from);
-    int tx = net_rig_socket(t->rig, from, SOCK_DGRAM), rx = net_rig_socket(t->rig, to, SOCK_DGRAM);
-    struct pollfd p = {.fd = rx, .events = POLLIN};
+    int fd = net_rig_socket(t->rig, NET_B, type);
+
+    if (fd >= 0 && !net_rig_bind(fd, t->server, 0)) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    return fd;
+}
+
+bool net_tunnel_connect(const struct net_tunnel *t, int client, int server)
+{
+    return net_rig_connect(client, t->inner[NET_B], net_rig_port(server));
+}
+
+/* A datagram came within 200 ms and a round trip. */
+static bool comes(const struct net_tunnel *t, int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
     int rtt_ms = t->rig->link ? (int)(t->rig->link->rtt / NS_PER_MS) : 0;
-    bool came = tx >= 0 && rx >= 0 && net_rig_bind(rx, t->inner[to], 0) &&
-                net_rig_bind(tx, t->inner[from], 0) &&
-                net_rig_connect(tx, t->inner[to], net_rig_port(rx)) &&
-                send(tx, "probe", 5, 0) == 5 && poll(&p, 1, 200 + rtt_ms) == 1;
+
+    return poll(&p, 1, 200 + rtt_ms) == 1;
+}
+
+/* Sends back one that has come. */
+static bool answer(int fd)
+{
+    struct sockaddr_in from;
+    socklen_t len = sizeof from;
+    char data[8];
+
+    ssize_t n = recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&from, &len);
+    return n > 0 && sendto(fd, data, (size_t)n, 0, (const struct sockaddr *)&from, len) == n;
+}
+
+/* One datagram to b and back, on a fresh pair of sockets. */
+static bool probe(const struct net_tunnel *t)
+{
+    int tx = net_rig_socket(t->rig, NET_A, SOCK_DGRAM), rx = net_tunnel_server(t, SOCK_DGRAM);
+    bool came = tx >= 0 && rx >= 0 && net_tunnel_connect(t, tx, rx) &&
+                send(tx, "probe", 5, 0) == 5 && comes(t, rx) && answer(rx) && comes(t, tx);
 
     if (tx >= 0)
         close(tx);
@@ -287,7 +330,7 @@ enum err net_tunnel_wait(const struct net_tunnel *t, struct why why)
 {
     uint64_t end = net_clock_now() + START_MS * NS_PER_MS;
 
-    while (!probe(t, NET_A) || !probe(t, NET_B)) {
+    while (!probe(t)) {
         enum err err = net_tunnel_check(t, why);
         if (err != ERR_OK)
             return err;
@@ -309,10 +352,13 @@ enum err net_tunnel_start(struct net_tunnel *t, const struct net_tunnel_config *
     for (unsigned side = 0; side < NET_SIDES; side++) {
         X25519_keypair(keys[side].public_key, keys[side].private_key);
         snprintf(t->device[side], sizeof t->device[side], "fz%u%c", t->index, "ab"[side]);
-        snprintf(t->inner[side], sizeof t->inner[side], "10.9.%u.%u", t->index, side + 1);
+        own_address(t, (enum net_side)side, t->inner[side]);
         snprintf(t->log[side], sizeof t->log[side], NET_CAGE_DIR "/%s.log", t->device[side]);
         unlink(t->log[side]);
     }
+    if (config->rig->behind >= 0)
+        snprintf(t->inner[NET_B], sizeof t->inner[NET_B], "%s", config->rig->behind_address);
+    memcpy(t->server, t->inner[NET_B], sizeof t->server);
     for (unsigned i = 0; err == ERR_OK && i < NET_SIDES; i++)
         err = ours ? start_ours(t, (enum net_side)i, keys, config, why)
                    : start_wireguard_go(t, (enum net_side)i, config->path, why);

@@ -12,7 +12,7 @@
 #include "bench/net_options.h"
 #include "bench/net_rig.h"
 
-/* What is started. The pointers must outlive the tunnel. */
+/* What is started, on a rig with or without a host behind b. The pointers must outlive the tunnel. */
 struct net_tunnel_config {
     const struct net_rig *rig;
     const struct net_impl *impl;
@@ -29,7 +29,8 @@ struct net_tunnel {
     pid_t pids[NET_SIDES]; /* 0: not running */
     bool up;               /* a packet has passed each way */
     char device[NET_SIDES][16];
-    char inner[NET_SIDES][16]; /* addresses */
+    char inner[NET_SIDES][16]; /* addresses of the ends of traffic, that of b as a calls it */
+    char server[16];           /* what b itself calls it */
     char log[NET_SIDES][64];
     pid_t relay; /* which carries it; 0: none */
 };
@@ -44,6 +45,13 @@ enum err net_tunnel_start(struct net_tunnel *t, const struct net_tunnel_config *
 
 /* Waits until a packet has passed each way. */
 enum err net_tunnel_wait(const struct net_tunnel *t, struct why why) MUST_USE;
+
+/*
+ * Two ends of traffic: a socket of that type at b, bound to a port of its own; and one at a connects to it, never the other way
+ * round, since behind a masquerade a has no address. -1 and false with errno.
+ */
+int net_tunnel_server(const struct net_tunnel *t, int type);
+bool net_tunnel_connect(const struct net_tunnel *t, int client, int server);
 
 /* ERR_IO: that end `what`, and the last line it logged. */
 enum err net_tunnel_fail(const struct net_tunnel *t, enum net_side side, const char *what,

@@ -173,10 +173,9 @@ static bool force_buffer(int fd, int option)
 static bool make_sockets(struct net_udp *udp, const struct net_tunnel *t)
 {
     udp->tx = net_rig_socket(t->rig, NET_A, SOCK_DGRAM);
-    udp->rx = net_rig_socket(t->rig, NET_B, SOCK_DGRAM);
+    udp->rx = net_tunnel_server(t, SOCK_DGRAM);
     return udp->tx >= 0 && udp->rx >= 0 && force_buffer(udp->tx, SO_SNDBUFFORCE) &&
-           force_buffer(udp->rx, SO_RCVBUFFORCE) && net_rig_bind(udp->rx, t->inner[NET_B], 0) &&
-           net_rig_connect(udp->tx, t->inner[NET_B], net_rig_port(udp->rx));
+           force_buffer(udp->rx, SO_RCVBUFFORCE) && net_tunnel_connect(t, udp->tx, udp->rx);
 }
 
 enum err net_udp_start(struct net_udp *udp, const struct net_tunnel *t, struct why why)

@@ -8,100 +8,35 @@
 #
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
+# shellcheck source=tests/support/bench.sh
+. "$(dirname "$0")/support/bench.sh"
 rig_begin 240
 
-[[ ${FZ_IMPL_A:-ours} == ours ]] || skip "says nothing about other implementations"
-require_impl ours wireguard-go
+bench_begin ours wireguard-go
 need setpriv
-FZBENCH=$BUILD/fzbench
-[[ -x $FZBENCH ]] || skip "there is no $FZBENCH (it needs libjansson-dev)"
-export DEPS
-# Every process of a run inherits it, so that leftovers can be found without mistake.
-export FZ_BENCH_TEST_MARK=$RIG_OWNER-$EPOCHREALTIME
-
-marked() { # the process ids
-    grep -lzsx "FZ_BENCH_TEST_MARK=$FZ_BENCH_TEST_MARK" /proc/[0-9]*/environ | sed 's|/proc/\([0-9]*\)/.*|\1|'
-}
-
-marked_named() { # NAME: the process ids of programs with that name (15 characters)
-    local pid
-    for pid in $(marked); do
-        [[ $(cat "/proc/$pid/comm" 2>/dev/null) != "$1" ]] || echo "$pid"
-    done
-}
-
-gone() { # nothing of a run is there; this shell and its helpers were started without the mark
-    local name
-    for name in firezone-headle firezone-gatewa wireguard-go fzbench fzlink fzportal fzrelay; do
-        [[ -z $(marked_named "$name") ]] || return 1
-    done
-}
-
-# Of the host, what a run could have changed. Other tests may be at work.
-host_state() {
-    grep -E 'fzbench|wireguard' /proc/self/mounts || true
-    ip -o link | grep -E ' (veth-[ab]|fz[0-9][ab])[@:]' || true
-    find "$RUN_DIR" -name 'fz[0-9][ab].*' 2>/dev/null || true
-    ls -A "$TMP/files"
-}
-
-# begins, and nothing_left WHAT: after the end of a run
-begins() {
-    host_state >"$TMP/before"
-}
-nothing_left() {
-    eventually 5 gone || fail "$1: processes are left: $(marked | tr '\n' ' ')"
-    host_state >"$TMP/after"
-    diff "$TMP/before" "$TMP/after" >"$TMP/diff" || fail "$1: leaves something behind: $(cat "$TMP/diff")"
-}
-
-running() { # NAME COUNT
-    [[ $(marked_named "$1" | wc -l) -eq $2 ]]
-}
-
-# refused CODE PATTERN ARGUMENT...: one line that says why
-refused() {
-    local code=$1 pattern=$2 status=0
-    shift 2
-    begins
-    "${before_it[@]}" "$FZBENCH" net "$@" >"$TMP/out" 2>"$TMP/err" || status=$?
-    [[ $status -eq $code ]] || fail "net $*: exit code $status, not $code: $(cat "$TMP/err")"
-    grep -qE "$pattern" "$TMP/err" || fail "net $*: the message is not clear: $(cat "$TMP/err")"
-    [[ $(wc -l <"$TMP/err") -eq 1 ]] || fail "net $*: more than one line: $(cat "$TMP/err")"
-    nothing_left "net $*"
-    say "  $(cat "$TMP/err")"
-}
-
-mkdir "$TMP/files"
-json=$TMP/files/result.json
 
 say "what cannot work"
-before_it=()
 refused 2 "none of tcp1" --only nonsense
 refused 2 "not a time" --rtt 10
 refused 2 "neither direct nor relayed" --path direct,relay
 refused 2 "not possible together with --mtu" --path direct --mtu 1420
+refused 2 "not possible together with --path" --firezone --path direct
 refused 1 "direct: .* is not a program" --path direct --client "$TMP/nothing"
 refused 1 "did not start.*nothing" --path direct --client /bin/false
 refused 1 "client.*cannot|is not a program" --client "$TMP/nothing"
 refused 1 "did not start.*nothing" --client /bin/false
 refused 1 "did not start.*frobnicate" --variant x=--frobnicate
 refused 1 "cannot write" --json "$TMP/nowhere/result.json"
-before_it=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+BENCH_UNDER=(setpriv --reuid 65534 --regid 65534 --clear-groups)
 chmod 755 "$TMP"
 refused 1 "needs root"
+refused 1 "needs root" --firezone
 
 say "against wireguard-go"
 begins
 "$FZBENCH" net --client "$CLIENT" --against wireguard-go --rival "$WIREGUARD_GO" --only tcp1,rtt --rounds 1 --seconds 1 \
     --json "$json" >"$TMP/out" 2>"$TMP/err" || fail "exit code $?: $(tail -n 3 "$TMP/err")"
-for row in tcp1/forward tcp1/forward-cpu tcp1/back tcp1/rss rtt/idle-p50 rtt/idle-p99 rtt/loaded-p50 rtt/loaded-p99; do
-    for name in ours wireguard-go ratio; do
-        grep -q "\"net/$row/mtu1420/$name\"" "$json" || fail "there is no row net/$row/mtu1420/$name"
-        awk -v name="net/$row/mtu1420/$name" '$1 == name && $2 > 0 { good = 1 } END { exit !good }' "$TMP/out" ||
-            fail "row net/$row/mtu1420/$name has no figure: $(cat "$TMP/out")"
-    done
-done
+has_rows mtu1420 ours wireguard-go ratio -- tcp1/{forward,forward-cpu,back,rss} rtt/{idle,loaded}-{p50,p99}
 "$FZBENCH" diff "$json" "$json" >"$TMP/out" || fail "fzbench diff does not take the result"
 rm "$json"
 nothing_left "a whole run"
@@ -149,13 +84,7 @@ if command -v nft >/dev/null; then
     else
         rows+=(paced/calls calls/system)
     fi
-    for row in "${rows[@]}"; do
-        for name in direct relayed ratio-direct; do
-            grep -q "\"net/$row/mtu1280/$name\"" "$json" || fail "there is no row net/$row/mtu1280/$name"
-            awk -v name="net/$row/mtu1280/$name" '$1 == name && $2 > 0 { good = 1 } END { exit !good }' "$TMP/out" ||
-                fail "row net/$row/mtu1280/$name has no figure: $(cat "$TMP/out")"
-        done
-    done
+    has_rows mtu1280 direct relayed ratio-direct -- "${rows[@]}"
     # Of a time this short the kernel may have no sample.
     grep -q '"net/paced/user/mtu1280/direct"' "$json" || fail "there is no row for user time"
     # The ratios are the end of it, so that they are seen.
@@ -175,39 +104,16 @@ else
     say "  nft is not installed"
 fi
 
-# ended SIGNAL CODE: by a signal in the middle
-ended() {
-    local status=0 pid
-    begins
-    "$FZBENCH" net --against wireguard-go --only tcp4 --rounds 3 --seconds 9 --json "$json" >"$TMP/out" 2>"$TMP/err" &
-    pid=$!
-    eventually 15 running firezone-headle 2 || fail "does not start: $(cat "$TMP/err")"
-    eventually 15 running fzbench 10 || fail "does not begin: $(cat "$TMP/err")"
-    kill -"$1" "$pid"
-    wait "$pid" 2>/dev/null || status=$?
-    [[ $status -eq $2 ]] || fail "SIG$1: exit code $status, not $2: $(cat "$TMP/err")"
-    nothing_left "SIG$1"
-}
-
 say "interrupted"
-for it in 'INT 130' 'TERM 143' 'HUP 129' 'KILL 137'; do
-    # shellcheck disable=SC2086
-    ended $it
-    say "  SIG${it% *}: nothing is left"
+for it in INT TERM HUP KILL; do
+    interrupted $it 10 --against wireguard-go --only tcp4 --rounds 3 --seconds 9 --json "$json"
+    say "  SIG$it: nothing is left"
 done
 
 if command -v nft >/dev/null; then
     say "paths that are interrupted, or lose their relay"
-    for it in 'INT 130' 'KILL 137'; do
-        begins
-        "$FZBENCH" net --path direct,relayed --only tcp1 --rounds 3 --seconds 9 >"$TMP/out" 2>"$TMP/err" &
-        pid=$!
-        eventually 30 running fzbench 4 || fail "does not begin: $(cat "$TMP/err")"
-        kill -"${it% *}" "$pid"
-        status=0
-        wait "$pid" 2>/dev/null || status=$?
-        [[ $status -eq ${it#* } ]] || fail "SIG${it% *}: exit code $status: $(cat "$TMP/err")"
-        nothing_left "SIG${it% *} with paths"
+    for it in INT KILL; do
+        interrupted $it 4 --path direct,relayed --only tcp1 --rounds 3 --seconds 9
     done
     begins
     "$FZBENCH" net --path relayed --only tcp1 --rounds 2 --seconds 2 --json "$json" >"$TMP/out" 2>"$TMP/err" &

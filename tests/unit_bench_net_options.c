@@ -178,6 +178,35 @@ static void test_paths(void **state)
     assert_string_equal(o.impls[0].name, "direct");
 }
 
+/* Firezone is compared with a plain tunnel, which is of the same client. */
+static void test_firezone(void **state)
+{
+    struct net_options o;
+
+    (void)state;
+    parse_ok(&o, "--firezone --client /new --rounds 7");
+    assert_true(o.paths && o.behind);
+    assert_int_equal(o.impls_n, 2);
+    assert_string_equal(o.impls[0].name, "firezone");
+    assert_int_equal(o.impls[0].kind, NET_FIREZONE);
+    assert_string_equal(o.impls[1].name, "wireguard");
+    assert_int_equal(o.impls[1].kind, NET_OURS);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_string_equal(o.impls[i].path, "/new");
+        assert_false(o.impls[i].relayed);
+    }
+    assert_true(o.mtus_n == 1 && o.mtus[0] == 1280);
+    assert_int_equal(o.rounds, 7);
+    for (unsigned part = 0; part < NET_PARTS; part++)
+        assert_int_equal(o.parts[part], part == NET_TCP1 || part == NET_TCP4);
+    parse_ok(&o, "--only paced --firezone");
+    for (unsigned part = 0; part < NET_PARTS; part++)
+        assert_int_equal(o.parts[part], part == NET_PACED);
+    assert_true(o.rate_gbit == 0.5);
+    parse_ok(&o, "--path direct");
+    assert_false(o.behind);
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -217,6 +246,13 @@ static void test_refused(void **state)
          "--path: not possible together with --against-client"},
         {"--path relayed --variant a=b", "--path: not possible together with --variant"},
         {"--path relayed --rival /x", "--path: not possible together with --rival"},
+        {"--firezone=yes", "option '--firezone' takes no value"},
+        {"--firezone direct", "unexpected argument 'direct'"},
+        {"--firezone --path direct", "--firezone: not possible together with --path"},
+        {"--mtu 1280 --firezone", "--firezone: not possible together with --mtu"},
+        {"--firezone --rtt 10ms", "--firezone: not possible together with --rtt"},
+        {"--firezone --against wireguard-go", "--firezone: not possible together with --against"},
+        {"--firezone --variant a=b", "--firezone: not possible together with --variant"},
         {"--path direct --rate 500M", "--rate: '500M' is not a number from 0.01 to 1000"},
         {"--rate 0", "--rate: '0' is not a number from 0.01 to 1000"},
         {"--only tcp1,tcp2", "--only: 'tcp2' is none of tcp1,tcp4,udp,rtt,cpu,paced,calls"},
@@ -273,9 +309,13 @@ static void test_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_implementations), cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_refused),         cmocka_unit_test(test_help),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_implementations),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_firezone),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,11 +151,11 @@ static void test_mark_relayed(void **state)
     result_fini(&r);
 }
 
-static void add_goal(struct result *r, const char *path, double ratio)
+static void add_goal(struct result *r, const char *path, const char *rival, double ratio)
 {
     char name[64];
 
-    snprintf(name, sizeof name, "net/%s/mtu1280/ratio-direct", path);
+    snprintf(name, sizeof name, "net/%s/mtu1280/ratio-%s", path, rival);
     result_add(r, name, "x", RESULT_LOWER, GATE_NONE, ratio);
 }
 
@@ -165,10 +165,13 @@ static void test_goals(void **state)
 
     (void)state;
     result_init(&r, "net");
-    add_goal(&r, "paced/client", 1.15);
-    add_goal(&r, "paced/gateway", 1.16);
-    add_goal(&r, "paced/calls", 0.89);
-    add_goal(&r, "tcp1/forward", 0.5);
+    add_goal(&r, "paced/client", "direct", 1.15);
+    add_goal(&r, "paced/gateway", "direct", 1.16);
+    add_goal(&r, "paced/calls", "direct", 0.89);
+    add_goal(&r, "tcp1/forward", "direct", 0.5);
+    add_goal(&r, "tcp1/forward", "wireguard", 0.85);
+    add_goal(&r, "tcp4/back", "wireguard", 0.84);
+    add_goal(&r, "paced/client", "wireguard", 2);
     net_rows_mark_goals(&r, "mtu1420"); /* no rows of it */
     for (size_t i = 0; i < r.n; i++)
         assert_null(r.rows[i].note);
@@ -177,6 +180,9 @@ static void test_goals(void **state)
     check_note(&r, "net/paced/gateway/mtu1280/ratio-direct", "goal: at most 1.15, missed");
     check_note(&r, "net/paced/calls/mtu1280/ratio-direct", "goal: 0.9 to 1.1, missed");
     check_note(&r, "net/tcp1/forward/mtu1280/ratio-direct", NULL);
+    check_note(&r, "net/tcp1/forward/mtu1280/ratio-wireguard", "goal: at least 0.85, met");
+    check_note(&r, "net/tcp4/back/mtu1280/ratio-wireguard", "goal: at least 0.85, missed");
+    check_note(&r, "net/paced/client/mtu1280/ratio-wireguard", NULL);
     result_fini(&r);
 }
 
