@@ -50,9 +50,9 @@ static void add_grants(struct gateway *g, struct peer *p, uint32_t i)
     struct engine_grant list[GRANTS] = {{0}};
     const uint8_t own[4] = {100, 64, 1, (uint8_t)i};
 
-    for (uint16_t k = 0; k < GRANTS; k++) {
+    for (unsigned k = 0; k < GRANTS; k++) {
         const uint8_t net[4] = {10, (uint8_t)k, 0, 0};
-        list[k] = (struct engine_grant){.index = k,
+        list[k] = (struct engine_grant){.index = (uint16_t)k,
                                         .kind = k % 2 ? ENGINE_GRANT_DNS : ENGINE_GRANT_CIDR,
                                         .prefix = {ip_addr_v4(net), 16},
                                         .rules = rules,
@@ -209,6 +209,7 @@ static void *open_gateway(const struct micro_case *c, unsigned *items)
     ASSERT(err == ERR_OK);
     g->worker = g->engine->workers[0];
     g->worker->now = 1000 * NS_PER_SEC;
+    g->worker->nat.seed = UINT64_C(0x1234567887654321); /* so that runs are alike */
     role_enter(&role_worker);
     for (uint32_t i = 0; i < CLIENTS; i++)
         add_client(g, i);
@@ -236,7 +237,7 @@ static const struct micro_ops ops = {open_gateway, prepare, work, check, close_g
 
 void micro_nat_cases(struct micro_list *l)
 {
-    struct micro_case c = {.item = "flow", .ops = &ops, .kind = NAT_NEW};
+    struct micro_case c = {.item = "flow", .counted = true, .ops = &ops, .kind = NAT_NEW};
 
     micro_list_add(l, &c, false, "nat/new");
     c.item = "packet";

@@ -25,6 +25,8 @@ void client_dns_settle(struct client_dns *d)
 
     next = time_min(next, l3_udp_poll_timeout(&d->udp));
     next = time_min(next, l3_tcp_poll_timeout(d->tcp));
+    if (d->flush)
+        next = 0;
     loop_timer_set(d->member->loop, &d->timer, next);
 }
 
@@ -33,6 +35,9 @@ static void on_timer(void *arg)
     struct client_dns *d = arg;
     time_ns now = clock_now();
 
+    if (d->flush && d->up)
+        dns_control_flush(d->member->dns);
+    d->flush = false;
     l3_udp_handle_timeout(&d->udp, now);
     l3_tcp_handle_timeout(d->tcp, now);
     dns_service_handle_timeout(d->service, now);
@@ -288,8 +293,7 @@ void client_dns_resource(struct client_dns *d, enum resource_change change,
     if (change != RESOURCE_REMOVED && r->kind == RESOURCE_DNS &&
         dns_service_set(d->service, &r->id, r->address, r->ip_stack, why, sizeof why) != ERR_OK)
         log_warn("dns", "resource '%s' has no names: %s", r->name, why);
-    if (d->up)
-        dns_control_flush(d->member->dns);
+    d->flush = d->up;
     client_dns_settle(d);
 }
 

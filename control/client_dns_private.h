@@ -35,6 +35,7 @@ struct client_dns {
     struct l3_udp udp;
     struct l3_tcp *tcp;
     struct loop_timer timer;
+    bool flush;  /* the system is to forget what it knows: once for many changes */
     bool moving; /* what was asked inside the tunnel ends, and is asked again */
 
     struct udp_client clients[DNS_SERVICE_MAX + 1];

@@ -37,7 +37,7 @@
     X(OUT_REPEATED, "out_repeated")          /* client: the same packet waits already */           \
     X(OUT_MOVED, "out_moved")                /* client: waited, is another worker's now */         \
     X(OUT_NO_SESSION, "out_no_session")      /* gateway: the client is not connected */            \
-    X(OUT_NO_PEER, "out_no_peer")            /* the peer has just been removed */                  \
+    X(OUT_NO_PEER, "out_no_peer")            /* it has been removed, or has not this address */    \
     X(OUT_NO_ENDPOINT, "out_no_endpoint")    /* the peer's address is not known yet */             \
     X(OUT_STAGE_FULL, "out_stage_full")      /* staged too long: overwritten by later packets */   \
     X(OUT_STAGE_PURGED, "out_stage_purged")  /* staged, but no session came to be */               \

@@ -54,11 +54,15 @@ static void change_l4(uint8_t *p, const struct change *c, uint64_t old, uint64_t
     checksum_store(p + at, value);
 }
 
+static uint64_t address_sum(uint8_t version, const uint8_t *addr)
+{
+    return version == 4 ? checksum_load32(addr) : checksum_load64(addr) + checksum_load64(addr + 8);
+}
+
 static void change(uint8_t *p, const struct change *c)
 {
-    size_t len = c->version == 4 ? 4 : 16;
     uint8_t *addr = p + c->addr_at, *port = p + c->port_at;
-    uint64_t old = checksum_partial(addr, len, 0), new = checksum_partial(c->addr, len, 0);
+    uint64_t old = address_sum(c->version, addr), new = address_sum(c->version, c->addr);
 
     if (c->version == 4)
         checksum_store(p + IPV4_OFF_CHECKSUM, follow(p + IPV4_OFF_CHECKSUM, false, old, new));
@@ -68,7 +72,10 @@ static void change(uint8_t *p, const struct change *c)
         old += checksum_be16(load_be16(port));
         new += checksum_be16(c->port);
     }
-    memcpy(addr, c->addr, len);
+    if (c->version == 4)
+        memcpy(addr, c->addr, 4);
+    else
+        memcpy(addr, c->addr, 16);
     store_be16(port, c->port);
     change_l4(p, c, old, new);
 }

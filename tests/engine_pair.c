@@ -32,7 +32,7 @@ static void inner_address(uint8_t out[4], bool side_a, unsigned peer)
     out[3] = 1;
 }
 
-static void side_start(struct pair_side *s, const struct pair_config *config)
+static void side_start(struct pair_side *s, bool side_a, const struct pair_config *config)
 {
     struct engine_config engine = {.workers = config->workers,
                                    .io = config->io,
@@ -42,6 +42,7 @@ static void side_start(struct pair_side *s, const struct pair_config *config)
                                    .pad = config->pad,
                                    .gate = config->gate,
                                    .helpers = config->helpers,
+                                   .role = side_a ? ENGINE_WIREGUARD : config->b_role,
                                    .source_resolve = config->source_resolve};
     struct udp_config udp = {.family = ADDR_V4,
                              .sockets = config->workers + config->gate,
@@ -124,8 +125,8 @@ void pair_start(struct pair *p, const struct pair_config *config)
 {
     memset(p, 0, sizeof *p);
     p->config = *config;
-    side_start(&p->a, config);
-    side_start(&p->b, config);
+    side_start(&p->a, true, config);
+    side_start(&p->b, false, config);
     side_peers(&p->a, true, config);
     side_peers(&p->b, false, config);
     for (unsigned i = 0; i < config->peers && config->sessions; i++) {

@@ -35,7 +35,8 @@ struct pair_config {
     bool gate; /* one thread more, for handshake messages */
     bool source_resolve;
     enum engine_helpers helpers;
-    bool sessions; /* install sessions and endpoints on both sides */
+    bool sessions;           /* install sessions and endpoints on both sides */
+    enum engine_role b_role; /* side b's rules; a has none */
 };
 
 struct pair {

@@ -152,11 +152,10 @@ static void check_tables(const struct nat *n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct world w = {.now = NS_PER_SEC, .data = data, .left = size};
-    void *memory = aligned_alloc(CACHE_LINE, nat_size(ENTRIES, SLOTS));
+    uint8_t *memory = calloc(1, nat_size(ENTRIES, SLOTS) + CACHE_LINE);
 
     ASSERT(memory);
-    memset(memory, 0, nat_size(ENTRIES, SLOTS));
-    nat_init(&w.nat, memory, ENTRIES, SLOTS, 3);
+    nat_init(&w.nat, memory + -(uintptr_t)memory % CACHE_LINE, ENTRIES, SLOTS, 3);
     while (w.left > 0) {
         uint8_t step = take(&w);
         uint32_t slot = step >> 6;

@@ -30,14 +30,20 @@ static struct nat nat;
 static void *memory;
 static time_ns now;
 
+/* Tables in *block, to be freed. */
+static void make_nat(struct nat *n, void **block, uint32_t entries, uint32_t clients)
+{
+    uint8_t *bytes = calloc(1, nat_size(entries, clients) + CACHE_LINE);
+
+    assert_non_null(bytes);
+    *block = bytes;
+    nat_init(n, bytes + -(uintptr_t)bytes % CACHE_LINE, entries, clients, 7);
+}
+
 static int setup(void **state)
 {
     (void)state;
-    size_t size = nat_size(ENTRIES, SLOTS);
-    memory = aligned_alloc(CACHE_LINE, size);
-    assert_non_null(memory);
-    memset(memory, 0, size);
-    nat_init(&nat, memory, ENTRIES, SLOTS, 7);
+    make_nat(&nat, &memory, ENTRIES, SLOTS);
     now = 1000 * NS_PER_SEC;
     return 0;
 }
@@ -469,15 +475,12 @@ static void test_ports(void **state)
         MANY = 1 << 18
     };
     struct nat big;
-    size_t size = nat_size(MANY, 2);
-    void *bytes = aligned_alloc(CACHE_LINE, size);
+    void *bytes;
     struct ip_addr real = real_at(4, 0);
     unsigned refused = 0;
 
     (void)state;
-    assert_non_null(bytes);
-    memset(bytes, 0, size);
-    nat_init(&big, bytes, MANY, 2, 99);
+    make_nat(&big, &bytes, MANY, 2);
     for (unsigned i = 0; i < 2; i++) {
         struct ip_addr proxy = proxy_at(4, i);
         assert_int_equal(nat_name_set(&big, 0, &proxy, &real, 1, 1, is_over, NULL), NAT_OK);
