@@ -262,7 +262,7 @@ fuzz: ## a short run of each fuzzer (FUZZ_SECONDS each), and a replay of the cor
 corpus = $(wildcard tests/corpus/$(1))
 fuzz-run: fuzz-build
 	$(Q)mkdir -p $(fuzz_names:fuzz_%=$(O)/corpus/%) $(O)/log
-	$(Q)$(RUN) -j $(JOBS) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
+	$(Q)$(RUN) -j $(JOBS) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -error_exitcode=1 -timeout_exitcode=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
 fuzz-replay: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
 # They wait for real time nearly all the while, so they run beside the others.

@@ -20,6 +20,16 @@ struct question {
     const uint8_t *fixed;
 };
 
+/* A question's name is written out: before it there is nothing to point to but the header, whose bytes change. */
+static bool is_written_out(const uint8_t *name, size_t len)
+{
+    size_t at = 0;
+
+    while (at < len && name[at] != 0 && name[at] < 0x40)
+        at += name[at] + 1u;
+    return at + 1 == len;
+}
+
 /* The first question. False: there is none that can be read; nothing is to be freed then. */
 static bool question_read(struct question *q, const uint8_t *bytes, size_t len)
 {
@@ -32,7 +42,8 @@ static bool question_read(struct question *q, const uint8_t *bytes, size_t len)
     if (ares_expand_name(at, bytes, (int)len, &q->name, &name_len) != ARES_SUCCESS)
         return false;
     q->fixed = at + name_len;
-    if (name_len > 0 && (size_t)name_len + DNS_HEADER_LEN + QUESTION_FIXED_LEN <= len)
+    if (name_len > 0 && (size_t)name_len + DNS_HEADER_LEN + QUESTION_FIXED_LEN <= len &&
+        is_written_out(at, (size_t)name_len))
         return true;
     ares_free_string(q->name);
     return false;
