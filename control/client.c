@@ -240,6 +240,12 @@ static void on_dns(void *arg, const uint8_t *packet, size_t len)
     client_dns_packet(c->dns, packet, len);
 }
 
+static void on_counters(void *arg)
+{
+    const struct client *c = arg;
+    client_dns_log(c->dns);
+}
+
 static void on_granted(void *arg, const struct uuid *resource, const struct access_gateway *gateway)
 {
     struct client *c = arg;
@@ -263,6 +269,7 @@ static const struct member_role role = {
     .moved = on_moved,
     .up = on_up,
     .resolvers = on_resolvers,
+    .counters = on_counters,
     .ready = on_ready,
     .guarded = true,
     .engine = ENGINE_CLIENT,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/client_dns.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,6 +296,35 @@ void client_dns_resource(struct client_dns *d, enum resource_change change,
         log_warn("dns", "resource '%s' has no names: %s", r->name, why);
     d->flush = d->up;
     client_dns_settle(d);
+}
+
+/* ---- counters ---- */
+
+static void log_counter(const char *name, uint64_t n)
+{
+    if (n > 0)
+        log_info("dns", "counter %s=%" PRIu64, name, n);
+}
+
+void client_dns_log(const struct client_dns *d)
+{
+    const struct dns_service_counters *service = dns_service_counters(d->service);
+    const struct dns_stub_counters *stub = dns_service_stub_counters(d->service);
+    const struct l3_tcp_counters *tcp = l3_tcp_counters(d->tcp);
+
+#define X(name, text) log_counter("dns_" #name, service->name);
+    DNS_SERVICE_COUNTERS(X)
+#undef X
+#define X(name, text) log_counter("dns_stub_" #name, stub->name);
+    DNS_STUB_COUNTERS(X)
+#undef X
+#define X(name) log_counter("dns_tcp_" #name, tcp->name);
+    L3_TCP_COUNTERS(X)
+#undef X
+    log_counter("dns_tunnel_full", d->udp.counters.full);
+    log_counter("dns_tunnel_timed_out", d->udp.counters.timed_out);
+    log_counter("dns_tunnel_unreachable", d->udp.counters.unreachable);
+    log_counter("dns_tunnel_mismatched", d->udp.counters.mismatched);
 }
 
 /* ---- changes ---- */

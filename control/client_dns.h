@@ -38,6 +38,9 @@ void client_dns_resource(struct client_dns *d, enum resource_change change,
 /* Another network; after access_reset. */
 void client_dns_moved(struct client_dns *d);
 
+/* All that are not 0 (SIGUSR1). */
+void client_dns_log(const struct client_dns *d);
+
 /* Events of access and of the tunnel. */
 void client_dns_granted(struct client_dns *d, const struct uuid *resource);
 void client_dns_stub(struct client_dns *d, const uint8_t *packet, size_t len);

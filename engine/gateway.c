@@ -22,11 +22,6 @@ static bool is_own(const struct gateway_own *own, unsigned version, const uint8_
                                 : own->has_v6 && memcmp(addr, own->v6, 16) == 0);
 }
 
-static bool is_multicast(unsigned version, const uint8_t *addr)
-{
-    return version == 4 ? addr[0] >> 4 == 14 : addr[0] == 0xff;
-}
-
 static uint8_t tcp_flags(const struct ip_view *v, const uint8_t *packet)
 {
     return v->proto == IP_PROTO_TCP ? packet[v->l4_off + TCP_OFF_FLAGS] : 0;
@@ -121,7 +116,7 @@ static enum verdict out_of_bounds(const struct ip_view *v, const uint8_t *packet
 {
     if (!ip_l4_valid(v, packet))
         return v->fragment ? VERDICT_IN_FRAGMENT : VERDICT_IN_BAD_PACKET;
-    if (is_multicast(v->version, ip_dst_ptr(packet, v->version)))
+    if (ip_is_multicast(v->version, ip_dst_ptr(packet, v->version)))
         return VERDICT_IN_MULTICAST;
     return VERDICT_N;
 }

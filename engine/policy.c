@@ -6,6 +6,7 @@
 
 #include "engine/wire/ranges.h"
 #include "platform/base/bytes.h"
+#include "platform/base/sentinel.h"
 
 /* ---- building ---- */
 
@@ -206,11 +207,6 @@ static enum verdict stub_decide(const struct policy *p, const struct ip_view *v,
     return VERDICT_OUT_STUB_OTHER;
 }
 
-static bool is_multicast(unsigned version, const uint8_t *dst)
-{
-    return version == 4 ? dst[0] >> 4 == 14 : dst[0] == 0xff;
-}
-
 bool policy_is_own(const struct policy *p, unsigned version, const uint8_t *addr)
 {
     return version == 4 ? p->has_v4 && memcmp(addr, p->v4, 4) == 0
@@ -225,7 +221,7 @@ enum verdict policy_decide(const struct policy *p, const struct policy_names *na
 
     if (UNLIKELY(!ip_l4_valid(v, packet)))
         return v->fragment ? VERDICT_OUT_FRAGMENT : VERDICT_OUT_MALFORMED;
-    if (UNLIKELY(is_multicast(v->version, dst)))
+    if (UNLIKELY(ip_is_multicast(v->version, dst)))
         return VERDICT_OUT_MULTICAST;
     if (UNLIKELY(!p))
         return VERDICT_OUT_NO_ROUTE;
@@ -234,7 +230,7 @@ enum verdict policy_decide(const struct policy *p, const struct policy_names *na
     if (UNLIKELY(policy_is_own(p, v->version, dst)))
         return VERDICT_OUT_TO_SELF;
     bool special = range_is_special(v->version, dst);
-    if (special && range_is_sentinel(v->version, dst))
+    if (special && sentinel_has(v->version, dst))
         return stub_decide(p, v, dst);
     struct packet_class class = packet_classify(v, packet);
     if (UNLIKELY(!packet_is_flow(class.kind)))

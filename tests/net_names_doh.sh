@@ -54,6 +54,11 @@ eventually 10 answer_is udp plain.test "$GOOD" || fail "no answer by DoH: $(tail
 expect_answer tcp other.test A "$GOOD"
 expect_answer udp web.corp.test A "NOERROR $PROXY4 $PROXY4 $PROXY4 $PROXY4"
 names_fetch web.corp.test 100000 >/dev/null
+in_ns c1 ss -Htne dst "${NAT_ADDR4[s]}:8443" >"$TMP/sockets"
+[[ -s $TMP/sockets ]] || fail "there is no connection to the server"
+! grep -v 'fwmark:0xfd002021' "$TMP/sockets" || fail "a connection to the server carries no mark"
+kill -USR1 "${CLIENT_PID[c1]}"
+client_says c1 5 "dns: counter dns_local="
 [[ $(grep -c '^session$' "$TMP/doh.log") -eq 1 ]] || fail "several connections: $(cat "$TMP/doh.log")"
 
 say "the server goes, and comes back"

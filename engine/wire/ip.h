@@ -201,6 +201,12 @@ static inline struct ip_addr ip_dst(const uint8_t *p, uint8_t version)
     return ip_load_addr(ip_dst_ptr(p, version), version);
 }
 
+/* addr: 4 or 16 bytes; 224.0.0.0/4, ff00::/8. */
+static inline bool ip_is_multicast(unsigned version, const uint8_t *addr)
+{
+    return version == 4 ? addr[0] >> 4 == 14 : addr[0] == 0xff;
+}
+
 /* ECN_* of a parsed packet. */
 static inline uint8_t ip_get_ecn(const uint8_t *p)
 {

@@ -86,14 +86,4 @@ static inline bool range_is_proxy(unsigned version, const uint8_t *addr)
     return memcmp(addr, prefix, sizeof prefix) == 0 && addr[13] < 32;
 }
 
-/* It is of those for stubs: 100.100.111.0/24, fd00:2021:1111:8000:100:100:111:0/120. */
-static inline bool range_is_sentinel(unsigned version, const uint8_t *addr)
-{
-    static const uint8_t prefix[15] = {0xfd, 0, 0x20, 0x21, 0x11, 0x11, 0x80, 0,
-                                       1,    0, 1,    0,    1,    0x11, 0};
-
-    return version == 4 ? (load_be32(addr) & 0xffffff00) == PROXY_V4_SENTINEL
-                        : memcmp(addr, prefix, sizeof prefix) == 0;
-}
-
 #endif
