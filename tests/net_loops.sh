@@ -133,6 +133,8 @@ uplink_back() {
 
 from_start_to_end() { # ARGUMENT...
     local how
+    : >"$TMP/c1.log"
+    in_ns c1 nft reset counters >/dev/null
     p2p_client 1 "${VARIABLES[@]}" -- "$@"
     no_loop "start-up"
     seen portal dns_udp relay
@@ -204,6 +206,7 @@ from_start_to_end() { # ARGUMENT...
     no_loop "shutdown without an uplink"
 
     say "  start-up without an uplink"
+    : >"$TMP/c1.log"
     client_start c1 c1 "${VARIABLES[@]}" -- "$@"
     client_says c1 10 "hiccup"
     uplink_back
@@ -244,6 +247,7 @@ say "resolve, while marks are forbidden"
 CLIENT_UNDER="$BUILD/release/support/no_marks"
 from_start_to_end --source-ip resolve
 say "marks are forbidden, and nobody says resolve"
+: >"$TMP/c1.log"
 client_start c1 c1 "${VARIABLES[@]}"
 client_says c1 10 "is up: "
 client_says c1 1 "(--source-ip resolve)"
