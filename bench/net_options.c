@@ -29,6 +29,7 @@ enum {
     FLAG_ROUNDS,
     FLAG_SECONDS,
     FLAG_RATE,
+    FLAG_DNS_RATE,
     FLAG_JSON
 };
 
@@ -59,6 +60,7 @@ static const struct option flags[] = {
     {"rounds", required_argument, NULL, FLAG_ROUNDS},
     {"seconds", required_argument, NULL, FLAG_SECONDS},
     {"rate", required_argument, NULL, FLAG_RATE},
+    {"dns-rate", required_argument, NULL, FLAG_DNS_RATE},
     {"json", required_argument, NULL, FLAG_JSON},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -179,7 +181,7 @@ static enum err parse_losses(struct net_options *o, const char *list, struct why
     return ERR_OK;
 }
 
-#define PART_NAMES "tcp1,tcp4,udp,rtt,cpu,paced,calls"
+#define PART_NAMES "tcp1,tcp4,udp,rtt,cpu,paced,calls,dns"
 
 static enum err parse_parts(struct net_options *o, const char *list, struct why why)
 {
@@ -239,6 +241,11 @@ static enum err parse_number(struct net_options *o, int flag, const char *value,
         if (!number(&o->seconds, value, 0.2, 3600))
             return why_fail(why, ERR_PARSE, "--seconds: '%s' is not a number from 0.2 to 3600",
                             value);
+        return ERR_OK;
+    case FLAG_DNS_RATE:
+        if (!number(&o->dns_rate, value, NET_DNS_RATE_MIN, NET_DNS_RATE_MAX))
+            return why_fail(why, ERR_PARSE, "--dns-rate: '%s' is not a number from %d to %d", value,
+                            NET_DNS_RATE_MIN, NET_DNS_RATE_MAX);
         return ERR_OK;
     default:
         ASSERT(flag == FLAG_RATE);
@@ -352,7 +359,8 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
                                 .offloads = {true},
                                 .offloads_n = 1,
                                 .rounds = 5,
-                                .seconds = 3};
+                                .seconds = 3,
+                                .dns_rate = NET_DNS_RATE_GOAL};
     optind = 0;
     while (err == ERR_OK && !out->help) {
         int index = 0, flag = getopt_long(argc, argv, ":h", flags, &index);
@@ -372,6 +380,8 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
     out->losses_n += out->rtts_n > 0 && out->losses_n == 0;
     if (c.resource != NULL && !c.firezone)
         return why_fail(why, ERR_PARSE, "--resource: only possible together with --firezone");
+    if (out->parts[NET_DNS] && !c.firezone)
+        return why_fail(why, ERR_PARSE, "--only: dns is only possible together with --firezone");
     set_defaults(out);
     return net_options_impls(out, &c, why);
 }

@@ -74,6 +74,16 @@ static enum err make_paths(struct net_options *o, const struct net_chosen *c, st
     return err;
 }
 
+/* A plain tunnel knows no names. */
+static bool only_dns(const struct net_options *o)
+{
+    for (unsigned part = 0; part < NET_PARTS; part++) {
+        if (o->parts[part] != (part == NET_DNS))
+            return false;
+    }
+    return true;
+}
+
 static enum err make_firezone(struct net_options *o, const struct net_chosen *c, struct why why)
 {
     const bool by_name = c->resource != NULL && strcmp(c->resource, "name") == 0;
@@ -86,7 +96,7 @@ static enum err make_firezone(struct net_options *o, const struct net_chosen *c,
     snprintf(firezone.name, sizeof firezone.name, "%s", by_name ? "firezone-name" : "firezone");
     enum err err = add_impl(o, firezone, why);
 
-    return err == ERR_OK ? add_impl(o, plain, why) : err;
+    return err == ERR_OK && !only_dns(o) ? add_impl(o, plain, why) : err;
 }
 
 /* Those that have hosts of their own. */
