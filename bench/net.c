@@ -344,7 +344,8 @@ static int body(void *arg)
 
     if (prepare_calls(&p->options, why) != ERR_OK)
         return usage_fail_run("net", "%s", text);
-    if (p->options.impls[0].by_name && net_names_prepare(why) != ERR_OK)
+    if ((p->options.impls[0].by_name || p->options.parts[NET_DNS]) &&
+        net_names_prepare(why) != ERR_OK)
         return usage_fail_run("net", "%s", text);
     begin_progress(p);
     result_init(&p->result, "net");

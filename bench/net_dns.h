@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The part dns: what the client's DNS service does for its host, through the client's TUN device. Names of a resource, which it answers
- * itself, and those that it asks its server for, who is a process at the portal's host.
+ * itself, also while a gateway is told of them; and those that it asks its server for, who is a process at the portal's host.
  */
 #ifndef FZ_BENCH_NET_DNS_H
 #define FZ_BENCH_NET_DNS_H

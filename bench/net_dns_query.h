@@ -12,11 +12,14 @@
 
 enum net_dns_kind {
     NET_DNS_RESOURCE,
+    NET_DNS_USED, /* of a resource that a gateway lets the client reach, and is to know the names of */
     NET_DNS_UPSTREAM,
     NET_DNS_KINDS
 };
 
-#define NET_DNS_PATTERN "*.corp.test" /* of the resource */
+/* Of the resources. */
+#define NET_DNS_PATTERN      "*.corp.test"
+#define NET_DNS_PATTERN_USED "*.used.test"
 
 enum {
     NET_DNS_QUERY_MAX = 48,
@@ -27,6 +30,9 @@ struct net_dns_query {
     size_t len;
     uint8_t bytes[NET_DNS_QUERY_MAX];
 };
+
+/* In names of rows. Static storage. */
+const char *net_dns_kind_name(enum net_dns_kind kind);
 
 /* For name number `name` of its kind, with id 0. */
 void net_dns_query_write(struct net_dns_query *q, enum net_dns_kind kind, unsigned name);
@@ -42,8 +48,8 @@ enum net_dns_verdict net_dns_query_check(const struct net_dns_query *q, enum net
                                          const uint8_t *answer, size_t len);
 
 /*
- * What the server says, which may not be kept: `message`, which has room for NET_DNS_ANSWER_MAX, becomes the answer. Returns its
- * length; 0: this is no query of ours.
+ * What the server says, which may not be kept; there are no addresses of other types. `message`, which has room for NET_DNS_ANSWER_MAX, becomes the answer. Returns its
+ * length; 0: this is no query.
  */
 size_t net_dns_query_answer(uint8_t *message, size_t len);
 

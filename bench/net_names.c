@@ -138,9 +138,12 @@ static bool take_answer(int fd, char out[NET_INNER_MAX])
     return good;
 }
 
-static bool ask(const struct net_tunnel *t, const char *stub, const char *name,
-                char out[NET_INNER_MAX])
+bool net_names_ask(const struct net_tunnel *t, const char *name, char out[NET_INNER_MAX])
 {
+    char stub[NET_INNER_MAX];
+
+    if (!net_names_stub(t, stub))
+        return false;
     int fd = net_rig_socket(t->rig, NET_A, SOCK_DGRAM);
     bool good = fd >= 0 && net_rig_connect(fd, stub, NET_NAMES_PORT) && send_query(fd, name) &&
                 take_answer(fd, out);
@@ -155,8 +158,7 @@ enum err net_names_find(struct net_tunnel *t, const char *name, struct why why)
     uint64_t end = net_clock_now() + FIND_MS * NS_PER_MS;
 
     for (;;) {
-        char stub[NET_INNER_MAX];
-        if (net_names_stub(t, stub) && ask(t, stub, name, t->inner[NET_B]))
+        if (net_names_ask(t, name, t->inner[NET_B]))
             return ERR_OK;
         enum err err = net_tunnel_check(t, why);
         if (err != ERR_OK)

@@ -25,6 +25,9 @@ enum err net_names_find(struct net_tunnel *t, const char *name, struct why why) 
 /* Where the DNS service of the client that runs at a is; false: it does not say so. */
 bool net_names_stub(const struct net_tunnel *t, char stub[NET_INNER_MAX]);
 
+/* What it says of the name: an IPv4 address. False: it does not answer so, or not soon. */
+bool net_names_ask(const struct net_tunnel *t, const char *name, char out[NET_INNER_MAX]);
+
 /* True: a line of the client's log says where its DNS service is, which stands for the server at `server`. Pure. */
 bool net_names_parse(const char *line, const char *server, char stub[NET_INNER_MAX]);
 

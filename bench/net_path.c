@@ -35,14 +35,16 @@ enum {
 static const char listen_at[] = LISTEN, url[] = "ws://" LISTEN, resource[] = RESOURCE ".1/32";
 
 /* The DNS server is nobody but while names are measured; with one, the machine's own are of no matter. */
-static const char account[] = "[portal]\nseed = fzbench\n"
-                              "[dns]\nmode = custom\nservers = " NET_HOSTS_SERVER "\n"
-                              "[relay-token relays]\ntoken = .relay\n"
-                              "[client-token client]\ntoken = .client\n"
-                              "[gateway-token gateway]\ntoken = .gateway\nsite = S\n"
-                              "[site S]\n"
-                              "[resource N]\nsite = S\ntype = dns\naddress = " NET_DNS_PATTERN "\n"
-                              "[resource R]\nsite = S\n";
+static const char account[] =
+    "[portal]\nseed = fzbench\n"
+    "[dns]\nmode = custom\nservers = " NET_HOSTS_SERVER "\n"
+    "[relay-token relays]\ntoken = .relay\n"
+    "[client-token client]\ntoken = .client\n"
+    "[gateway-token gateway]\ntoken = .gateway\nsite = S\n"
+    "[site S]\n"
+    "[resource N]\nsite = S\ntype = dns\naddress = " NET_DNS_PATTERN "\n"
+    "[resource U]\nsite = S\ntype = dns\naddress = " NET_DNS_PATTERN_USED "\n"
+    "[resource R]\nsite = S\n";
 static const char by_address[] = "type = cidr\naddress = " RESOURCE ".0/24\n";
 static const char by_name[] = "type = dns\nip_stack = ipv4_only\naddress = " NET_NAMES_SERVER "\n";
 

@@ -168,7 +168,9 @@ void net_rows_mark_dns(struct result *r, const char *setting, const char *impl)
         double max;
     } goals[] = {
         {"dns/resource/lost", 0},   {"dns/resource/failed", 0}, {"dns/resource/p99", 1000},
-        {"dns/resource/client", 1}, {"dns/upstream/lost", 0},   {"dns/upstream/failed", 0},
+        {"dns/resource/client", 1}, {"dns/used/lost", 0},       {"dns/used/failed", 0},
+        {"dns/used/p99", 1000},     {"dns/used/client", 1},     {"dns/upstream/lost", 0},
+        {"dns/upstream/failed", 0},
     };
     char name[ROW_NAME_MAX], note[ROW_NAME_MAX];
 

@@ -12,7 +12,7 @@
 #include "bench/result.h"
 
 enum {
-    NET_FIGURES_MAX = 24,
+    NET_FIGURES_MAX = 32,
     NET_FIGURE_PATH_MAX = 32
 };
 

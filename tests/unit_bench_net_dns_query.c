@@ -30,6 +30,8 @@ static void test_write(void **state)
     assert_int_equal(q.len, HEAD_LEN);
     assert_memory_equal(q.bytes, header, sizeof header);
     assert_memory_equal(q.bytes + 12, question, sizeof question - 1);
+    net_dns_query_write(&q, NET_DNS_USED, 0);
+    assert_memory_equal(q.bytes + 12, "\2n0\4used\4test", 13);
     net_dns_query_write(&q, NET_DNS_UPSTREAM, UINT32_MAX);
     assert_memory_equal(q.bytes + 12, "\013n4294967295\005other\4test", 23);
 }
@@ -129,6 +131,28 @@ static void test_upstream(void **state)
     assert_int_equal(net_dns_query_check(&q, NET_DNS_RESOURCE, message, len), NET_DNS_FAILED);
     message[len - 1] ^= 1;
     assert_int_equal(net_dns_query_check(&q, NET_DNS_UPSTREAM, message, len), NET_DNS_FAILED);
+    memcpy(message, q.bytes, q.len);
+    message[q.len - 3] = 28; /* AAAA */
+    assert_int_equal(net_dns_query_answer(message, q.len), q.len);
+    assert_int_equal(load_be16(message + 6), 0);
+}
+
+/* What follows the question is not in the answer. */
+static void test_opt(void **state)
+{
+    static const uint8_t opt[] = {0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0};
+    uint8_t message[NET_DNS_ANSWER_MAX];
+    struct net_dns_query q;
+
+    (void)state;
+    net_dns_query_write(&q, NET_DNS_UPSTREAM, 7);
+    memcpy(message, q.bytes, q.len);
+    memcpy(message + q.len, opt, sizeof opt);
+    message[11] = 1;
+    size_t len = net_dns_query_answer(message, q.len + sizeof opt);
+    assert_int_equal(len, q.len + 16);
+    assert_int_equal(message[11], 0);
+    assert_int_equal(net_dns_query_check(&q, NET_DNS_UPSTREAM, message, len), NET_DNS_GOOD);
 }
 
 static void test_no_query(void **state)
@@ -136,8 +160,8 @@ static void test_no_query(void **state)
     static const struct {
         size_t at; /* of the query, what is to be changed */
         uint8_t bits;
-    } cases[] = {{2, 0x80}, {5, 0x01}, {5, 0x03}, {7, 0x01}, {9, 0x01}, {11, 0x01}, {12, 0x80}};
-    uint8_t message[NET_DNS_ANSWER_MAX];
+    } cases[] = {{2, 0x80}, {5, 0x01}, {5, 0x03}, {12, 0x80}};
+    uint8_t message[NET_DNS_ANSWER_MAX] = {0};
     struct net_dns_query q;
 
     (void)state;
@@ -152,13 +176,15 @@ static void test_no_query(void **state)
         memcpy(message, q.bytes, q.len);
         assert_int_equal(net_dns_query_answer(message, len), 0);
     }
-    assert_int_equal(net_dns_query_answer(message, NET_DNS_QUERY_MAX + 1), 0);
+    memcpy(message, q.bytes, q.len);
+    assert_int_equal(net_dns_query_answer(message, sizeof message), 0); /* no room */
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_write), cmocka_unit_test(test_resource), cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_upstream), cmocka_unit_test(test_no_query)};
+        cmocka_unit_test(test_write), cmocka_unit_test(test_resource),
+        cmocka_unit_test(test_cut),   cmocka_unit_test(test_upstream),
+        cmocka_unit_test(test_opt),   cmocka_unit_test(test_no_query)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

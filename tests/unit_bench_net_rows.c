@@ -196,6 +196,7 @@ static void test_dns_goals(void **state)
         {"net/dns/resource/p999/mtu1280/firezone", NULL, 5000},
         {"net/dns/resource/client/mtu1280/firezone", "goal: at most 1, missed", 1.01},
         {"net/dns/resource/lost/mtu1280/firezone", "goal: at most 0, met", 0},
+        {"net/dns/used/p99/mtu1280/firezone", "goal: at most 1000, missed", 1001},
         {"net/dns/upstream/lost/mtu1280/firezone", "goal: at most 0, missed", 1},
         {"net/dns/upstream/p99/mtu1280/firezone", NULL, 100},
         {"net/dns/upstream/lost/mtu1280/other", NULL, 1},
