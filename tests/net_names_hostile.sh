@@ -1,0 +1,211 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A client that keeps no rules (tests/support/hostile_client.c), against the gateway: what it may not send is refused and counted,
+# and nothing of it leaves the gateway's TUN, let alone reaches the private net; others go on meanwhile. Then names that lead astray,
+# hosts of the private net that speak as if they were others, and one whom nobody knows.
+#
+#   net_names_hostile.sh [CASE]...      all of them, or these
+#
+#     [c1: hostile] == [NAT] == . . == [g1] -- [n1: *.corp.test]     [c2], another client, at core; [s], portal and relay
+#
+# shellcheck disable=SC2034 # variables of names.sh
+# shellcheck source=tests/support/netns.sh disable=SC1091
+. "$(dirname "$0")/support/netns.sh"
+# shellcheck source=tests/support/portal.sh disable=SC1091
+. "$(dirname "$0")/support/portal.sh"
+# shellcheck source=tests/support/nat.sh disable=SC1091
+. "$(dirname "$0")/support/nat.sh"
+# shellcheck source=tests/support/p2p.sh disable=SC1091
+. "$(dirname "$0")/support/p2p.sh"
+# shellcheck source=tests/support/names.sh disable=SC1091
+. "$(dirname "$0")/support/names.sh"
+
+HOSTILE=$BUILD/release/support/hostile_client
+COUNT=20 # of each packet
+
+# ---- what is seen where ----
+
+# What comes out of the gateway's TUN, what arrives in the private net but its DNS, and what the client's host gets but refusals.
+watch_all() {
+    watch g1 "iifname $(tun g1) counter name seen"
+    watch n1 "icmpv6 type { 133-137, 143 } accept
+        udp dport 53 accept
+        tcp dport 53 accept
+        iifname eth0 counter name seen"
+    watch c1 "icmp type destination-unreachable accept
+        icmpv6 type destination-unreachable accept
+        iifname $(tun c1) counter name seen"
+}
+
+watch() { # NS RULES
+    printf 'table inet fz_seen {\ncounter seen {}\nchain in { type filter hook prerouting priority -400;\n%s\n}\n}\n' "$2" |
+        in_ns "$1" nft -f - || fail "nftables does not watch $1"
+}
+
+seen() { # NS
+    in_ns "$1" nft list counter inet fz_seen seen | awk '/packets/ { print $2 }'
+}
+
+forget_seen() {
+    local it
+    for it in g1 n1 c1; do
+        in_ns "$it" nft reset counter inet fz_seen seen >/dev/null
+    done
+}
+
+nothing_seen() { # WHAT
+    local it
+    for it in g1 n1 c1; do
+        [[ $(seen "$it") -eq 0 ]] || fail "$1: $(seen "$it") packets are seen at $it"
+    done
+}
+
+# counted NAME COUNTER: its value now
+counted() {
+    local log=$TMP/$1.log from size=-1
+    from=$(wc -c <"$log")
+    kill -USR1 "${CLIENT_PID[$1]}"
+    for _ in {1..50}; do # they come at once, one a line
+        sleep 0.02
+        [[ $(wc -c <"$log") -ne $from && $(wc -c <"$log") -eq $size ]] && break
+        size=$(wc -c <"$log")
+    done
+    tail -c +$((from + 1)) "$log" | sed -nE "s/^.* counter $2=([0-9]+)\$/\1/p" | grep . || echo 0
+}
+
+has_counted() { # NAME COUNTER VALUE
+    [[ $(counted "$1" "$2") -ge $3 ]]
+}
+
+# ---- what is done ----
+
+hostile() { # COUNT WHAT...
+    in_ns c1 python3 "$ROOT/tests/support/hostile.py" "$@"
+}
+
+# refused COUNTER WHAT...: all of it ends at this counter of the gateway's, and is seen nowhere
+refused() {
+    local counter=$1 before want
+    shift
+    before=$(counted g1 "$counter")
+    want=$((before + COUNT * $#))
+    forget_seen
+    hostile $COUNT "$@"
+    eventually 3 has_counted g1 "$counter" $want || fail "$* counts $(($(counted g1 "$counter") - before)) at $counter: $(counters_since)"
+    nothing_seen "$*"
+    [[ $(counted g1 "$counter") -eq $want ]] || fail "$* counts more than once at $counter"
+}
+
+counters_since() {
+    grep ' counter ' "$TMP/g1.log" | tail -n 40 | sed 's/.* counter //' | tr '\n' ' '
+}
+
+# passes WHAT...: and this arrives, each packet of it
+passes() {
+    forget_seen
+    hostile $COUNT "$@"
+    eventually 3 n1_has_seen $((COUNT * $#)) || fail "$* does not arrive: $(seen n1) of $((COUNT * $#)) at n1, $(seen g1) at g1"
+}
+
+n1_has_seen() {
+    [[ $(seen n1) -ge $1 ]]
+}
+
+# Whoever is allowed to gets where he wants: the hostile one's host, and the other client.
+others_go_on() {
+    names_connects app.corp.test 80 open
+    names_connects six.corp.test 80 open 6
+    other_goes_on
+}
+
+other_goes_on() {
+    [[ $(in_ns c2 python3 "$ROOT/tests/support/web.py" connect 10.40.1.11 80) == open* ]] ||
+        fail "the other client has no way: $(tail -n 20 "$TMP/c2.log" "$TMP/g1.log")"
+}
+
+tunnel_address() { # HOST FAMILY
+    ip -n "$(ns "$1")" -o "-$2" address show dev "$(tun "$1")" scope global | awk '{ sub("/.*", "", $4); print $4 }'
+}
+
+resource_id() { # NAME
+    ctl state part=resources | python3 -c '
+import json, sys
+state = json.load(sys.stdin)
+print(*[it["id"] for it in state.get("resources", state) if it["name"] == sys.argv[1]])' "$1"
+}
+
+# ---- cases ----
+
+case_others() {
+    say "what is granted to nobody, or to another"
+    refused in_prohibited "tcp $C1 10.40.1.70 4000 80" "udp $C1 10.40.2.1 4000 53" "echo $C1 10.40.1.70" "tcp $C1 ${NAT_ADDR4[s]} 4000 8081" \
+        "tcp $C1V6 fd40:1::10 4000 80" "echo $C1V6 fd40:1::12"
+    say "  the other client, proxy addresses of no name, stub resolvers"
+    refused in_prohibited "udp $C1 $C2 4000 4000" "echo $C1V6 $C2V6" "tcp $C1 100.96.200.1 4000 80" "udp $C1 100.100.111.1 4000 53" \
+        "tcp $C1V6 fd00:2021:1111:8000::ffff 4000 80" "udp $C1V6 fd00:2021:1111:8000:100:100:111:1 4000 53"
+}
+
+case_source() {
+    say "sources that are not the client's"
+    refused in_bad_source "tcp $C2 10.40.1.11 4000 80" "tcp 10.40.1.53 10.40.1.11 4000 80" "tcp 192.0.2.77 10.40.1.11 4000 80" \
+        "tcp 224.0.0.9 10.40.1.11 4000 80" "tcp 127.0.0.1 10.40.1.11 4000 80" "tcp 0.0.0.0 10.40.1.11 4000 80" "tcp $G1 10.40.1.11 4000 80" \
+        "tcp $C2 $G1 4000 53535" "udp $C2V6 $SIX 4000 80" "udp 2001:db8::77 $SIX 4000 80" "udp fe80::1 $SIX 4000 80" \
+        "udp ff02::1 $SIX 4000 80" "udp ::1 $SIX 4000 80" "udp :: $SIX 4000 80"
+    say "  destinations that are many"
+    refused in_multicast "udp $C1 224.0.0.9 4000 80" "udp $C1V6 ff02::1 4000 80"
+}
+
+case_filters() {
+    say "ports and protocols that filters shut"
+    passes "tcp $C1 10.40.1.11 4001 80" "tcp $C1 $APP 4001 80" "echo $C1 $APP"
+    refused in_prohibited "tcp $C1 10.40.1.11 4002 81" "udp $C1 10.40.1.11 4002 80" "echo $C1 10.40.1.11" "other 47 $C1 10.40.1.11" \
+        "tcp $C1 $APP 4002 8080" "udp $C1 $APP 4002 80" "other 132 $C1 $APP"
+    say "  what no filter is asked about"
+    refused in_icmp_error "error $C1 10.40.1.11" "error $C1V6 $SIX"
+    refused in_fragment "fragment $C1 10.40.1.11" "fragment $C1V6 $SIX"
+    refused in_unsupported "other 47 $C1V6 $SIX"
+    refused in_bad_packet "hex 00" "hex 45" "hex 4500ffff" "hex 6000" "hex f0$(printf '00%.0s' {1..60})"
+}
+
+CASES=(others source filters)
+[[ $# -gt 0 ]] || set -- "${CASES[@]}"
+for it in "$@"; do
+    [[ $(type -t "case_$it") == function ]] || fail "there is no case '$it', but ${CASES[*]}"
+done
+
+rig_begin 60
+require_impl ours
+need python3 nsenter getent nft
+[[ -x $HOSTILE ]] || fail "no $HOSTILE: run make support first"
+! grep -q __wrap_client_frame "$CLIENT" || fail "the client that is shipped is the hostile one"
+NAMES_RESOURCES="[client-token c2]
+token = .client-c2
+[resource Unheard]
+type = cidr
+address = 10.40.2.0/24
+site = S1
+"
+names_begin "easy v4" "none dual"
+nat_host c2 easy v4
+names_gateway g1
+CLIENT=$HOSTILE names_client -- --workers 1
+client_start c2 c2 FIREZONE_API_URL="$(p2p_url c2)"
+client_says c2 10 "is up: "
+C1=$(tunnel_address c1 4) C1V6=$(tunnel_address c1 6) C2=$(tunnel_address c2 4) C2V6=$(tunnel_address c2 6)
+G1=$(tunnel_address g1 4)
+others_go_on
+APP=$(names_ask stub udp app.corp.test A | awk '{ print $2 }') SIX=$(names_ask stub udp six.corp.test AAAA | awk '{ print $2 }')
+[[ $(app python3 "$ROOT/tests/support/web.py" connect 10.40.1.11 80) == open* ]] || fail "no way to the CIDR resource"
+watch_all
+for it in "$@"; do
+    "case_$it"
+    others_go_on
+done
+
+names_end
+client_end c2 0
+kill -TERM "$PORTAL_PID"
+finish "$PORTAL_PID" 5 || fail "fzportal ended with $?"
+relay_end s
+rig_end
