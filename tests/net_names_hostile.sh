@@ -81,35 +81,49 @@ has_counted() { # NAME COUNTER VALUE
 # ---- what is done ----
 
 hostile() { # COUNT WHAT...
-    in_ns c1 python3 "$ROOT/tests/support/hostile.py" "$@"
+    in_ns c1 python3 "$ROOT/tests/support/hostile.py" client "$@"
+}
+
+# The same of a host of the private net, to the gateway.
+from_network() { # COUNT WHAT...
+    in_ns n1 python3 "$ROOT/tests/support/hostile.py" link eth0 "$(in_ns g1 cat /sys/class/net/priv/address)" "$@"
 }
 
 # refused COUNTER WHAT...: all of it ends at this counter of the gateway's, and is seen nowhere
 refused() {
-    local counter=$1 before want
-    shift
+    refused_of hostile "$@"
+}
+
+refused_of() { # hostile|from_network COUNTER WHAT...
+    local sender=$1 counter=$2 before want what
+    shift 2
+    what="$*"
+    what=${what:0:1000}
     before=$(counted g1 "$counter")
     want=$((before + COUNT * $#))
     forget_seen
-    hostile $COUNT "$@"
-    eventually 3 has_counted g1 "$counter" $want || fail "$* counts $(($(counted g1 "$counter") - before)) at $counter: $(counters_since)"
-    nothing_seen "$*"
-    [[ $(counted g1 "$counter") -eq $want ]] || fail "$* counts more than once at $counter"
+    $sender $COUNT "$@"
+    eventually 3 has_counted g1 "$counter" $want || fail "$what counts $(($(counted g1 "$counter") - before)) at $counter: $(counters_since)"
+    nothing_seen "$what"
+    [[ $(counted g1 "$counter") -eq $want ]] || fail "$what counts more than once at $counter"
 }
 
 counters_since() {
     grep ' counter ' "$TMP/g1.log" | tail -n 40 | sed 's/.* counter //' | tr '\n' ' '
 }
 
-# passes WHAT...: and this arrives, each packet of it
+# passes WHAT...: and this arrives, each; how many there are of it is not seen: those that follow each other are joined
 passes() {
-    forget_seen
-    hostile $COUNT "$@"
-    eventually 3 n1_has_seen $((COUNT * $#)) || fail "$* does not arrive: $(seen n1) of $((COUNT * $#)) at n1, $(seen g1) at g1"
+    local it
+    for it in "$@"; do
+        forget_seen
+        hostile $COUNT "$it"
+        eventually 3 n1_has_seen || fail "$it does not arrive at n1, $(seen g1) do at g1: $(counters_since)"
+    done
 }
 
 n1_has_seen() {
-    [[ $(seen n1) -ge $1 ]]
+    [[ $(seen n1) -gt 0 ]]
 }
 
 # Whoever is allowed to gets where he wants: the hostile one's host, and the other client.
@@ -126,6 +140,10 @@ other_goes_on() {
 
 tunnel_address() { # HOST FAMILY
     ip -n "$(ns "$1")" -o "-$2" address show dev "$(tun "$1")" scope global | awk '{ sub("/.*", "", $4); print $4 }'
+}
+
+proxy() { # NAME TYPE: the first of its addresses
+    names_ask stub udp "$1" "$2" | awk '$1 == "NOERROR" { print $2 }'
 }
 
 resource_id() { # NAME
@@ -168,7 +186,45 @@ case_filters() {
     refused in_bad_packet "hex 00" "hex 45" "hex 4500ffff" "hex 6000" "hex f0$(printf '00%.0s' {1..60})"
 }
 
-CASES=(others source filters)
+case_ended() {
+    say "an authorisation that has ended by itself, and one that was revoked"
+    passes "tcp $C1 10.40.1.11 4003 80" "udp $C1 $WEB 4003 4003" "udp $C1V6 $WEB6 4003 4003"
+    ctl lifetime in=1 client="device c1" resource=Lab | grep -q '"authorizations": 1' || fail "there was no authorisation: $(cat "$TMP/ctl")"
+    sleep 2.5
+    refused in_prohibited "tcp $C1 10.40.1.11 4001 80" "tcp $C1 10.40.1.11 4003 80"
+    ctl revoke client="device c1" resource=Web | grep -q '"authorizations": 1' || fail "there was no authorisation: $(cat "$TMP/ctl")"
+    sleep 0.5
+    refused in_prohibited "udp $C1 $WEB 4003 4003" "udp $C1 $WEB 4004 4003" "udp $C1V6 $WEB6 4003 4003" "echo $C1 $WEB"
+}
+
+# assigned RESOURCE NAME ADDRESSES: what says that these stand for the name
+assigned() {
+    printf 'event 0 {"resource":"%s","domain":"%s","proxy_ips":[%s]}' "$1" "$2" "$3"
+}
+
+case_control() {
+    say "control packets: for what is not granted, for other names, with addresses that stand for none"
+    local COUNT=5 app hidden lab it many=() # few enough for control, which takes so many at once
+    app=$(resource_id App) hidden=$(resource_id Hidden) lab=$(resource_id Lab)
+    refused names_forbidden "$(assigned "$hidden" hidden.corp.test '"100.96.9.1"')" "$(assigned "$lab" app.corp.test '"100.96.9.1"')" \
+        "$(assigned 00000000-0000-0000-0000-000000000000 app.corp.test '"100.96.9.1"')"
+    refused names_mismatched "$(assigned "$app" hidden.corp.test '"100.96.9.1"')" "$(assigned "$app" x.app.corp.test '"100.96.9.1"')"
+    for it in 10.40.1.15 "$C2" "$G1" 100.100.111.1 100.96.0.0 127.0.0.1 0.0.0.0 224.0.0.1 "$C2V6" fd00:2021:1111:8000:100:100:111:1 fd40:1::12 ::1; do
+        many+=("$(assigned "$app" app.corp.test "\"100.96.9.1\",\"$it\"")")
+    done
+    refused names_strange "${many[@]}"
+    refused in_prohibited "tcp $C1 100.96.9.1 4000 80"
+    say "  broken ones, ones that are too long, and ones that gateways send"
+    refused names_malformed "event 0 " "event 0 []" "event 0 {" "event 0 {}" "event 0 $(printf '[%.0s' {1..1200})" \
+        "$(assigned "$app" "$(printf 'a%.0s' {1..300})" '"100.96.9.1"')" "$(assigned "$app" "app corp.test" '"100.96.9.1"')" \
+        "$(assigned "$app" app.corp.test '1')" "$(assigned "$app" app.corp.test "$(printf '"100.96.9.1",%.0s' {1..40})\"100.96.9.1\"")"
+    refused in_bad_packet "short 0 100 $(assigned "$app" app.corp.test '"100.96.9.1"' | cut -d ' ' -f 3-)" "short 0 47 {}" "short 0 44 {}"
+    refused in_too_big "padded 0 1281 $(assigned "$app" app.corp.test '"100.96.9.1"' | cut -d ' ' -f 3-)" "hex 600000000518ff00$(printf '00%.0s' {1..1336})" \
+        "padded 0 1400 $(assigned "$app" app.corp.test '"100.96.9.1"' | cut -d ' ' -f 3-)" "other 6 $C1 $WEB 0fa00fa000000001000000005002040000000000$(printf "00%.0s" {1..1241})"
+    refused names_other "event 1 {\"resource\":\"$app\",\"domain\":\"app.corp.test\",\"status\":\"Active\"}" "event 77 {}"
+}
+
+CASES=(others source filters ended control)
 [[ $# -gt 0 ]] || set -- "${CASES[@]}"
 for it in "$@"; do
     [[ $(type -t "case_$it") == function ]] || fail "there is no case '$it', but ${CASES[*]}"
@@ -195,8 +251,10 @@ client_says c2 10 "is up: "
 C1=$(tunnel_address c1 4) C1V6=$(tunnel_address c1 6) C2=$(tunnel_address c2 4) C2V6=$(tunnel_address c2 6)
 G1=$(tunnel_address g1 4)
 others_go_on
-APP=$(names_ask stub udp app.corp.test A | awk '{ print $2 }') SIX=$(names_ask stub udp six.corp.test AAAA | awk '{ print $2 }')
+APP=$(proxy app.corp.test A) SIX=$(proxy six.corp.test AAAA) WEB=$(proxy web.corp.test A) WEB6=$(proxy web.corp.test AAAA)
+names_connects web.corp.test 80 open
 [[ $(app python3 "$ROOT/tests/support/web.py" connect 10.40.1.11 80) == open* ]] || fail "no way to the CIDR resource"
+ip -n "$(ns c1)" link set "$(tun c1)" mtu 1500 # packets in packets
 watch_all
 for it in "$@"; do
     "case_$it"

@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Packets that no client would send, through hostile_client (see there), which is to run on this host.
+"""Packets that nobody would send.
 
-  hostile.py COUNT WHAT...     each COUNT times. WHAT, in one argument, is one of
+  hostile.py client COUNT WHAT...             each COUNT times, through hostile_client (see there), which is to run on this host
+  hostile.py link DEVICE MAC COUNT WHAT...    the same on a link, to the host that has this address there
+
+WHAT, in one argument, is one of
 
   udp SOURCE DESTINATION PORT PORT      all addresses of one packet are of one family
   tcp SOURCE DESTINATION PORT PORT      a SYN
   echo SOURCE DESTINATION               an ICMP echo request
   error SOURCE DESTINATION              an ICMP error, port unreachable, about a datagram from there to here
-  other PROTOCOL SOURCE DESTINATION     of this IP protocol
+  other PROTOCOL SOURCE DESTINATION [BYTES]    of this IP protocol
   fragment SOURCE DESTINATION           the first one of a datagram
   event NUMBER BODY                     a control packet
   padded NUMBER LENGTH BODY             likewise, with spaces behind the body: so long as a whole
@@ -72,8 +75,8 @@ def error(source, destination):
     return icmp(source, destination, (3, 3), (1, 4), bytes(4) + udp(destination, source, 53, 4000))
 
 
-def other(protocol, source, destination):
-    return ip(source, destination, int(protocol), bytes(16))
+def other(protocol, source, destination, data="00" * 16):
+    return ip(source, destination, int(protocol), bytes.fromhex(data))
 
 
 def fragment(source, destination):
@@ -95,15 +98,29 @@ def short(number, length, body):
     return event(number, body)[:int(length)]
 
 
+def by_client():
+    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, PROTO_RAW)
+    return lambda packet: sock.sendto(packet, INTO_THE_TUN)
+
+
+def by_link(device, mac):
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
+    to = bytes.fromhex(mac.replace(":", ""))
+    return lambda packet: sock.sendto(packet, (device, 0x86dd if packet[0] >> 4 == 6 else 0x0800, 0, 0, to))
+
+
 def main():
+    ways = {"client": (by_client, 0), "link": (by_link, 2)}
     kinds = {it.__name__: it for it in (udp, tcp, echo, error, other, fragment, event, padded, short)}
     kinds["hex"] = bytes.fromhex
-    sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, PROTO_RAW)
-    for what in sys.argv[2:]:
+    way, its_arguments = ways[sys.argv[1]]
+    send = way(*sys.argv[2:2 + its_arguments])
+    count, *packets = sys.argv[2 + its_arguments:]
+    for what in packets:
         kind, rest = what.split(" ", 1)
         packet = kinds[kind](*rest.split(" ", {"event": 1, "padded": 2, "short": 2}.get(kind, -1)))
-        for _ in range(int(sys.argv[1])):
-            sock.sendto(packet, INTO_THE_TUN)
+        for _ in range(int(count)):
+            send(packet)
 
 
 main()
