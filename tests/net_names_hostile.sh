@@ -102,7 +102,7 @@ refused_of() { # hostile|from_network COUNTER WHAT...
     before=$(counted g1 "$counter")
     want=$((before + COUNT * $#))
     forget_seen
-    $sender $COUNT "$@"
+    $sender "$COUNT" "$@"
     eventually 3 has_counted g1 "$counter" $want || fail "$what counts $(($(counted g1 "$counter") - before)) at $counter: $(counters_since)"
     nothing_seen "$what"
     [[ $(counted g1 "$counter") -eq $want ]] || fail "$what counts more than once at $counter"
@@ -224,7 +224,55 @@ case_control() {
     refused names_other "event 1 {\"resource\":\"$app\",\"domain\":\"app.corp.test\",\"status\":\"Active\"}" "event 77 {}"
 }
 
-CASES=(others source filters ended control)
+case_flood() {
+    say "more control packets than there may be: the others' go on"
+    local it many=() resource
+    names_connects a.many.corp.test 80 open
+    resource=$(resource_id Many)
+    for it in {1..400}; do
+        many+=("$(assigned "$resource" "a$it.many.corp.test" "\"100.100.$((it / 200)).$((it % 200))\"")")
+    done
+    hostile 5 "${many[@]}"
+    other_goes_on
+    [[ $(counted g1 in_punt_full) -gt 0 ]] || fail "all of them were taken: $(counters_since)"
+}
+
+# What the host itself did not pass on into the TUN, because its source is there
+dropped() {
+    { in_ns g1 nft list chain ip firezone-gateway tunnel && in_ns g1 nft list chain ip6 firezone-gateway tunnel; } |
+        awk '/ drop/ { for (i = 1; i < NF; i++) if ($i == "packets") n += $(i + 1) } END { print n + 0 }'
+}
+
+case_network() {
+    say "hosts of the private net: as clients, as names, to nobody, with what is not granted"
+    local it before connected goodbye=0200000000000000
+    before=$(dropped)
+    forget_seen
+    from_network $COUNT "udp $C2 $C1 53 4000" "tcp $C2V6 $C1V6 80 4000"
+    sleep 0.2
+    [[ $(dropped) -eq $((before + 2 * COUNT)) ]] || fail "$(($(dropped) - before)) packets in a client's name are dropped, not $((2 * COUNT))"
+    nothing_seen "packets in a client's name"
+    refused_of from_network out_bad_source "udp 100.96.0.1 $C1 80 4000" "udp fd00:2021:1111:8000::1 $C1V6 80 4000"
+    refused_of from_network out_no_route "udp 10.40.1.11 100.95.1.1 80 4000" "udp fd40:1::12 fd00:2021:1111::1f:ffff 80 4000"
+    refused_of from_network out_prohibited "udp 10.40.1.70 $C1 80 4000" "tcp 10.40.1.11 $C1 81 4000" "echo 10.40.1.11 $C1" \
+        "tcp fd40:1::10 $C1V6 80 4000" "udp fd40:1::12 $C1V6 80 4000" "udp 10.40.1.53 $C1 53 52625"
+    refused_of from_network out_unsupported "other 255 fd40:1::12 $C1V6 $goodbye" "other 47 10.40.1.11 $C1"
+    say "  as the gateway itself"
+    connected=$(grep -c "connected to gateway" "$TMP/c1.log")
+    before=$(counted c1 in_punted)
+    for it in "event 2 " "event 1 {}" "event 0 {}" "other 255 :: $C1V6 $goodbye" "other 255 $G1V6 $C1V6 $goodbye" "udp $G1V6 $C1V6 53535 4000" \
+        "echo $G1V6 $C1V6" "udp $G1 $C1 53535 4000"; do
+        forget_seen
+        from_network $COUNT "$it"
+        sleep 0.1
+        nothing_seen "$it"
+    done
+    [[ $(counted c1 in_punted) -lt $((before + COUNT)) ]] || fail "the client takes them for control packets"
+    others_go_on
+    [[ $(grep -c "connected to gateway" "$TMP/c1.log") -eq $connected ]] || fail "the connection has ended: $(tail -n 20 "$TMP/c1.log")"
+}
+
+CASES=(others source filters ended control flood network)
 [[ $# -gt 0 ]] || set -- "${CASES[@]}"
 for it in "$@"; do
     [[ $(type -t "case_$it") == function ]] || fail "there is no case '$it', but ${CASES[*]}"
@@ -249,12 +297,15 @@ CLIENT=$HOSTILE names_client -- --workers 1
 client_start c2 c2 FIREZONE_API_URL="$(p2p_url c2)"
 client_says c2 10 "is up: "
 C1=$(tunnel_address c1 4) C1V6=$(tunnel_address c1 6) C2=$(tunnel_address c2 4) C2V6=$(tunnel_address c2 6)
-G1=$(tunnel_address g1 4)
+G1=$(tunnel_address g1 4) G1V6=$(tunnel_address g1 6)
 others_go_on
 APP=$(proxy app.corp.test A) SIX=$(proxy six.corp.test AAAA) WEB=$(proxy web.corp.test A) WEB6=$(proxy web.corp.test AAAA)
 names_connects web.corp.test 80 open
 [[ $(app python3 "$ROOT/tests/support/web.py" connect 10.40.1.11 80) == open* ]] || fail "no way to the CIDR resource"
 ip -n "$(ns c1)" link set "$(tun c1)" mtu 1500 # packets in packets
+for it in all priv; do
+    in_ns g1 sysctl -q -w "net.ipv4.conf.$it.rp_filter=0" # nothing but the gateway looks at sources
+done
 watch_all
 for it in "$@"; do
     "case_$it"
