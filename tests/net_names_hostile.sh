@@ -9,7 +9,7 @@
 #
 #     [c1: hostile] == [NAT] == . . == [g1] -- [n1: *.corp.test]     [c2], another client, at core; [s], portal and relay
 #
-# shellcheck disable=SC2034 # variables of names.sh
+# shellcheck disable=SC2034,SC2154 # variables of names.sh, keys of arrays
 # shellcheck source=tests/support/netns.sh disable=SC1091
 . "$(dirname "$0")/support/netns.sh"
 # shellcheck source=tests/support/portal.sh disable=SC1091
@@ -254,7 +254,7 @@ case_network() {
     nothing_seen "packets in a client's name"
     refused_of from_network out_bad_source "udp 100.96.0.1 $C1 80 4000" "udp fd00:2021:1111:8000::1 $C1V6 80 4000"
     refused_of from_network out_no_route "udp 10.40.1.11 100.95.1.1 80 4000" "udp fd40:1::12 fd00:2021:1111::1f:ffff 80 4000"
-    refused_of from_network out_prohibited "udp 10.40.1.70 $C1 80 4000" "tcp 10.40.1.11 $C1 81 4000" "echo 10.40.1.11 $C1" \
+    refused_of from_network out_prohibited "udp 10.40.1.70 $C1 80 4000" "tcp 10.40.1.11 $C1 81 4000" "echo 10.40.1.70 $C1" \
         "tcp fd40:1::10 $C1V6 80 4000" "udp fd40:1::12 $C1V6 80 4000" "udp 10.40.1.53 $C1 53 52625"
     refused_of from_network out_unsupported "other 255 fd40:1::12 $C1V6 $goodbye" "other 47 10.40.1.11 $C1"
     say "  as the gateway itself"
@@ -272,19 +272,95 @@ case_network() {
     [[ $(grep -c "connected to gateway" "$TMP/c1.log") -eq $connected ]] || fail "the connection has ended: $(tail -n 20 "$TMP/c1.log")"
 }
 
-CASES=(others source filters ended control flood network)
+case_rebinding() {
+    say "names of a resource that lead into the tunnel, to the gateway itself, or to no host"
+    local name before refused version
+    before=$(counted g1 in_no_address) refused=$(counted g1 resolve_refused)
+    for name in "${!ASTRAY[@]}"; do
+        version=4
+        [[ ${ASTRAY[$name]} != *:* ]] || version=6
+        forget_seen
+        # By ICMP from the gateway, at once: it has no address for the name.
+        names_connects "$name.astray.corp.test" 80 "$([[ $version -eq 4 ]] && echo no-net || echo no-host)" $version
+        [[ $(seen g1) -eq 0 && $(seen n1) -eq 0 ]] || fail "$name.astray.corp.test is reached, ${ASTRAY[$name]}"
+    done
+    [[ $(counted g1 resolve_refused) -eq $((refused + ${#ASTRAY[@]})) ]] || fail "the gateway counts $(counted g1 resolve_refused) addresses: $(counters_since)"
+    has_counted g1 in_no_address $((before + ${#ASTRAY[@]})) || fail "the gateway counts $(counted g1 in_no_address) packets: $(counters_since)"
+    say "  of several addresses those that are hosts' are used"
+    for name in $(names_ask stub udp mixed.corp.test A); do
+        [[ $name == NOERROR || $(app python3 "$ROOT/tests/support/web.py" connect "$name" 80) == open* ]] || fail "mixed.corp.test is not reached at $name"
+    done
+}
+
+case_stranger() {
+    say "one who is not authorised: he knows the gateway's key, and then not even that"
+    local key public before
+    key=$(ctl state part=devices | python3 -c '
+import json, sys
+state = json.load(sys.stdin)
+print(*[it["public_key"] for it in state.get("devices", state) if it["name"] == "device g1"])')
+    count_messages s
+    for public in "$key" "$(wg genkey | wg pubkey)"; do
+        PRIVATE[g]=unknown PUBLIC[g]=$public
+        conf x 51820 "Address = 10.9.0.1/24"
+        conf_peer x g 10.9.0.0/24 "Endpoint = ${NAT_ADDR4[g1]}:$PORT"
+        before=$(counted g1 "$([[ $public == "$key" ]] && echo handshake_unknown_peer || echo in_bad_mac1)")
+        tunnel_up x s ours
+        ! in_ns s ping -q -n -c 1 -W 1 10.9.0.2 >/dev/null || fail "the stranger has a tunnel"
+        eventually 5 has_counted g1 "$([[ $public == "$key" ]] && echo handshake_unknown_peer || echo in_bad_mac1)" $((before + 1)) ||
+            fail "the gateway does not count him: $(counters_since)"
+        [[ $(handshake_time x g) -eq 0 ]] || fail "the stranger has a session"
+        tunnel_down x
+    done
+    [[ $(messages s in_2) -eq 0 && $(messages s in_3) -eq 0 && $(messages s in_4) -eq 0 ]] || fail "the gateway answers the stranger"
+}
+
+case_goodbye() {
+    say "the hostile one's goodbye: it is gone, the others are not"
+    eventually 5 names_connection_is app.corp.test 80 open || fail "there is no connection to end: $(tail -n 20 "$TMP/c1.log")"
+    hostile 1 "event 2 "
+    sleep 0.5
+    refused in_no_session "tcp $C1 10.40.1.11 4005 80" "tcp $C1 $APP 4005 80"
+    other_goes_on
+}
+
+CASES=(others source filters ended control flood network rebinding stranger goodbye)
 [[ $# -gt 0 ]] || set -- "${CASES[@]}"
 for it in "$@"; do
     [[ $(type -t "case_$it") == function ]] || fail "there is no case '$it', but ${CASES[*]}"
 done
 
-rig_begin 60
+rig_begin 120
 require_impl ours
 need python3 nsenter getent nft
 [[ -x $HOSTILE ]] || fail "no $HOSTILE: run make support first"
 ! grep -q __wrap_client_frame "$CLIENT" || fail "the client that is shipped is the hostile one"
+# What the private net's DNS server says about names that a resource covers.
+declare -A ASTRAY=([tunnel4]=100.64.0.1 [proxy4]=100.96.0.1 [stub4]=100.100.111.1 [loopback4]=127.0.0.1 [none4]=0.0.0.0 [link4]=169.254.1.1
+    [many4]=224.0.0.1 [all4]=255.255.255.255 [tunnel6]=fd00:2021:1111::1 [proxy6]=fd00:2021:1111:8000::1 [loopback6]=::1 [none6]=::
+    [stub6]=fd00:2021:1111:8000:100:100:111:1 [link6]=fe80::1 [many6]=ff02::1 [mapped6]=::ffff:10.40.1.10)
+for it in "${!ASTRAY[@]}"; do
+    NAMES_ZONE+=" $it.astray.corp.test=${ASTRAY[$it]}"
+done
+NAMES_ZONE+=" mixed.corp.test=127.0.0.1 mixed.corp.test=10.40.1.10 mixed.corp.test=100.96.0.1"
+PORT=52625 # of the gateway's sockets
+NAMES_POLICIES="[policy astray]
+groups = *
+resources = Astray
+[policy mixed]
+groups = *
+resources = Mixed
+"
 NAMES_RESOURCES="[client-token c2]
 token = .client-c2
+[resource Astray]
+type = dns
+address = *.astray.corp.test
+site = S1
+[resource Mixed]
+type = dns
+address = mixed.corp.test
+site = S1
 [resource Unheard]
 type = cidr
 address = 10.40.2.0/24
@@ -309,7 +385,7 @@ done
 watch_all
 for it in "$@"; do
     "case_$it"
-    others_go_on
+    [[ $it == goodbye ]] || others_go_on
 done
 
 names_end
