@@ -158,7 +158,7 @@ serve_dnsmasq() {
 records() {
     local it
     for it in 'HTTPS 1 . alpn="h2,h3" ipv4hint=192.0.2.9' "SRV 1 2 443 mail.test." 'TXT "one" "and two"' "MX 10 mail.test." \
-        "NS ns.test." "SOA ns.test. admin.test. 1 3600 600 86400 60" 'CAA 0 issue "ca.test"'; do
+        "NS ns.test." "SOA ns.test. admin.test. 1 3600 600 86400 60" 'CAA 128 issue "ca.test"'; do
         echo "local-data: '$1 $2 $it'"
     done
 }
