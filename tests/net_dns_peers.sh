@@ -217,6 +217,8 @@ mixed_case udp
 mixed_case tcp
 lengths
 expect "fresh.test. A UDP BADVERS 0 qr rd ra" +edns=1 fresh.test A
+# What looks like a question, and is not the client's to answer.
+expect "public.test. SOA UDP REFUSED 0 qr ra" -t NOTIFY -q public.test
 
 say "unbound by DoH"
 ctl dns mode=secure url=https://doh.test:8443/dns-query >/dev/null
