@@ -128,13 +128,13 @@ mixed_case() {
     done
 }
 
-# What is too long for the tunnel's packets by UDP, and what just fits; whoever says how much it takes is not asked.
+# lengths PARENT: what is too long for the tunnel's packets by UDP, and what just fits; how much kdig takes is not asked.
 lengths() {
-    expect "fits.test. TXT UDP NOERROR 1 qr aa rd ra" +bufsize=4096 fits.test TXT
-    expect "over.test. TXT UDP NOERROR 0 qr aa tc rd ra" +bufsize=4096 +ignore over.test TXT
-    expect "over.test. TXT TCP NOERROR 1 qr aa rd ra" +bufsize=4096 +tcp over.test TXT
-    expect "huge.test. TXT UDP NOERROR 0 qr aa tc rd ra" +ignore huge.test TXT
-    expect "huge.test. TXT TCP NOERROR 1 qr aa rd ra" +tcp huge.test TXT
+    expect "fits.$1. TXT UDP NOERROR 1 qr aa rd ra" +bufsize=4096 "fits.$1" TXT
+    expect "over.$1. TXT UDP NOERROR 0 qr aa tc rd ra" +bufsize=4096 +ignore "over.$1" TXT
+    expect "over.$1. TXT TCP NOERROR 1 qr aa rd ra" +bufsize=4096 +tcp "over.$1" TXT
+    expect "huge.$1. TXT UDP NOERROR 0 qr aa tc rd ra" +ignore "huge.$1" TXT
+    expect "huge.$1. TXT TCP NOERROR 1 qr aa rd ra" +tcp "huge.$1" TXT
 }
 
 # text BYTES: that many of TXT, as strings of 255 at most
@@ -163,13 +163,21 @@ records() {
     done
 }
 
-# All of fits.test with an OPT record, which unbound answers with, are 1212 bytes.
+# long PARENT BYTES: of unbound, for `lengths`. So many bytes are what just fits, with the OPT record that unbound answers with.
+long() {
+    local others=$((12 + ${#1} + 7 + 4 + 12 + 11))
+    echo "local-data: 'fits.$1 1 TXT $(text $(($2 - others)))'"
+    echo "local-data: 'over.$1 1 TXT $(text $(($2 - others + 1)))'"
+    echo "local-data: 'huge.$1 1 TXT $(text 20000)'"
+}
+
 serve_unbound() {
     local at=${NAT_ADDR4[s]} lines
-    mapfile -t lines < <(records public.test 60 && records fresh.test 1)
+    mapfile -t lines < <(long test 1212 && long many.corp.test 1200)
+    names_serve n1 unbound "${lines[@]}"
+    mapfile -t lines < <(long test 1212 && records public.test 60 && records fresh.test 1)
     names_serve s unbound "${lines[@]}" "local-data: 'fresh.test 1 A 192.0.2.9'" "local-data: 'fresh.test 1 AAAA 2001:db8::9'" \
         "local-data: '. 1 NS ns.test.'" "local-data-ptr: '$at 60 public.test'" "local-data: 'doh.test 60 A $at'" \
-        "local-data: 'fits.test 1 TXT $(text 1162)'" "local-data: 'over.test 1 TXT $(text 1163)'" "local-data: 'huge.test 1 TXT $(text 20000)'" \
         "interface: $at@8443" "https-port: 8443" "http-endpoint: /dns-query" "tls-service-key: $TMP/doh.key" "tls-service-pem: $TMP/doh.pem"
 }
 
@@ -181,6 +189,8 @@ for server in unbound dnsmasq; do
 done
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$TMP/doh.key" -out "$TMP/doh.pem" \
     -days 2 -subj /CN=doh.test -addext subjectAltName=DNS:doh.test 2>"$TMP/openssl" || fail "no certificate: $(cat "$TMP/openssl")"
+NAMES_RESOURCES=$'[resource Server]\ntype = cidr\naddress = 10.40.1.53/32\nsite = S1'
+NAMES_POLICIES=$'[policy server]\ngroups = *\nresources = Server'
 names_begin "easy dual" "easy v4"
 echo "nameserver ${NAT_ADDR6[s]}" | tee -a "$TMP/etc-c1/resolv.conf" >>"$TMP/etc-c1/resolv.conf.original"
 names_serve n1 dnsmasq
@@ -197,7 +207,6 @@ expect "big.test. TXT UDP NOERROR 1 qr aa tc rd ra" +ignore big.test TXT
 expect "big.test. TXT TCP NOERROR 8 qr aa rd ra" +tcp big.test TXT
 
 say "unbound"
-names_serve n1 unbound
 serve_unbound
 questions unbound "$UNBOUND" sx c1
 same_records public.test
@@ -215,7 +224,8 @@ matrix +tcp +keepopen
 STUB=
 mixed_case udp
 mixed_case tcp
-lengths
+lengths test
+lengths many.corp.test
 expect "fresh.test. A UDP BADVERS 0 qr rd ra" +edns=1 fresh.test A
 # What looks like a question, and is not the client's to answer.
 expect "public.test. SOA UDP REFUSED 0 qr ra" -t NOTIFY -q public.test
@@ -234,7 +244,14 @@ matrix +noedns
 matrix +dnssec
 matrix +tcp +keepopen
 mixed_case udp
-lengths
+lengths test
+
+say "unbound through the tunnel"
+ctl dns mode=custom servers=10.40.1.53 >/dev/null
+client_says c1 10 "stands for 10.40.1.53:53"
+lengths test
+expect "nothing.test. A UDP NXDOMAIN 0 qr aa rd ra" nothing.test A
+expect "hidden.corp.test. A TCP NOERROR 1 qr aa rd ra" +tcp hidden.corp.test A
 
 names_end
 kill -TERM "$PORTAL_PID"
