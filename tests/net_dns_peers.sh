@@ -17,6 +17,8 @@
 . "$(dirname "$0")/support/p2p.sh"
 # shellcheck source=tests/support/names.sh disable=SC1091
 . "$(dirname "$0")/support/names.sh"
+# shellcheck source=tests/support/doh.sh disable=SC1091
+. "$(dirname "$0")/support/doh.sh"
 
 # A line for a type, a column for a name. First who answers: l, the client itself; s, its server; c, the client, as it remembers
 # what the server has said; g, the server behind the gateway. Then the number of records, or x for NXDOMAIN and r for REFUSED.
@@ -183,12 +185,11 @@ serve_unbound() {
 
 rig_begin 120
 require_impl ours
-need kdig openssl python3 nsenter
+need kdig python3 nsenter
 for server in unbound dnsmasq; do
     names_has $server || skip "$server is not here: run tools/deps.sh check first"
 done
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$TMP/doh.key" -out "$TMP/doh.pem" \
-    -days 2 -subj /CN=doh.test -addext subjectAltName=DNS:doh.test 2>"$TMP/openssl" || fail "no certificate: $(cat "$TMP/openssl")"
+doh_certificate
 NAMES_RESOURCES=$'[resource Server]\ntype = cidr\naddress = 10.40.1.53/32\nsite = S1'
 NAMES_POLICIES=$'[policy server]\ngroups = *\nresources = Server'
 names_begin "easy dual" "easy v4"
@@ -231,8 +232,8 @@ expect "fresh.test. A UDP BADVERS 0 qr rd ra" +edns=1 fresh.test A
 expect "public.test. SOA UDP REFUSED 0 qr ra" -t NOTIFY -q public.test
 
 say "unbound by DoH"
-ctl dns mode=secure url=https://doh.test:8443/dns-query >/dev/null
-client_says c1 10 "stands for https://doh.test:8443/dns-query"
+ctl dns mode=secure url="$DOH_URL" >/dev/null
+client_says c1 10 "stands for $DOH_URL"
 doh_answers() {
     [[ $(names_ask stub udp fresh.test A) == "NOERROR 192.0.2.9" ]]
 }
