@@ -124,6 +124,41 @@ static void test_who_answers(void **state)
     world_free(w);
 }
 
+/* An update of x.example looks as a question for it does, but for the opcode. */
+static void test_what_is_no_question(void **state)
+{
+    enum {
+        OPCODE_UPDATE = 5 << 3
+    };
+    static const char *const names[] = {"x.example", "a.ours"};
+    static const unsigned ttl_s = 300;
+    struct world *w = world_new();
+    struct rig_message m;
+
+    (void)state;
+    set(w, 1, "*.ours");
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    answer_first(w, "x.example", &ttl_s, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_query(&m, 7, names[i], ARES_REC_TYPE_A);
+        m.bytes[2] |= OPCODE_UPDATE;
+        assert_true(world_query(w, &by_udp, m.bytes, m.len));
+        assert_int_equal(w->asks, 2 + i);
+        rig_answer(&m, 0, names[i], &ttl_s, 1);
+        m.bytes[2] |= OPCODE_UPDATE;
+        world_answered(w, world_waiting(w, 0)->id, m.bytes, m.len);
+    }
+    dns_service_servers_changed(w->service);
+    rig_query(&m, 7, "x.example", ARES_REC_TYPE_A);
+    m.bytes[2] |= OPCODE_UPDATE;
+    assert_true(world_query(w, &by_udp, m.bytes, m.len));
+    rig_answer(&m, 0, "x.example", &ttl_s, 1);
+    world_answered(w, world_waiting(w, 0)->id, m.bytes, m.len);
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    assert_int_equal(w->asks, 5);
+    world_free(w);
+}
+
 /* It was the resource's, and is known to nobody when that has gone. */
 static void test_a_late_answer_of_a_site(void **state)
 {
@@ -440,6 +475,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_answers),
+        cmocka_unit_test(test_what_is_no_question),
         cmocka_unit_test(test_a_late_answer_of_a_site),
         cmocka_unit_test(test_what_is_too_long_for_udp),
         cmocka_unit_test(test_what_is_no_answer),

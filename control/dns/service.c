@@ -101,6 +101,12 @@ void dns_service_free(struct dns_service *s)
     free(s);
 }
 
+/* Not an update or a notification, which only look the same: what answers a question would tell that they have succeeded. */
+static bool is_question(const struct dns_query *q)
+{
+    return ares_dns_record_get_opcode(q->record) == ARES_OPCODE_QUERY;
+}
+
 /* ---- answers ---- */
 
 static void answer(struct dns_service *s, const struct dns_client *client,
@@ -154,7 +160,8 @@ static void learn(struct dns_service *s, const struct asked *a, const uint8_t *b
 
     if (a->site || dns_query_read(&q, a->query, a->len) != ERR_OK)
         return;
-    dns_cache_learn(s->cache, &q, bytes, len, now);
+    if (is_question(&q))
+        dns_cache_learn(s->cache, &q, bytes, len, now);
     dns_query_fini(&q);
 }
 
@@ -216,7 +223,7 @@ static void ask(struct dns_service *s, const struct dns_client *client, const st
 static void recurse(struct dns_service *s, const struct dns_client *client,
                     const struct dns_query *q, const uint8_t *query, size_t len, time_ns now)
 {
-    size_t known = dns_cache_find(s->cache, q, s->bytes, sizeof s->bytes, now);
+    size_t known = is_question(q) ? dns_cache_find(s->cache, q, s->bytes, sizeof s->bytes, now) : 0;
 
     if (known == 0) {
         ask(s, client, q, NULL, query, len, now);
@@ -236,7 +243,7 @@ bool dns_service_query(struct dns_service *s, const struct dns_client *client, c
         return false;
     }
     s->counters.queries++;
-    switch (dns_stub_decide(s->stub, &q, &s->reply)) {
+    switch (is_question(&q) ? dns_stub_decide(s->stub, &q, &s->reply) : DNS_STUB_RECURSE) {
     case DNS_STUB_ANSWER:
         s->counters.local++;
         answer(s, client, &q.head, s->reply.bytes, s->reply.len);
