@@ -59,7 +59,7 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
 # thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg,
 # control/portal and control/p2p are in both unless they are named as an exception; engine/, control/ and control/dns have them by name.
 engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 filter grants icmp nat nat_packet policy rate_limit replay route segment source_cache
-dns_portable := l3_message l3_packet l3_udp pattern sentinels
+dns_portable := l3_message l3_packet l3_udp pattern question sentinels
 control_portable := allowed config config_dns device dmi duration hosts index inner_message key_text log_cleanup name_gate options options_command options_engine \
   options_help options_program options_value sign_url token_text uapi $(dns_portable:%=dns/%)
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c platform/base/stream.c control/dns/sentinels.c \
