@@ -219,6 +219,9 @@ endef
 $(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
 	$(call link)
+# The client with two of the engine's functions replaced, those that keep its rules.
+$(O)/support/hostile_client$(EXE): $(O)/obj/control/main.o
+$(O)/support/hostile_client$(EXE): LDFLAGS += -Wl,--wrap=client_frame -Wl,--wrap=client_accepts
 # libnice's end of net_nice. It shares nothing with us, the allocator neither.
 $(O)/obj/tests/support/nice_peer.o: ALL_CPPFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags nice))
 $(O)/support/nice_peer: $(O)/obj/tests/support/nice_peer.o
