@@ -286,6 +286,14 @@ case_rebinding() {
     done
     [[ $(counted g1 resolve_refused) -eq $((refused + ${#ASTRAY[@]})) ]] || fail "the gateway counts $(counted g1 resolve_refused) addresses: $(counters_since)"
     has_counted g1 in_no_address $((before + ${#ASTRAY[@]})) || fail "the gateway counts $(counted g1 in_no_address) packets: $(counters_since)"
+    say "  public names that lead to resources, and to stub resolvers"
+    before=$(counted c1 dns_rebinding)
+    for name in proxy mapped stub mixed; do
+        expect_answer udp "$name.public.test" A NOERROR
+        expect_answer tcp "$name.public.test" AAAA NOERROR
+    done
+    expect_answer udp public.test A "NOERROR ${NAT_ADDR4[s]}"
+    [[ $(counted c1 dns_rebinding) -eq $((before + 6)) ]] || fail "the client counts $(counted c1 dns_rebinding) answers that rebind"
     say "  of several addresses those that are hosts' are used"
     for name in $(names_ask stub udp mixed.corp.test A); do
         [[ $name == NOERROR || $(app python3 "$ROOT/tests/support/web.py" connect "$name" 80) == open* ]] || fail "mixed.corp.test is not reached at $name"
@@ -343,6 +351,8 @@ for it in "${!ASTRAY[@]}"; do
     NAMES_ZONE+=" $it.astray.corp.test=${ASTRAY[$it]}"
 done
 NAMES_ZONE+=" mixed.corp.test=127.0.0.1 mixed.corp.test=10.40.1.10 mixed.corp.test=100.96.0.1"
+NAMES_PUBLIC="proxy.public.test=100.96.0.1 proxy.public.test=fd00:2021:1111:8000::1 mapped.public.test=::ffff:100.96.0.1
+    stub.public.test=100.100.111.1 stub.public.test=fd00:2021:1111:8000:100:100:111:1 mixed.public.test=192.0.2.1 mixed.public.test=100.96.0.1"
 PORT=52625 # of the gateway's sockets
 NAMES_POLICIES="[policy astray]
 groups = *

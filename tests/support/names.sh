@@ -35,7 +35,7 @@
 #   shut.corp.test     10.40.1.16                   resource Shut, whose policy is violated: shown, and refused
 #                      10.40.1.0/26                 resource Lab, a CIDR
 #
-# besides SRV (_http._tcp.web.corp.test) and TXT (web.corp.test). Elsewhere: public.test, which is s.
+# besides SRV (_http._tcp.web.corp.test) and TXT (web.corp.test). Elsewhere: public.test, which is s, and what $NAMES_PUBLIC says.
 
 NAMES_ZONE="web.corp.test=10.40.1.10 web.corp.test=fd40:1::10 web.corp.test=txt:by-gateway
     _http._tcp.web.corp.test=srv:1/2/80/web.corp.test app.corp.test=10.40.1.11 six.corp.test=fd40:1::12
@@ -157,8 +157,9 @@ names_begin() { # CLIENT_KIND GATEWAY_KIND ARGUMENT...
     nat_host c1 "${of_client[@]}"
     nat_host g1 "${of_gateway[@]}"
     names_private
+    # shellcheck disable=SC2086 # words
     spawn dns-s s python3 "$ROOT/tests/support/dns_server.py" "${NAT_ADDR4[s]},${NAT_ADDR6[s]}" "$TMP/dns-s.flags" \
-        public.test="${NAT_ADDR4[s]}" public.test="${NAT_ADDR6[s]}"
+        public.test="${NAT_ADDR4[s]}" public.test="${NAT_ADDR6[s]}" ${NAMES_PUBLIC:-}
     eventually 5 grep -qx ready "$TMP/dns-s.log" || fail "no DNS server: $(cat "$TMP/dns-s.log")"
     # Of a host of one family, the server's address of that family.
     names_etc g1 "nameserver 10.40.1.53"
