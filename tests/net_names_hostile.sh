@@ -300,6 +300,15 @@ case_rebinding() {
     done
 }
 
+stranger_sends() { # BYTES: by UDP, to the gateway
+    in_ns s python3 -c '
+import socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("", 51821))
+for _ in range(int(sys.argv[3])):
+    sock.sendto(bytes.fromhex(sys.argv[4]), (sys.argv[1], int(sys.argv[2])))' "${NAT_ADDR4[g1]}" $PORT $COUNT "$1"
+}
+
 case_stranger() {
     say "one who is not authorised: he knows the gateway's key, and then not even that"
     local key public before
@@ -307,7 +316,7 @@ case_stranger() {
 import json, sys
 state = json.load(sys.stdin)
 print(*[it["public_key"] for it in state.get("devices", state) if it["name"] == "device g1"])')
-    count_messages s
+    watch s "udp dport { 51820, 51821 } counter name seen" # his ports
     for public in "$key" "$(wg genkey | wg pubkey)"; do
         PRIVATE[g]=unknown PUBLIC[g]=$public
         conf x 51820 "Address = 10.9.0.1/24"
@@ -320,7 +329,16 @@ print(*[it["public_key"] for it in state.get("devices", state) if it["name"] == 
         [[ $(handshake_time x g) -eq 0 ]] || fail "the stranger has a session"
         tunnel_down x
     done
-    [[ $(messages s in_2) -eq 0 && $(messages s in_3) -eq 0 && $(messages s in_4) -eq 0 ]] || fail "the gateway answers the stranger"
+    say "  data of no session, STUN without credentials, and what is nothing at all"
+    before=$(counted g1 in_no_session)
+    stranger_sends "04000000$(printf '7f%.0s' {1..60})"
+    eventually 3 has_counted g1 in_no_session $((before + COUNT)) || fail "data are not counted: $(counters_since)"
+    before=$(counted g1 in_malformed)
+    stranger_sends "$(printf '7f%.0s' {1..60})"
+    eventually 3 has_counted g1 in_malformed $((before + COUNT)) || fail "garbage is not counted: $(counters_since)"
+    stranger_sends "000100002112a442$(printf '7f%.0s' {1..12})"
+    sleep 0.2
+    [[ $(seen s) -eq 0 ]] || fail "the gateway answers the stranger, $(seen s) times"
 }
 
 case_goodbye() {
