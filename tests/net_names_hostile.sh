@@ -309,6 +309,18 @@ for _ in range(int(sys.argv[3])):
     sock.sendto(bytes.fromhex(sys.argv[4]), (sys.argv[1], int(sys.argv[2])))' "${NAT_ADDR4[g1]}" $PORT $COUNT "$1"
 }
 
+case_dns() {
+    say "the gateway's DNS service says no addresses, and nobody's names"
+    local before asked
+    before=$(counted g1 dns_refused)
+    asked=$(grep -c hidden "$TMP/dns-n1.log" || true)
+    forget_seen
+    hostile $COUNT "dns $C1 $G1 4000 53535 hidden.corp.test 1" "dns $C1V6 $G1V6 4000 53535 hidden.corp.test 28" \
+        "dns $C1 $G1 4000 53535 hidden.corp.test 255" "dns $C1 $G1 4000 53535 11.1.40.10.in-addr.arpa 12"
+    eventually 3 has_counted g1 dns_refused $((before + 4 * COUNT)) || fail "the gateway refuses $(($(counted g1 dns_refused) - before)): $(counters_since)"
+    [[ $(seen n1) -eq 0 && $(grep -c hidden "$TMP/dns-n1.log" || true) -eq $asked ]] || fail "questions go on to the private net"
+}
+
 case_stranger() {
     say "one who is not authorised: he knows the gateway's key, and then not even that"
     local key public before
@@ -350,7 +362,7 @@ case_goodbye() {
     other_goes_on
 }
 
-CASES=(others source filters ended control flood network rebinding stranger goodbye)
+CASES=(others source filters ended control flood network rebinding dns stranger goodbye)
 [[ $# -gt 0 ]] || set -- "${CASES[@]}"
 for it in "$@"; do
     [[ $(type -t "case_$it") == function ]] || fail "there is no case '$it', but ${CASES[*]}"
