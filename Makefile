@@ -242,7 +242,8 @@ $(O)/tests/%$(EXE): $(O)/obj/tests/%.o $(archives) | $(DEPS)/ready-check
 
 # ---- tests; tools/run-tests.sh takes command lines, BUILD and DEPS are for the net tests ----
 RUN = tools/run-tests.sh -l $(O)/log
-JOBS ?= $(shell nproc)
+# Some wait nearly all the while.
+JOBS ?= $(shell expr $$(nproc) + 1)
 export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= suppressions=$(abspath tests/tsan.supp):second_deadlock_stack=1
@@ -268,11 +269,12 @@ fuzz-run: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -error_exitcode=1 -timeout_exitcode=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
 fuzz-replay: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
-# They wait for real time nearly all the while, so they run beside the others.
-net_long := $(wildcard $(patsubst %,tests/net_%.sh,rekey portal_long p2p_roam p2p_faults p2p_coturn nice coturn nat uplinks))
+# They wait for real time nearly all the while, so they run beside the others, two at a time; the longest begin.
+net_long := $(wildcard $(patsubst %,tests/net_%.sh,p2p_roam uplinks rekey p2p_faults portal_long names_hostile dns_peers cookie nice \
+  idle coturn p2p_coturn portal restart dns_control gateway nat))
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
 	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
-	$(Q)$(RUN) -s net-long -t 420 $(net_long) & long=$$!; \
+	$(Q)$(RUN) -j 2 -s net-long -t 420 $(net_long) & long=$$!; \
 	    $(RUN) -s net -t 420 $(filter-out $(net_long),$(wildcard tests/net_*.sh)); status=$$?; \
 	    wait $$long && exit $$status
 windows-check: | $(DEPS)/ready-check ## compile the portable modules with mingw, run their tests under Wine
