@@ -59,7 +59,7 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
 # thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg,
 # control/portal and control/p2p are in both unless they are named as an exception; engine/, control/ and control/dns have them by name.
 engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 filter grants icmp nat nat_packet policy rate_limit replay route segment source_cache
-dns_portable := l3_message l3_packet l3_udp pattern question sentinels
+dns_portable := l3_message l3_packet l3_udp pattern question rebinding sentinels
 control_portable := allowed config config_dns device dmi duration hosts index inner_message key_text log_cleanup name_gate options options_command options_engine \
   options_help options_program options_value sign_url token_text uapi $(dns_portable:%=dns/%)
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c platform/base/stream.c control/dns/sentinels.c \
@@ -121,7 +121,7 @@ bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet access_names addr bench_% blake2s bus checksum clients coalesce config cookie_gate crypt crypt_% device dmi clients_model \
-              dns_control dns_doh dns_etc_resolv_conf dns_systemd_resolved duration err filter dns_pattern dns_sentinels dns_service dns_l3_% dns_message dns_stub \
+              dns_control dns_doh dns_etc_resolv_conf dns_systemd_resolved duration err filter dns_pattern dns_sentinels dns_service dns_l3_% dns_message dns_rebinding dns_stub \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_policies fzportal_relays \
               fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts icmp inner_message ip lan log_cleanup gateway_nat grants nat nat_packet \

@@ -81,12 +81,12 @@ has_counted() { # NAME COUNTER VALUE
 # ---- what is done ----
 
 hostile() { # COUNT WHAT...
-    in_ns c1 python3 "$ROOT/tests/support/hostile.py" client "$@"
+    in_ns c1 python3 -S "$ROOT/tests/support/hostile.py" client "$@"
 }
 
 # The same of a host of the private net, to the gateway.
 from_network() { # COUNT WHAT...
-    in_ns n1 python3 "$ROOT/tests/support/hostile.py" link eth0 "$(in_ns g1 cat /sys/class/net/priv/address)" "$@"
+    in_ns n1 python3 -S "$ROOT/tests/support/hostile.py" link eth0 "$(in_ns g1 cat /sys/class/net/priv/address)" "$@"
 }
 
 # refused COUNTER WHAT...: all of it ends at this counter of the gateway's, and is seen nowhere
@@ -259,7 +259,16 @@ case_network() {
     refused_of from_network out_unsupported "other 255 fd40:1::12 $C1V6 $goodbye" "other 47 10.40.1.11 $C1"
     say "  as the gateway itself"
     connected=$(grep -c "connected to gateway" "$TMP/c1.log")
-    before=$(counted c1 in_punted)
+    in_ns g1 nft -f - <<RULES
+table inet fz_into {
+    counter seen {}
+    chain out {
+        type filter hook postrouting priority 400;
+        icmpv6 type { 133, 143 } accept
+        oifname $(tun g1) counter name seen
+    }
+}
+RULES
     for it in "event 2 " "event 1 {}" "event 0 {}" "other 255 :: $C1V6 $goodbye" "other 255 $G1V6 $C1V6 $goodbye" "udp $G1V6 $C1V6 53535 4000" \
         "echo $G1V6 $C1V6" "udp $G1 $C1 53535 4000"; do
         forget_seen
@@ -267,29 +276,59 @@ case_network() {
         sleep 0.1
         nothing_seen "$it"
     done
-    [[ $(counted c1 in_punted) -lt $((before + COUNT)) ]] || fail "the client takes them for control packets"
+    it=$(in_ns g1 nft list counter inet fz_into seen | awk '/packets/ { print $2 }')
+    [[ $it -eq 0 ]] || fail "$it packets of them enter the gateway's TUN"
     others_go_on
     [[ $(grep -c "connected to gateway" "$TMP/c1.log") -eq $connected ]] || fail "the connection has ended: $(tail -n 20 "$TMP/c1.log")"
 }
 
 case_rebinding() {
     say "names of a resource that lead into the tunnel, to the gateway itself, or to no host"
-    local name before refused version
+    local name before refused version said
     before=$(counted g1 in_no_address) refused=$(counted g1 resolve_refused)
+    forget_seen
     for name in "${!ASTRAY[@]}"; do
-        version=4
-        [[ ${ASTRAY[$name]} != *:* ]] || version=6
-        forget_seen
-        # By ICMP from the gateway, at once: it has no address for the name.
-        names_connects "$name.astray.corp.test" 80 "$([[ $version -eq 4 ]] && echo no-net || echo no-host)" $version
-        [[ $(seen g1) -eq 0 && $(seen n1) -eq 0 ]] || fail "$name.astray.corp.test is reached, ${ASTRAY[$name]}"
+        version=4 said="Net Unreachable" # by the gateway, which has no address for the name
+        [[ ${ASTRAY[$name]} != *:* ]] || version=6 said="Address unreachable"
+        app ping -$version -n -c 1 -W 3 "$name.astray.corp.test" >"$TMP/ping" 2>&1 || true
+        grep -q "$said" "$TMP/ping" || fail "$name.astray.corp.test, ${ASTRAY[$name]}: $(cat "$TMP/ping")"
     done
+    [[ $(seen g1) -eq 0 && $(seen n1) -eq 0 ]] || fail "something is reached by such names"
     [[ $(counted g1 resolve_refused) -eq $((refused + ${#ASTRAY[@]})) ]] || fail "the gateway counts $(counted g1 resolve_refused) addresses: $(counters_since)"
     has_counted g1 in_no_address $((before + ${#ASTRAY[@]})) || fail "the gateway counts $(counted g1 in_no_address) packets: $(counters_since)"
+    say "  public names that lead to resources, and to stub resolvers"
+    before=$(counted c1 dns_rebinding)
+    for name in proxy mapped stub mixed; do
+        expect_answer udp "$name.public.test" A NOERROR
+        expect_answer tcp "$name.public.test" AAAA NOERROR
+    done
+    expect_answer udp public.test A "NOERROR ${NAT_ADDR4[s]}"
+    [[ $(counted c1 dns_rebinding) -eq $((before + 6)) ]] || fail "the client counts $(counted c1 dns_rebinding) answers that rebind"
     say "  of several addresses those that are hosts' are used"
     for name in $(names_ask stub udp mixed.corp.test A); do
         [[ $name == NOERROR || $(app python3 "$ROOT/tests/support/web.py" connect "$name" 80) == open* ]] || fail "mixed.corp.test is not reached at $name"
     done
+}
+
+stranger_sends() { # BYTES: by UDP, to the gateway
+    in_ns s python3 -c '
+import socket, sys
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind(("", 51821))
+for _ in range(int(sys.argv[3])):
+    sock.sendto(bytes.fromhex(sys.argv[4]), (sys.argv[1], int(sys.argv[2])))' "${NAT_ADDR4[g1]}" $PORT $COUNT "$1"
+}
+
+case_dns() {
+    say "the gateway's DNS service says no addresses, and nobody's names"
+    local before asked
+    before=$(counted g1 dns_refused)
+    asked=$(grep -c hidden "$TMP/dns-n1.log" || true)
+    forget_seen
+    hostile $COUNT "dns $C1 $G1 4000 53535 hidden.corp.test 1" "dns $C1V6 $G1V6 4000 53535 hidden.corp.test 28" \
+        "dns $C1 $G1 4000 53535 hidden.corp.test 255" "dns $C1 $G1 4000 53535 11.1.40.10.in-addr.arpa 12"
+    eventually 3 has_counted g1 dns_refused $((before + 4 * COUNT)) || fail "the gateway refuses $(($(counted g1 dns_refused) - before)): $(counters_since)"
+    [[ $(seen n1) -eq 0 && $(grep -c hidden "$TMP/dns-n1.log" || true) -eq $asked ]] || fail "questions go on to the private net"
 }
 
 case_stranger() {
@@ -299,7 +338,7 @@ case_stranger() {
 import json, sys
 state = json.load(sys.stdin)
 print(*[it["public_key"] for it in state.get("devices", state) if it["name"] == "device g1"])')
-    count_messages s
+    watch s "udp dport { 51820, 51821 } counter name seen" # his ports
     for public in "$key" "$(wg genkey | wg pubkey)"; do
         PRIVATE[g]=unknown PUBLIC[g]=$public
         conf x 51820 "Address = 10.9.0.1/24"
@@ -312,7 +351,16 @@ print(*[it["public_key"] for it in state.get("devices", state) if it["name"] == 
         [[ $(handshake_time x g) -eq 0 ]] || fail "the stranger has a session"
         tunnel_down x
     done
-    [[ $(messages s in_2) -eq 0 && $(messages s in_3) -eq 0 && $(messages s in_4) -eq 0 ]] || fail "the gateway answers the stranger"
+    say "  data of no session, STUN without credentials, and what is nothing at all"
+    before=$(counted g1 in_no_session)
+    stranger_sends "04000000$(printf '7f%.0s' {1..60})"
+    eventually 3 has_counted g1 in_no_session $((before + COUNT)) || fail "data are not counted: $(counters_since)"
+    before=$(counted g1 in_malformed)
+    stranger_sends "$(printf '7f%.0s' {1..60})"
+    eventually 3 has_counted g1 in_malformed $((before + COUNT)) || fail "garbage is not counted: $(counters_since)"
+    stranger_sends "000100002112a442$(printf '7f%.0s' {1..12})"
+    sleep 0.2
+    [[ $(seen s) -eq 0 ]] || fail "the gateway answers the stranger, $(seen s) times"
 }
 
 case_goodbye() {
@@ -324,7 +372,7 @@ case_goodbye() {
     other_goes_on
 }
 
-CASES=(others source filters ended control flood network rebinding stranger goodbye)
+CASES=(others source filters ended control flood network rebinding dns stranger goodbye)
 [[ $# -gt 0 ]] || set -- "${CASES[@]}"
 for it in "$@"; do
     [[ $(type -t "case_$it") == function ]] || fail "there is no case '$it', but ${CASES[*]}"
@@ -340,9 +388,11 @@ declare -A ASTRAY=([tunnel4]=100.64.0.1 [proxy4]=100.96.0.1 [stub4]=100.100.111.
     [many4]=224.0.0.1 [all4]=255.255.255.255 [tunnel6]=fd00:2021:1111::1 [proxy6]=fd00:2021:1111:8000::1 [loopback6]=::1 [none6]=::
     [stub6]=fd00:2021:1111:8000:100:100:111:1 [link6]=fe80::1 [many6]=ff02::1 [mapped6]=::ffff:10.40.1.10)
 for it in "${!ASTRAY[@]}"; do
-    NAMES_ZONE+=" $it.astray.corp.test=${ASTRAY[$it]}"
+    NAMES_RECORDS[n1]+=" $it.astray.corp.test=${ASTRAY[$it]}"
 done
-NAMES_ZONE+=" mixed.corp.test=127.0.0.1 mixed.corp.test=10.40.1.10 mixed.corp.test=100.96.0.1"
+NAMES_RECORDS[n1]+=" mixed.corp.test=127.0.0.1 mixed.corp.test=10.40.1.10 mixed.corp.test=100.96.0.1"
+NAMES_PUBLIC="proxy.public.test=100.96.0.1 proxy.public.test=fd00:2021:1111:8000::1 mapped.public.test=::ffff:100.96.0.1
+    stub.public.test=100.100.111.1 stub.public.test=fd00:2021:1111:8000:100:100:111:1 mixed.public.test=192.0.2.1 mixed.public.test=100.96.0.1"
 PORT=52625 # of the gateway's sockets
 NAMES_POLICIES="[policy astray]
 groups = *

@@ -233,6 +233,15 @@ static void test_what_is_no_answer(void **state)
     world_failed(w, world_waiting(w, 0)->id);
     assert_answered(w, "7 SERVFAIL qr+rd x.example A");
     assert_int_equal(counters->failed, 1);
+    /* It leads to a resource; nothing of it is kept. */
+    for (unsigned i = 0; i < 2; i++) {
+        ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+        rig_answer(&m, 0, "x.example", (const unsigned[]){300, 300}, 2);
+        memcpy(m.bytes + m.len - 4, (const uint8_t[]){100, 96, 0, 1}, 4);
+        world_answered(w, world_waiting(w, 0)->id, m.bytes, m.len);
+        assert_answered(w, "7 NOERROR qr+rd x.example A");
+        assert_int_equal(counters->rebinding, 1 + i);
+    }
     /* Nobody can be asked. */
     w->refuse = true;
     ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
@@ -394,6 +403,8 @@ static void random_answer(struct world *w, uint64_t *seed)
     rig_answer(&m, next_random(seed) & 0xffff, next_random(seed) % 8 ? parsed.asked : "other",
                ttls_s, n == 7 ? MANY_RECORDS : n);
     dns_query_fini(&parsed);
+    if (n > 0 && next_random(seed) % 8 == 0)
+        memcpy(m.bytes + m.len - 4, (const uint8_t[]){100, 96, 0, 1}, 4);
     world_answered(w, q->id + (next_random(seed) % 16 == 0), m.bytes, m.len);
 }
 
@@ -462,7 +473,8 @@ static void test_random_inputs(void **state)
     uint64_t asked = c->asked + c->asked_sites;
     unsigned waiting = w->waiting;
     assert_int_equal(c->queries, c->local + c->cached + asked + c->full);
-    assert_int_equal(asked, c->answered + c->failed + c->timed_out + c->mismatched + waiting);
+    assert_int_equal(asked, c->answered + c->failed + c->timed_out + c->mismatched + c->rebinding +
+                                waiting);
 #define X(name, text)                                                                              \
     if (c->name == 0 && strcmp(#name, "too_long") != 0)                                            \
         fail_msg("none were: " text);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/dns/cache.h"
+#include "control/dns/rebinding.h"
 #include "platform/base/mem.h"
 
 /* A query that is asked for. Entries have fixed places; an id names the place and which of its queries. */
@@ -123,23 +124,28 @@ static void answer(struct dns_service *s, const struct dns_client *client,
     s->events.answer(s->arg, client, bytes, len);
 }
 
-static void answer_failed(struct dns_service *s, const struct dns_client *client,
-                          const struct dns_head *head)
+static void answer_empty(struct dns_service *s, const struct dns_client *client,
+                         const struct dns_head *head, ares_dns_rcode_t rcode)
 {
     struct dns_head reply = *head;
 
-    dns_head_reply(&reply, ARES_RCODE_SERVFAIL);
+    dns_head_reply(&reply, rcode);
     s->events.answer(s->arg, client, reply.bytes, reply.len);
 }
 
 /* The entry is gone before anybody is told. */
-static void fail(struct dns_service *s, struct asked *a)
+static void end(struct dns_service *s, struct asked *a, ares_dns_rcode_t rcode)
 {
     struct dns_client client = a->client;
     struct dns_head head = a->head;
 
     asked_remove(s, a);
-    answer_failed(s, &client, &head);
+    answer_empty(s, &client, &head, rcode);
+}
+
+static void fail(struct dns_service *s, struct asked *a)
+{
+    end(s, a, ARES_RCODE_SERVFAIL);
 }
 
 void dns_service_failed(struct dns_service *s, uint64_t id)
@@ -177,6 +183,11 @@ void dns_service_answered(struct dns_service *s, uint64_t id, const uint8_t *byt
         fail(s, a);
         return;
     }
+    if (dns_rebinds(bytes, len, a->head.len)) {
+        s->counters.rebinding++;
+        end(s, a, ARES_RCODE_NOERROR); /* after a failure the host would ask the next server */
+        return;
+    }
     s->counters.answered++;
     struct dns_client client = a->client;
     struct dns_head head = a->head;
@@ -205,7 +216,7 @@ static void ask(struct dns_service *s, const struct dns_client *client, const st
 
     if (!a) {
         *(len <= DNS_SERVICE_QUERY_MAX ? &s->counters.full : &s->counters.too_long) += 1;
-        answer_failed(s, client, &q->head);
+        answer_empty(s, client, &q->head, ARES_RCODE_SERVFAIL);
         return;
     }
     *(resource ? &s->counters.asked_sites : &s->counters.asked) += 1;

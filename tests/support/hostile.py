@@ -9,6 +9,7 @@ WHAT, in one argument, is one of
 
   udp SOURCE DESTINATION PORT PORT      all addresses of one packet are of one family
   tcp SOURCE DESTINATION PORT PORT      a SYN
+  dns SOURCE DESTINATION PORT PORT NAME TYPE    a question, the type by its number
   echo SOURCE DESTINATION               an ICMP echo request
   error SOURCE DESTINATION              an ICMP error, port unreachable, about a datagram from there to here
   other PROTOCOL SOURCE DESTINATION [BYTES]    of this IP protocol
@@ -53,13 +54,17 @@ def transport(source, destination, protocol, payload, at):
     return ip(str(source), str(destination), protocol, payload[:at] + struct.pack("!H", sum_) + payload[at + 2:])
 
 
-def udp(source, destination, port, to):
-    data = b"hostile"
+def udp(source, destination, port, to, data=b"hostile"):
     return transport(source, destination, UDP, struct.pack("!4H", int(port), int(to), 8 + len(data), 0) + data, 6)
 
 
 def tcp(source, destination, port, to):
     return transport(source, destination, TCP, struct.pack("!HHIIBBHHH", int(port), int(to), 1, 0, 5 << 4, 2, 1024, 0, 0), 16)
+
+
+def dns(source, destination, port, to, name, kind):
+    labels = b"".join(bytes([len(it)]) + it.encode() for it in name.split("."))
+    return udp(source, destination, port, to, struct.pack("!6H", 7, 0x100, 1, 0, 0, 0) + labels + struct.pack("!BHH", 0, int(kind), 1))
 
 
 def icmp(source, destination, v4, v6, body):
@@ -111,7 +116,7 @@ def by_link(device, mac):
 
 def main():
     ways = {"client": (by_client, 0), "link": (by_link, 2)}
-    kinds = {it.__name__: it for it in (udp, tcp, echo, error, other, fragment, event, padded, short)}
+    kinds = {it.__name__: it for it in (udp, tcp, dns, echo, error, other, fragment, event, padded, short)}
     kinds["hex"] = bytes.fromhex
     way, its_arguments = ways[sys.argv[1]]
     send = way(*sys.argv[2:2 + its_arguments])

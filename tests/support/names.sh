@@ -37,7 +37,7 @@
 #   shut.corp.test     10.40.1.16                   resource Shut, whose policy is violated: shown, and refused
 #                      10.40.1.0/26                 resource Lab, a CIDR
 #
-# besides SRV (_http._tcp.web.corp.test) and TXT (web.corp.test). Elsewhere: public.test, which is s.
+# besides SRV (_http._tcp.web.corp.test) and TXT (web.corp.test). Elsewhere: public.test, which is s, and what $NAMES_PUBLIC says.
 
 # By host: the addresses of its DNS server, the server's records (the first is an A), its process
 declare -A NAMES_AT=([n1]="10.40.1.53 fd40:1::53") NAMES_PID=() NAMES_RECORDS=(
@@ -179,7 +179,7 @@ names_begin() { # CLIENT_KIND GATEWAY_KIND ARGUMENT...
     nat_host g1 "${of_gateway[@]}"
     names_private
     NAMES_AT[s]="${NAT_ADDR4[s]} ${NAT_ADDR6[s]}"
-    NAMES_RECORDS[s]="public.test=${NAT_ADDR4[s]} public.test=${NAT_ADDR6[s]}"
+    NAMES_RECORDS[s]="public.test=${NAT_ADDR4[s]} public.test=${NAT_ADDR6[s]} ${NAMES_PUBLIC:-}"
     names_serve s own
     # Of a host of one family, the server's address of that family.
     names_etc g1 "nameserver 10.40.1.53"
