@@ -15,16 +15,9 @@
 
 #include <stdlib.h>
 
-#include "tests/sim_tunnel_model.h"
-#include "tests/support/inner_packet.h"
+#include "tests/sim_tunnel_probe.h"
 
 enum {
-    PROBES = 1 << 12, /* that are remembered */
-    PAYLOAD = 8,
-    MARK = 0x5a17, /* before a probe's number */
-    TRIES = 8,
-    TRIES_VAIN = 2,
-    CRITICAL_TRIES = 4, /* after so many a name's new addresses are known */
     RUNS = 12,
     STEPS = 250,
     CLIENTS = 5,
@@ -32,393 +25,6 @@ enum {
     CROWD = 1024,
     CROWD_STEPS = 60
 };
-
-static struct {
-    struct probe probes[PROBES];
-    unsigned probes_n; /* so far */
-    uint16_t from_port;
-    unsigned long sent, musts, arrived, hostile, refused, prohibited;
-} sim;
-
-/* ---- packets ---- */
-
-static size_t l4_at(const uint8_t *packet)
-{
-    return packet[0] >> 4 == 4 ? 20 : 40;
-}
-
-static unsigned proto_of(const uint8_t *packet)
-{
-    return packet[0] >> 4 == 4 ? packet[9] : packet[6];
-}
-
-static struct ip_addr addr_at(const uint8_t *packet, bool source)
-{
-    if (packet[0] >> 4 == 4)
-        return ip_addr_v4(packet + (source ? 12 : 16));
-    return ip_addr_v6(packet + (source ? 8 : 24));
-}
-
-static uint16_t be16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-/* Of the transport part, where it is wanted. */
-static void checksum_set(uint8_t *packet, size_t len)
-{
-    size_t at = l4_at(packet);
-    unsigned proto = proto_of(packet);
-    uint8_t *field = packet + at + (proto == 6 ? 16 : proto == 17 ? 6 : 2);
-
-    inner_be16(field, 0);
-    inner_be16(field, (uint16_t) ~(proto == 1 ? inner_sum(packet + at, len - at, 0)
-                                              : inner_l4_sum(packet, len, at, proto)));
-    if (packet[0] >> 4 == 4) {
-        inner_be16(packet + 10, 0);
-        inner_be16(packet + 10, (uint16_t)~inner_sum(packet, 20, 0));
-    }
-}
-
-static bool checksums_right(const uint8_t *packet, size_t len)
-{
-    size_t at = l4_at(packet);
-    unsigned proto = proto_of(packet);
-
-    return (at == 40 || inner_sum(packet, 20, 0) == 0xffff) &&
-           (proto == 1 ? inner_sum(packet + at, len - at, 0)
-                       : inner_l4_sum(packet, len, at, proto)) == 0xffff;
-}
-
-/* A probe's packet, with its number as payload. */
-static size_t probe_write(uint8_t *out, const struct probe *p, const struct ip_addr *from)
-{
-    bool v4 = p->to.family == ADDR_V4;
-    struct inner s = {.version = v4 ? 4 : 6,
-                      .proto = p->protocol == TCP ? 6 : 17,
-                      .ttl = 64,
-                      .sport = p->from_port,
-                      .dport = (uint16_t)p->port,
-                      .flags = TCP_F_SYN,
-                      .payload = PAYLOAD};
-    size_t len = inner_build(out, &s), at = l4_at(out), n = ip_addr_len(&p->to);
-
-    memcpy(out + (v4 ? 12 : 8), from->bytes, n);
-    memcpy(out + (v4 ? 16 : 24), p->to.bytes, n);
-    inner_be32(out + len - PAYLOAD, MARK);
-    inner_be32(out + len - 4, (uint32_t)(p - sim.probes));
-    if (p->protocol == ICMP) {
-        out[v4 ? 9 : 6] = v4 ? 1 : 58;
-        memset(out + at, 0, 8);
-        out[at] = v4 ? 8 : 128;
-        inner_be16(out + at + 4, p->from_port);
-    }
-    checksum_set(out, len);
-    return len;
-}
-
-/* The probe that a packet is, or answers; NULL: none. */
-static struct probe *probe_of(const uint8_t *packet, size_t len)
-{
-    uint8_t mark[4];
-
-    inner_be32(mark, MARK);
-    if (len < l4_at(packet) + 8 + PAYLOAD || memcmp(packet + len - PAYLOAD, mark, 4) != 0)
-        return NULL;
-    unsigned number = (unsigned)be16(packet + len - 4) << 16 | be16(packet + len - 2);
-    return number < PROBES ? &sim.probes[number] : NULL;
-}
-
-/* What the host that it is for answers: the same, back. */
-static void echo(struct end *gateway, const uint8_t *packet, size_t len)
-{
-    uint8_t answer[BELOW_MTU];
-    size_t at = l4_at(packet), n = at == 20 ? 4 : 16, src = at == 20 ? 12 : 8;
-
-    memcpy(answer, packet, len);
-    memcpy(answer + src, packet + src + n, n);
-    memcpy(answer + src + n, packet + src, n);
-    if (proto_of(packet) == 1 || proto_of(packet) == 58) {
-        answer[at] = at == 20 ? 0 : 129;
-    } else {
-        memcpy(answer + at, packet + at + 2, 2);
-        memcpy(answer + at + 2, packet + at, 2);
-    }
-    checksum_set(answer, len);
-    world_tun(gateway, answer, len);
-}
-
-static const char *text_of(const struct ip_addr *a)
-{
-    static char texts[4][IP_TEXT_MAX];
-    static unsigned next;
-    return ip_addr_format(a, texts[next++ % 4], IP_TEXT_MAX);
-}
-
-static const char *probe_text(const struct probe *p)
-{
-    static const char *const protocols[] = {"tcp", "udp", "icmp"};
-    static char text[200];
-
-    snprintf(text, sizeof text, "%s%u's %s %u to %s (%s)",
-             p->hostile ? "hostile client " : "client ", p->client, protocols[p->protocol], p->port,
-             p->name == NO_NAME ? "an address" : NAME_TEXTS[p->name], text_of(&p->to));
-    return text;
-}
-
-/* ---- what comes out ---- */
-
-static void out_of_gateway(struct end *e, const uint8_t *packet, size_t len)
-{
-    struct probe *p = probe_of(packet, len);
-
-    if (!p || !checksums_right(packet, len))
-        world_fail("gateway %u: what comes out is no probe, or spoilt", e->number);
-    struct end *client = client_of(p->client);
-    struct ip_addr from = addr_at(packet, true);
-    if (!client || !ip_addr_equal(&from, at_family(client, from.family)))
-        world_fail("gateway %u: %s arrives, from %s", e->number, probe_text(p), text_of(&from));
-    p->at = addr_at(packet, false);
-    if (!model_may(p, e->number))
-        world_fail("gateway %u: %s arrives at %s, which it may not", e->number, probe_text(p),
-                   text_of(&p->at));
-    if (p->protocol != ICMP && be16(packet + l4_at(packet) + 2) != p->port)
-        world_fail("gateway %u: %s arrives at another port", e->number, probe_text(p));
-    p->arrived = true;
-    sim.arrived++;
-    echo(e, packet, len);
-}
-
-static void out_of_client(struct end *e, const uint8_t *packet, size_t len)
-{
-    struct probe *p = probe_of(packet, len);
-    size_t at = l4_at(packet);
-    struct ip_addr from = addr_at(packet, true);
-    bool icmp = proto_of(packet) == 1 || proto_of(packet) == 58;
-
-    if (!checksums_right(packet, len))
-        world_fail("client %u: what comes out is spoilt", e->number - portal.gateways_n);
-    if (icmp && packet[at] != (at == 20 ? 0 : 129)) {
-        sim.prohibited++;
-        return;
-    }
-    if (!p || client_of(p->client) != e)
-        world_fail("client %u: what comes out is none of its own", e->number - portal.gateways_n);
-    if (!ip_addr_equal(&from, &p->to))
-        world_fail("%s is answered from %s", probe_text(p), text_of(&from));
-    if (icmp ? be16(packet + at + 4) != p->from_port
-             : be16(packet + at) != p->port || be16(packet + at + 2) != p->from_port)
-        world_fail("%s is answered by another port, or to one", probe_text(p));
-    p->answered = true;
-}
-
-static void on_tun(struct end *e, const uint8_t *packet, size_t len)
-{
-    (e->gateway ? out_of_gateway : out_of_client)(e, packet, len);
-}
-
-/* ---- probing ---- */
-
-static struct probe *probe_new(unsigned client)
-{
-    struct probe *p = &sim.probes[sim.probes_n++ % PROBES];
-
-    *p = (struct probe){.client = client, .name = NO_NAME};
-    p->from_port = ++sim.from_port;
-    if (p->from_port == 0)
-        p->from_port = ++sim.from_port;
-    return p;
-}
-
-/* Asked for as the host would, each time: the gateway looks the name up anew then. False: there is nothing to be sent. */
-static bool probe_resolve(struct probe *p, unsigned family)
-{
-    struct ip_addr list[PROXY_PER_NAME];
-    bool addresses, known = name_known(p->client, p->name, family, &addresses);
-    unsigned n;
-
-    if (client_resolve(client_of(p->client), NAME_TEXTS[p->name], family, list, ARRAY_LEN(list),
-                       &n) != known ||
-        (n > 0) != addresses)
-        world_fail("client %u: %s is %sknown, and has %u addresses", p->client, NAME_TEXTS[p->name],
-                   known ? "un" : "", n);
-    if (n > 0)
-        p->to = list[world_below(n)];
-    return n > 0;
-}
-
-/* The same from another port, as an application tries again. */
-static struct probe *probe_again(const struct probe *like)
-{
-    struct probe copy = *like, *p = probe_new(copy.client);
-
-    copy.from_port = p->from_port;
-    copy.arrived = copy.answered = false;
-    *p = copy;
-    return p;
-}
-
-static bool probe_once(struct probe *p)
-{
-    uint8_t packet[BELOW_MTU];
-    struct end *e = client_of(p->client);
-
-    world_tun(e, packet, probe_write(packet, p, at_family(e, p->to.family)));
-    world_settle();
-    return p->answered;
-}
-
-static void probe(unsigned client, int name, const struct ip_addr *to, bool quick)
-{
-    struct probe *p = probe_new(client);
-    static const struct {
-        enum protocol protocol;
-        unsigned port;
-    } ports[] = {{TCP, 80}, {TCP, 443}, {TCP, 22}, {UDP, 53}, {UDP, 1500}, {ICMP, 0}};
-    unsigned port = world_below(ARRAY_LEN(ports)), family = world_below(3) ? ADDR_V4 : ADDR_V6;
-
-    p->name = name;
-    p->protocol = ports[port].protocol;
-    p->port = ports[port].port;
-    if (to)
-        p->to = *to;
-    else if (!probe_resolve(p, family))
-        return;
-    world_settle();
-    bool must = model_must(p);
-    unsigned tries = must ? TRIES : quick ? 1 : TRIES_VAIN;
-    sim.sent++;
-    sim.musts += must;
-    for (unsigned i = 0; i < tries; i++) {
-        if (i > 0) {
-            world_run(MS(500 + world_below(2500)));
-            p = probe_again(p);
-            if (!to && !probe_resolve(p, family))
-                return;
-        }
-        bool good = probe_once(p);
-        if (!good && !quick)
-            world_run(MS(world_below(800)));
-        good = p->answered;
-        if (good && must && !to && !zone_is(zone.has[name], &p->at) && i + 1 < tries)
-            continue; /* the gateway has not heard yet that the name has moved */
-        if (good)
-            break;
-    }
-    if (must && !p->answered)
-        world_fail("%s %s", probe_text(p), p->arrived ? "has no answer" : "does not arrive");
-    if (must && !to && !zone_is(zone.has[name], &p->at))
-        world_fail("%s arrives at %s, where the name is no more", probe_text(p), text_of(&p->at));
-}
-
-/* ---- past the rules of a client ---- */
-
-/* What the gateway has refused, by any of its counters. */
-static uint64_t refusals(const struct end *e)
-{
-    uint64_t sum = 0;
-
-    for (unsigned v = VERDICT_IN_PUNTED + 1; v < VERDICT_IN_TUN_FAILED; v++)
-        sum += counter_read(&e->below->counters.verdicts[v]);
-    return sum;
-}
-
-/* A link of the client's that works; NULL: it has none. */
-static struct link *some_link(struct end *e)
-{
-    struct link *found = NULL;
-    unsigned n = 0;
-
-    for (struct link *x = e->peers.links; x; x = x->next) {
-        if (x->up && !x->failed && !x->goodbye && !x->closing && end_of_id(&x->id) &&
-            world_below(++n) == 0)
-            found = x;
-    }
-    return found;
-}
-
-static const char *const TARGETS[] = {"10.1.2.3",
-                                      "10.1.2.9",
-                                      "10.1.9.9",
-                                      "10.200.0.1",
-                                      "192.168.7.7",
-                                      "192.168.8.8",
-                                      "203.0.113.5",
-                                      "8.8.8.8",
-                                      "2001:db8:1:2::3",
-                                      "2001:db8:1::9",
-                                      "2001:db8:9::9",
-                                      "172.16.5.5",
-                                      "100.64.0.5",
-                                      "100.100.111.1",
-                                      "127.0.0.1",
-                                      "fd00:2021:1111::5",
-                                      "fd00:2021:1111:8000:100:100:111:1",
-                                      "224.0.0.1",
-                                      "fe80::1",
-                                      "198.51.100.1",
-                                      "100.127.0.1",
-                                      "fd00:2021:1111:8000::7777"};
-
-/* Proxy addresses for a name that is the client's own to choose, with a resource that may be another's. */
-static void forge_names(struct end *e, struct link *x)
-{
-    const struct place *place = &portal.places[world_below(RESOURCES)];
-    struct inner_assigned_ips m = {.resource = place->id};
-    uint8_t packet[INNER_PACKET_MAX];
-
-    snprintf(m.domain, sizeof m.domain, "%s", NAME_TEXTS[NAMES - 1]);
-    m.n = 1 + world_below(4);
-    for (unsigned i = 0; i < m.n; i++)
-        m.ips[i] = world_below(4) ? proxy_addr_v4(PROXY_NAMES - 1 - world_below(2), i)
-                                  : ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
-    size_t len = inner_write_assigned_ips(packet, &m);
-    (void)e;
-    tunnel_p2p_packet_to(x->peer, packet, len);
-    world_run(MS(400));
-}
-
-/* What no honest client sends. What arrives is judged as it comes out; what does not is counted as refused. */
-static void attack(unsigned client)
-{
-    struct end *e = client_of(client);
-    struct link *x = some_link(e);
-    uint8_t packet[BELOW_MTU];
-
-    if (!x)
-        return;
-    if (world_below(4) == 0) {
-        forge_names(e, x);
-        if (!(x = some_link(e)))
-            return;
-    }
-    struct end *gateway = end_of_id(&x->id);
-    struct probe *p = probe_new(client);
-    p->hostile = true;
-    p->protocol = (enum protocol)world_below(3);
-    p->port = world_below(3) ? 1 + world_below(2000) : 80;
-    if (world_below(3)) {
-        p->to = ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
-    } else { /* one of a name, which the gateway may know */
-        p->name = NAMES - 1;
-        p->to = proxy_addr_v4(PROXY_NAMES - 1 - world_below(2), world_below(4));
-    }
-    const struct ip_addr *from = at_family(e, p->to.family);
-    struct ip_addr other = *from;
-    bool forged = world_below(4) == 0;
-    if (forged)
-        other.bytes[ip_addr_len(from) - 1] ^= (uint8_t)(1 + world_below(255));
-    uint64_t before = refusals(gateway);
-    tunnel_p2p_packet_to(x->peer, packet, probe_write(packet, p, &other));
-    world_settle();
-    sim.hostile++;
-    if (forged && p->arrived)
-        world_fail("%s arrives, from another's address", probe_text(p));
-    if (!p->arrived && refusals(gateway) == before)
-        world_fail("%s is not counted", probe_text(p));
-    sim.refused += !p->arrived;
-    world_run(MS(10));
-}
 
 /* ---- what happens ---- */
 
@@ -431,15 +37,18 @@ static void random_zone(int name)
     }
 }
 
+/* The last site has the Internet and nothing else, as the portal has it. */
 static struct place random_place(void)
 {
     static const enum kind kinds[] = {DNS, DNS, DNS, CIDR, CIDR, CIDR, INTERNET};
     struct place x = {.kind = kinds[world_below(ARRAY_LEN(kinds))],
-                      .site = world_below(SITES),
+                      .site = world_below(portal.gateways_n - 1),
                       .rules = world_below(ARRAY_LEN(RULES)),
                       .stack = world_below(2) ? DUAL : (enum stack)world_below(3)};
 
     x.address = world_below(x.kind == DNS ? ARRAY_LEN(PATTERNS) : ARRAY_LEN(NETWORKS));
+    if (x.kind == INTERNET)
+        x.site = portal.gateways_n - 1;
     return x;
 }
 
@@ -455,18 +64,18 @@ static bool internet_is_there(void)
 
 static int64_t random_until(void)
 {
-    return world_below(2) ? 0 : world_wall() + 1 + world_below(200);
+    return world_below(3) ? 0 : world_wall() + 1 + world_below(200);
 }
 
 static void place_appears(unsigned r)
 {
     struct place x = random_place();
 
-    if (x.kind == INTERNET && internet_is_there())
-        x.kind = CIDR, x.address = 0;
+    while (x.kind == INTERNET && internet_is_there())
+        x = random_place();
     place_begin(r, &x);
     for (unsigned c = 0; c < portal.clients_n; c++) {
-        if (world_below(2))
+        if (world_below(3))
             policy_set(c, r, random_until());
     }
 }
@@ -480,7 +89,7 @@ static void place_becomes(unsigned r)
         x.address = world_below(x.kind == DNS ? ARRAY_LEN(PATTERNS) : ARRAY_LEN(NETWORKS));
         break;
     case 1:
-        x.site = other.site;
+        x.site = x.kind == INTERNET || other.kind == INTERNET ? x.site : other.site;
         break;
     case 2:
         x.stack = other.stack;
@@ -492,69 +101,40 @@ static void place_becomes(unsigned r)
     place_change(r, &x);
 }
 
-static void ends_change(unsigned what)
+/* Perhaps to be back at once. */
+static void gateway_ends(unsigned g)
 {
-    unsigned g = world_below(portal.gateways_n), c = world_below(portal.clients_n);
-
-    if (what == 0) { /* a gateway, perhaps to be back at once */
-        if (gateway_of(g))
-            end_goes(gateway_of(g), world_below(2));
-        if (!gateway_of(g) && world_below(3))
-            gateway_comes(g);
-    } else {
-        if (client_of(c))
-            end_goes(client_of(c), world_below(2));
-        if (world_below(3) == 0)
-            world_run(SEC(world_below(60)));
-        client_comes(c);
-    }
-    for (g = 0; g < portal.gateways_n; g++) {
-        if (!gateway_of(g) && world_below(3) == 0)
-            gateway_comes(g);
-    }
+    if (gateway_of(g))
+        end_goes(gateway_of(g), world_below(2));
+    if (world_below(3))
+        gateway_comes(g);
 }
 
-static void something_happens(void)
+static void client_begins_anew(unsigned c)
 {
-    unsigned r = world_below(RESOURCES), c = world_below(portal.clients_n);
+    struct uuid id = client_of(c)->id;
 
-    switch (world_below(14)) {
-    case 0:
-        if (portal.places[r].there)
-            place_end(r);
-        break;
-    case 1:
-    case 2:
-    case 3:
-        if (portal.places[r].there)
-            place_becomes(r);
-        else
-            place_appears(r);
-        break;
-    case 4:
-    case 5:
-        policy_end(c, r);
-        break;
-    case 6:
-    case 7:
-    case 8:
-        if (portal.places[r].there)
-            policy_set(c, r, random_until());
-        break;
-    case 9:
-        random_zone((int)world_below(NAMES));
-        break;
-    case 10:
-        ends_change(0);
-        break;
-    case 11:
-        ends_change(1);
-        break;
-    default:
-        world_run(SEC(world_below(world_below(6) ? 40 : 900)));
-        break;
+    end_goes(client_of(c), world_below(2));
+    if (world_below(3) == 0)
+        world_run(SEC(world_below(60)));
+    for (unsigned g = 0; g < portal.gateways_n; g++) {
+        if (gateway_of(g) && world_below(2))
+            link_lost(gateway_of(g), &id);
     }
-    world_settle();
+    client_comes(c);
+}
+
+/* The client finds out, and perhaps the gateway as well. */
+static void connection_breaks(unsigned c)
+{
+    struct end *e = client_of(c);
+    struct link *x = some_link(e);
+
+    if (!x)
+        return;
+    if (world_below(2))
+        link_lost(end_of_id(&x->id), &e->id);
+    link_lost(e, &x->id);
 }
 
 static void probe_something(unsigned client, bool quick)
@@ -567,6 +147,81 @@ static void probe_something(unsigned client, bool quick)
     }
     to = ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
     probe(client, NO_NAME, &to, quick);
+}
+
+static void portal_breaks(void)
+{
+    portal.away = true;
+    for (unsigned i = 0; i < PROBES_PER_STEP; i++)
+        probe_something(world_below(portal.clients_n), false);
+    portal.away = false;
+    for (unsigned g = 0; g < portal.gateways_n; g++) {
+        if (gateway_of(g))
+            gateway_joins(gateway_of(g));
+    }
+    for (unsigned c = 0; c < portal.clients_n; c++)
+        client_joins(client_of(c));
+}
+
+/* What the portal decides, and where names lead. */
+static void something_changes(void)
+{
+    unsigned r = world_below(RESOURCES), c = world_below(portal.clients_n);
+
+    switch (world_below(8)) {
+    case 0:
+        place_end(r);
+        break;
+    case 1:
+    case 2:
+        if (portal.places[r].there)
+            place_becomes(r);
+        else
+            place_appears(r);
+        break;
+    case 3:
+        policy_end(c, r);
+        break;
+    case 4:
+    case 5:
+    case 6:
+        if (portal.places[r].there)
+            policy_set(c, r, random_until());
+        break;
+    default:
+        random_zone((int)world_below(NAMES));
+        break;
+    }
+}
+
+static void something_happens(void)
+{
+    unsigned c = world_below(portal.clients_n), g = world_below(portal.gateways_n);
+
+    switch (world_below(16)) {
+    case 0:
+        gateway_ends(g);
+        break;
+    case 1:
+        client_begins_anew(c);
+        break;
+    case 2:
+        connection_breaks(c);
+        break;
+    case 3:
+        portal_breaks();
+        break;
+    case 4:
+    case 5:
+        world_run(SEC(world_below(world_below(6) ? 40 : 900)));
+        break;
+    default:
+        something_changes();
+        break;
+    }
+    if (!gateway_of(g) && world_below(2))
+        gateway_comes(g);
+    world_settle();
 }
 
 /* ---- the runs ---- */
@@ -599,7 +254,7 @@ static void begin(uint64_t seed, unsigned gateways, unsigned clients)
     portal.gateways_n = gateways;
     portal.clients_n = clients;
     for (unsigned g = 0; g < gateways; g++) {
-        portal.sites[g] = g % SITES;
+        portal.sites[g] = g;
         gateway_comes(g);
     }
     for (int i = 0; i < NAMES; i++)
@@ -609,6 +264,13 @@ static void begin(uint64_t seed, unsigned gateways, unsigned clients)
     for (unsigned r = 0; r < RESOURCES; r++)
         place_appears(r);
     world_settle();
+}
+
+static void result(const char *of)
+{
+    printf(
+        "seed %llu, %s: of %lu packets %lu had to arrive, of %lu hostile ones %lu were refused\n",
+        (unsigned long long)world.seed, of, sim.sent, sim.musts, sim.hostile, sim.refused);
 }
 
 static void finish(void)
@@ -622,6 +284,109 @@ static void finish(void)
         world_fail("%zu timers are left", world.timers_n);
 }
 
+/* ---- a crowd ---- */
+
+static unsigned links_up(const struct end *e)
+{
+    unsigned n = 0;
+
+    for (const struct link *x = e->peers.links; x; x = x->next)
+        n += x->up;
+    return n;
+}
+
+/* Somewhere that everybody may go to. */
+static void all_connect(void)
+{
+    static const struct place place = {.kind = CIDR, .address = 5};
+    const struct ip_addr to = ip_of("203.0.113.5");
+
+    for (unsigned r = 0; r < RESOURCES; r++) {
+        if (r == 0 || (portal.places[r].kind == CIDR && portal.places[r].address == 5))
+            place_end(r);
+    }
+    place_begin(0, &place);
+    for (unsigned c = 0; c < portal.clients_n; c++) {
+        policy_set(c, 0, 0);
+        probe(c, NO_NAME, &to, true);
+        probe_something(c, true);
+    }
+    if (links_up(gateway_of(0)) != portal.clients_n)
+        world_fail("%u clients are connected", links_up(gateway_of(0)));
+}
+
+static void crowd_step(void)
+{
+    unsigned c = world_below(portal.clients_n);
+
+    if (world_below(4) == 0)
+        client_begins_anew(c);
+    else
+        something_changes();
+    world_settle();
+    for (unsigned k = 0; k < PROBES_PER_STEP; k++) {
+        probe_something(world_below(portal.clients_n), true);
+        attack(world_below(portal.clients_n));
+    }
+}
+
+/* Nothing of any client is left at the gateway. */
+static void expect_empty(struct end *gateway)
+{
+    const struct tunnel *t = gateway->tunnel;
+    struct nat *nat = &gateway->below->worker->nat;
+
+    if (gateway->peers.links || t->peers_n != 0 || t->slots_leaving != 0 || t->allowed.used != 0)
+        world_fail("%zu peers and %zu addresses are left", t->peers_n, t->allowed.used);
+    for (unsigned i = 0; i < BELOW_CLIENTS; i++) {
+        if (nat->clients[i].names.n != 0 || nat->clients[i].flows.n != 0)
+            world_fail("%u names and %u flows of client number %u are left",
+                       nat->clients[i].names.n, nat->clients[i].flows.n, i);
+    }
+    for (uint32_t i = 0; i < TUNNEL_PEERS_MAX; i++) {
+        if (gateway->below->worker->peers[i])
+            world_fail("the worker still has a peer");
+    }
+    for (unsigned c = 0; c < portal.clients_n; c++) {
+        for (unsigned r = 0; r < RESOURCES; r++) {
+            struct uuid id = end_id(portal.gateways_n + c);
+            struct clients_resource out;
+            if (clients_resource(gateway->clients, &id, &portal.places[r].id, &out))
+                world_fail("client %u still has access", c);
+        }
+    }
+}
+
+/* Half of them say goodbye, the others lose what they were permitted. */
+static void all_leave(void)
+{
+    for (unsigned c = 0; c < portal.clients_n; c++) {
+        if (c % 2)
+            end_goes(client_of(c), true);
+        for (unsigned r = 0; r < RESOURCES && c % 2 == 0; r++)
+            policy_end(c, r);
+    }
+    world_settle();
+    expect_empty(gateway_of(0));
+}
+
+static void crowd(void **state)
+{
+    (void)state;
+    begin(number_from("SIM_SEED", 100), 2, CROWD);
+    all_connect();
+    for (unsigned long step = number_from("SIM_STEPS", CROWD_STEPS); step > 0; step--)
+        crowd_step();
+    end_goes(gateway_of(0), false);
+    gateway_comes(0);
+    all_connect();
+    result("the crowd");
+    all_leave();
+    finish();
+}
+
+/* ---- all ---- */
+
 static void random_runs(void **state)
 {
     unsigned long seed = number_from("SIM_SEED", 1), steps = number_from("SIM_STEPS", STEPS);
@@ -629,7 +394,7 @@ static void random_runs(void **state)
 
     (void)state;
     for (unsigned i = 0; i < runs; i++) {
-        begin(seed + i, SITES, CLIENTS);
+        begin(seed + i, SITES + 1, CLIENTS);
         for (unsigned long step = 0; step < steps; step++) {
             something_happens();
             for (unsigned k = 0; k < PROBES_PER_STEP; k++)
@@ -637,15 +402,14 @@ static void random_runs(void **state)
             for (unsigned k = 0; k < PROBES_PER_STEP; k++)
                 attack(world_below(CLIENTS));
         }
-        printf("seed %lu: %lu probes, %lu must arrive; %lu hostile, %lu refused; %lu arrived\n",
-               seed + i, sim.sent, sim.musts, sim.hostile, sim.refused, sim.arrived);
+        result("a run");
         finish();
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_runs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_runs), cmocka_unit_test(crowd)};
 
     log_set_level(getenv("SIM_LOG") ? LOG_DEBUG : LOG_OFF);
     return cmocka_run_group_tests(tests, NULL, NULL);

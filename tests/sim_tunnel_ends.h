@@ -268,6 +268,7 @@ static struct end *end_start(unsigned number, bool gateway)
 /* goodbye: it says so to whom it is connected with; else it is gone at once, with all that it was about to do. */
 static void end_stop(struct end *e, bool goodbye)
 {
+    e->peers.closing = true;
     for (struct link *x = e->peers.links; x && goodbye; x = x->next)
         x->closing = true;
     if (goodbye) {

@@ -539,8 +539,7 @@ static void work_do(struct work *x)
     }
 }
 
-/* Until nothing is left that takes no time. */
-static void world_settle(void)
+static void queue_run(void)
 {
     unsigned long steps = 0;
 
@@ -561,7 +560,7 @@ static void world_run(time_ns span)
     time_ns end = world.now + span;
     unsigned fired = 0;
 
-    world_settle();
+    queue_run();
     while (world.timers_n > 0 && world.timers[0]->deadline <= end) {
         struct loop_timer *timer = world.timers[0];
         fired = timer->deadline > world.now ? 0 : fired + 1;
@@ -570,9 +569,15 @@ static void world_run(time_ns span)
         world.now = time_max(world.now, timer->deadline);
         loop_timer_clear(NULL, timer);
         timer->fire(timer->arg);
-        world_settle();
+        queue_run();
     }
     world.now = end;
+}
+
+/* Until nothing is left that takes no time. */
+static void world_settle(void)
+{
+    world_run(0);
 }
 
 #endif

@@ -156,8 +156,7 @@ enum node_connect peers_connect(struct peers *p, const struct node_peer *peer,
 
 bool peers_ready(const struct peers *p)
 {
-    (void)p;
-    return true;
+    return !p->closing;
 }
 
 struct tunnel *peers_tunnel(const struct peers *p)

@@ -206,6 +206,45 @@ static bool name_known(unsigned client, int name, unsigned family, bool *address
     return known;
 }
 
+static inline void link_print(const struct end *e, const struct uuid *id)
+{
+    const struct link *x = link_find(&e->peers, id);
+    const struct peer *p = x ? x->peer->engine_peer : NULL;
+
+    fprintf(stderr, "%s %u: %s%s%s%s%s%s%s\n", e->gateway ? "gateway" : "client", e->number,
+            x ? "a connection" : "none", x && x->up ? ", up" : "", x && x->failed ? ", failed" : "",
+            x && x->goodbye ? ", left" : "", x && x->closing ? ", closing" : "",
+            p && p->current ? ", a session" : "",
+            p && p->endpoint.ip.family != ADDR_NONE ? ", a path" : "");
+}
+
+/* For whoever looks into a failure: what the probe could go by. */
+static inline void places_print(const struct probe *p)
+{
+    const struct end *e = client_of(p->client);
+
+    for (unsigned g = 0; e && g < portal.gateways_n; g++) {
+        struct uuid id = end_id(g);
+        link_print(e, &id);
+        if (gateway_of(g))
+            link_print(gateway_of(g), &e->id);
+    }
+    for (unsigned r = 0; r < RESOURCES; r++) {
+        const struct place *x = &portal.places[r];
+        const struct permit *y = &portal.policies[p->client][r];
+        if (!place_covers(x, p))
+            continue;
+        fprintf(stderr,
+                "resource %u (id %02x, %s, site %u, rules %u): %s, until %lld, by gateway %d\n", r,
+                x->id.bytes[0],
+                x->kind == DNS    ? PATTERNS[x->address]
+                : x->kind == CIDR ? NETWORKS[x->address]
+                                  : "Internet",
+                x->site, x->rules, y->there ? "policy" : "no policy", (long long)y->until,
+                (int)portal.grants[p->client][r] - 1);
+    }
+}
+
 /* ---- answers ---- */
 
 static bool zone_has(const bool *set, unsigned family)
@@ -241,12 +280,21 @@ static bool model_must(const struct probe *p)
     unsigned r = 0;
     const struct place *x = place_of(p, &r);
 
-    if (!x || !site_is_served(x->site))
+    if (!x || portal.away || !site_is_served(x->site))
         return false;
     const struct permit *policy = &portal.policies[p->client][r];
     if (policy->until != 0 && policy->until < world_wall() + MUST_HOLD_S)
         return false;
     return x->kind != DNS || zone_has(zone.has[p->name], p->to.family);
+}
+
+/* The client, if it is honest, sends it to this gateway. */
+static bool model_sends(const struct probe *p, unsigned gateway)
+{
+    unsigned r;
+    const struct place *x = place_of(p, &r);
+
+    return x && x->site == portal.sites[gateway];
 }
 
 /* It has arrived at p->at, through this gateway. */

@@ -14,7 +14,7 @@
 enum {
     SITES = 3,
     RESOURCES = 12,
-    CLIENTS_MAX = WORLD_ENDS_MAX - SITES,
+    CLIENTS_MAX = WORLD_ENDS_MAX,
     MESSAGE_MAX = 16 << 10
 };
 
@@ -73,6 +73,7 @@ struct permit {
 
 static struct {
     unsigned gateways_n, clients_n;
+    bool away; /* clients and gateways do not reach it; nothing changes meanwhile */
     unsigned sites[WORLD_ENDS_MAX]; /* of gateways */
     unsigned serial;
     struct place places[RESOURCES];
@@ -327,13 +328,15 @@ static void portal_hears(struct end *e, const void *data)
         client_asks(e, payload);
     else if (e->gateway && strcmp(name, GATEWAY_REQUEST_AUTHORIZED) == 0)
         gateway_answers(e, payload);
-    else
+    else if (strcmp(name, REQUEST_RELAYS) != 0) /* there are none here */
         world_fail("the portal does not understand '%s'", name);
     json_decref(payload);
 }
 
 static enum err portal_push(struct end *e, const char *name, const json_t *payload)
 {
+    if (portal.away)
+        return ERR_CLOSED;
     post(e, portal_hears, name, json_deep_copy(payload));
     return ERR_OK;
 }
@@ -423,9 +426,10 @@ static json_t *interface_json(const struct end *e)
     return json_pack("{s:o,s:o}", "ipv4", ip_json(&e->ipv4), "ipv6", ip_json(&e->ipv6));
 }
 
-static void client_comes(unsigned c)
+/* It has joined, perhaps once more. */
+static void client_joins(struct end *e)
 {
-    struct end *e = end_start(portal.gateways_n + c, false);
+    unsigned c = e->number - portal.gateways_n;
     json_t *list = json_array();
 
     for (unsigned r = 0; r < RESOURCES; r++) {
@@ -435,18 +439,33 @@ static void client_comes(unsigned c)
     tell(e, "init", json_pack("{s:o,s:o}", "interface", interface_json(e), "resources", list));
 }
 
-static void gateway_comes(unsigned g)
+static void client_comes(unsigned c)
 {
-    struct end *e = end_start(g, true);
+    client_joins(end_start(portal.gateways_n + c, false));
+}
+
+/* With what was granted through it, also before it was there. */
+static void gateway_joins(struct end *e)
+{
     json_t *list = json_array();
 
     for (unsigned c = 0; c < portal.clients_n; c++) {
         for (unsigned r = 0; r < RESOURCES; r++) {
-            if (portal.grants[c][r] == g + 1)
-                json_array_append_new(list, pair_json(c, &portal.places[r]));
+            int64_t until = portal.policies[c][r].until;
+            if (portal.grants[c][r] != e->number + 1)
+                continue;
+            json_t *o = pair_json(c, &portal.places[r]);
+            if (until != 0)
+                json_object_set_new(o, "expires_at", json_integer(until));
+            json_array_append_new(list, o);
         }
     }
     tell(e, "init", json_pack("{s:o,s:o}", "interface", interface_json(e), "authorizations", list));
+}
+
+static void gateway_comes(unsigned g)
+{
+    gateway_joins(end_start(g, true));
 }
 
 /* All that were connected with it find out. */

@@ -32,6 +32,7 @@ enum {
 struct peers {
     struct end *end;
     struct link *links; /* sim_tunnel_links.h */
+    bool closing;       /* the end leaves: nothing new begins */
 };
 
 /* A client or a gateway. */
