@@ -13,7 +13,8 @@
 enum {
     PROBES = 1 << 16, /* that are remembered: longer than one waits anywhere */
     PAYLOAD = 8,
-    MARK = 0x5a17, /* before a probe's number */
+    MARK = 0x5a17,   /* before a probe's number */
+    PORTS_AGAIN = 4, /* those below are used more than once: flows go on as they began */
     TRIES = 8,
     TRIES_VAIN = 2
 };
@@ -156,6 +157,19 @@ static const char *probe_text(const struct probe *p)
 
 /* ---- what comes out ---- */
 
+/* A hostile client may have told of another name by this address, which it may reach as well. */
+static bool may_arrive(const struct probe *p, unsigned gateway)
+{
+    struct probe like = *p;
+    bool may = model_may(p, gateway);
+
+    if (!p->hostile || p->name == NO_NAME || p->name == NAMES - 1)
+        return may;
+    for (like.name = 0; like.name < NAMES - 1 && !may; like.name++)
+        may = model_may(&like, gateway);
+    return may;
+}
+
 static void out_of_gateway(struct end *e, const uint8_t *packet, size_t len)
 {
     struct probe *p = probe_of(packet, len);
@@ -167,7 +181,7 @@ static void out_of_gateway(struct end *e, const uint8_t *packet, size_t len)
     if (!client || !ip_addr_equal(&from, at_family(client, from.family)))
         world_fail("gateway %u: %s arrives, from %s", e->number, probe_text(p), text_of(&from));
     p->at = addr_at(packet, false);
-    if (!model_may(p, e->number))
+    if (!may_arrive(p, e->number))
         probe_fail(p, "gateway %u: %s arrives at %s, which it may not", e->number, probe_text(p),
                    text_of(&p->at));
     if (p == sim.latest && !p->hostile && !model_sends(p, e->number))
@@ -216,9 +230,9 @@ static struct probe *probe_new(unsigned client)
 
     *p = (struct probe){.client = client, .name = NO_NAME};
     sim.latest = p;
-    p->from_port = ++sim.from_port;
-    if (p->from_port == 0)
-        p->from_port = ++sim.from_port;
+    if (sim.from_port < PORTS_AGAIN)
+        sim.from_port = PORTS_AGAIN;
+    p->from_port = sim.from_port++;
     return p;
 }
 
@@ -374,6 +388,32 @@ static void forge_names(struct end *e, struct link *x)
     world_run(MS(400));
 }
 
+/* Where it is to go: anywhere, to what the gateway has been told of a name, honestly or not. */
+static void attack_aim(struct probe *p)
+{
+    p->hostile = true;
+    p->protocol = (enum protocol)world_below(3);
+    p->port = world_below(3) ? 1 + world_below(2000) : 80;
+    switch (world_below(4)) {
+    case 0:
+        p->name = NAMES - 1;
+        p->to = proxy_addr_v4(PROXY_NAMES - 1 - world_below(2), world_below(4));
+        return;
+    case 1:
+        p->name = (int)world_below(NAMES - 1);
+        p->from_port = (uint16_t)world_below(PORTS_AGAIN);
+        if (probe_resolve(p, world_below(3) ? ADDR_V4 : ADDR_V6)) {
+            world_run(MS(400));
+            return;
+        }
+        break;
+    default:
+        break;
+    }
+    p->name = NO_NAME;
+    p->to = ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
+}
+
 /* What no honest client sends. What arrives is judged as it comes out; what does not is counted as refused. */
 static void attack(unsigned client)
 {
@@ -381,31 +421,19 @@ static void attack(unsigned client)
     struct link *x = some_link(e);
     uint8_t packet[BELOW_MTU];
 
-    if (!x)
-        return;
-    if (world_below(4) == 0) {
+    if (x && world_below(4) == 0)
         forge_names(e, x);
-        if (!(x = some_link(e)))
-            return;
-    }
-    struct end *gateway = end_of_id(&x->id);
     struct probe *p = probe_new(client);
-    p->hostile = true;
-    p->protocol = (enum protocol)world_below(3);
-    p->port = world_below(3) ? 1 + world_below(2000) : 80;
-    if (world_below(3)) {
-        p->to = ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
-    } else { /* one of a name, which the gateway may know */
-        p->name = NAMES - 1;
-        p->to = proxy_addr_v4(PROXY_NAMES - 1 - world_below(2), world_below(4));
-    }
-    const struct ip_addr *from = at_family(e, p->to.family);
-    struct ip_addr other = *from;
+    attack_aim(p);
+    if (!(x = some_link(e)))
+        return;
+    struct end *gateway = end_of_id(&x->id);
+    struct ip_addr from = *at_family(e, p->to.family);
     bool forged = world_below(4) == 0;
     if (forged)
-        other.bytes[ip_addr_len(from) - 1] ^= (uint8_t)(1 + world_below(255));
+        from.bytes[ip_addr_len(&from) - 1] ^= (uint8_t)(1 + world_below(255));
     uint64_t before = refusals(gateway);
-    tunnel_p2p_packet_to(x->peer, packet, probe_write(packet, p, &other));
+    tunnel_p2p_packet_to(x->peer, packet, probe_write(packet, p, &from));
     world_settle();
     sim.hostile++;
     if (forged && p->arrived)
