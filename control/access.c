@@ -325,6 +325,25 @@ struct entry *access_find_addr(struct access *a, const struct ip_addr *addr)
     return found;
 }
 
+bool access_want_granted(struct access *a, const struct ip_addr *addr)
+{
+    struct ip_prefix prefix = ip_prefix_host(addr);
+    bool any = false;
+
+    for (int len = prefix.len; len >= 0; len--) {
+        prefix = (struct ip_prefix){.ip = *addr, .len = (uint8_t)len};
+        ip_prefix_mask(&prefix);
+        for (struct way *w = *bucket_of_prefix(a, &prefix); w; w = w->next_prefix) {
+            if (w->prefix.len != prefix.len || !ip_addr_equal(&w->prefix.ip, &prefix.ip) ||
+                uuid_is_nil(&w->entry->gateway.id))
+                continue;
+            access_entry_want(a, w->entry);
+            any = true;
+        }
+    }
+    return any;
+}
+
 bool access_reaches(struct access *a, const struct ip_addr *addr)
 {
     return access_find_addr(a, addr) != NULL;

@@ -81,12 +81,15 @@ const struct access_gateway *access_want(struct access *a, const struct uuid *re
     return NULL;
 }
 
+/*
+ * DEVIATE: upstream asks for the resource that is first for the destination. By whose filters the packet went is not told, so that
+ * here all are asked for that it may have gone by: else one that has run out is never asked for while another is before it.
+ */
 void access_prohibited(struct access *a, const struct ip_addr *destination)
 {
-    struct entry *e = access_names_entry(a, destination);
-
-    if (!e)
-        e = access_find_addr(a, destination);
+    if (access_names_want(a, destination) || access_want_granted(a, destination))
+        return;
+    struct entry *e = access_find_addr(a, destination);
     if (e)
         access_entry_want(a, e);
 }

@@ -336,17 +336,22 @@ void access_inner(struct access *a, const struct uuid *gateway, const uint8_t *p
     }
 }
 
-struct entry *access_names_entry(struct access *a, const struct ip_addr *proxy)
+bool access_names_want(struct access *a, const struct ip_addr *proxy)
 {
     uint32_t number =
         proxy->family == ADDR_V4 ? proxy_name_v4(proxy->bytes) : proxy_name_v6(proxy->bytes);
     struct access_name *x = number < a->names_n ? a->names[number] : NULL;
+    bool granted = false;
 
     for (unsigned i = 0; x && i < x->n; i++) {
-        if (!uuid_is_nil(&x->targets[i].entry->gateway.id))
-            return x->targets[i].entry;
+        if (uuid_is_nil(&x->targets[i].entry->gateway.id))
+            continue;
+        access_entry_want(a, x->targets[i].entry);
+        granted = true;
     }
-    return x && x->n > 0 ? x->targets[0].entry : NULL;
+    if (x && x->n > 0 && !granted)
+        access_entry_want(a, x->targets[0].entry);
+    return x && x->n > 0;
 }
 
 /* ---- time ---- */

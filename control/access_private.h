@@ -82,6 +82,8 @@ struct access {
 struct entry *access_find(struct access *a, const struct uuid *resource);
 /* Of the longest prefix that has the address; of several the one with the greatest id. */
 struct entry *access_find_addr(struct access *a, const struct ip_addr *addr);
+/* All that are granted and whose prefixes have the address are asked for. False: there are none. */
+bool access_want_granted(struct access *a, const struct ip_addr *addr);
 /* All gateways of a site are on one worker, so that what waits can be moved to whichever is granted. */
 uint32_t access_group_of(const struct uuid *site);
 
@@ -102,8 +104,11 @@ void access_names_forget(struct access *a, struct entry *e);
 /* What is due. False: the time is up. */
 bool access_names_step(struct access *a, time_ns end);
 time_ns access_names_poll_timeout(const struct access *a);
-/* The first of the resources that an address of a name's belongs to; NULL: none, or it is no such address. */
-struct entry *access_names_entry(struct access *a, const struct ip_addr *proxy);
+/*
+ * The resources that an address of a name's belongs to are asked for: all that are granted or, if there is none, the first. False: it
+ * is no such address.
+ */
+bool access_names_want(struct access *a, const struct ip_addr *proxy);
 void access_names_fini(struct access *a);
 
 #endif

@@ -279,6 +279,33 @@ static void test_told_together(void **state)
     assert_in_range(fired, 1, 2);
 }
 
+/* Whichever of them the packet has gone by: that one is among those that are granted. */
+static void test_prohibited_overlapping(void **state)
+{
+    struct ip_addr proxy, lab;
+
+    (void)state;
+    assert_int_equal(ip_addr_parse(&proxy, "fd00:2021:1111:8000::6"), ERR_OK);
+    assert_int_equal(ip_addr_parse(&lab, "10.0.0.7"), ERR_OK);
+    add_dns(1, "*.lan");
+    add_dns(2, "wiki.lan");
+    named(1, "wiki.lan", both, dual);
+    added(3, LAB);
+    added(4, LAB);
+    added(5, "10.0.0.0/8");
+    for (unsigned n = 1; n <= 5; n++) {
+        want(n);
+        if (n != 4)
+            granted(n);
+    }
+    fake.now += SEC(2);
+    fake.pushes = 0;
+    access_prohibited(a, &proxy);
+    assert_int_equal(fake.pushes, 2);
+    access_prohibited(a, &lab);
+    assert_int_equal(fake.pushes, 4); /* not the one that is not granted */
+}
+
 /* Names beyond those that were asked for last are told in pieces, and none is forgotten. */
 static void test_very_many(void **state)
 {
@@ -336,9 +363,9 @@ int main(void)
         TEST(test_cold_start),       TEST(test_asked_again_while_granted),
         TEST(test_repeated_by_time), TEST(test_connection_ends),
         TEST(test_two_resources),    TEST(test_removed_with_its_gateway),
-        TEST(test_prohibited),       TEST(test_very_many),
-        TEST(test_changed),          TEST(test_some_answered),
-        TEST(test_told_together),
+        TEST(test_prohibited),       TEST(test_prohibited_overlapping),
+        TEST(test_very_many),        TEST(test_changed),
+        TEST(test_some_answered),    TEST(test_told_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
