@@ -4,12 +4,14 @@
  * to the network: as long as both reach a relay, datagrams get through soon, and again after each fault.
  *
  * Prints how long it takes from the first packet to the first answer, by the NATs of both ends. Then random scenarios run for a few
- * seconds. `sim_p2p_node SEED` runs one scenario only and says what happens; with a COUNT, that many from there on.
+ * seconds, $SIM_SECONDS if that is less. `sim_p2p_node SEED` runs one scenario only and says what happens; with a COUNT, that many
+ * from there on.
  */
 #include <stdlib.h>
 #include <time.h>
 
 #include "tests/node_world.h"
+#include "tests/support/sim_seconds.h"
 #include "tools/fzportal/derive.h"
 
 #define MS(n)  ((time_ns)(n)*NS_PER_MS)
@@ -709,12 +711,14 @@ int main(int argc, char **argv)
     clock_t begun = clock();
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 1, first = seed;
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : argc > 1;
+    unsigned seconds = sim_seconds(SECONDS);
+    uint64_t least = seconds == SECONDS ? SCENARIOS_MIN : 0;
 
     sim.verbose = argc == 2;
     if (argc == 1)
         table();
     while (argc > 1 ? seed < first + count
-                    : seed <= SCENARIOS_MIN || (clock() - begun) / CLOCKS_PER_SEC < SECONDS)
+                    : seed <= least || (clock() - begun) / CLOCKS_PER_SEC < (clock_t)seconds)
         scenario(seed++);
     if (argc != 2)
         results(seed - first);
