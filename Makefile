@@ -121,7 +121,7 @@ bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet access_names addr bench_% blake2s bus checksum clients coalesce config cookie_gate crypt crypt_% device dmi clients_model \
-              dns_control dns_doh dns_etc_resolv_conf dns_systemd_resolved duration err filter dns_pattern dns_sentinels dns_service dns_l3_% dns_message dns_rebinding dns_stub \
+              dns_control dns_doh dns_etc_resolv_conf dns_systemd_resolved duration err filter dns_pattern dns_sentinels dns_service dns_l3_% dns_message dns_question dns_rebinding dns_stub \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_policies fzportal_relays \
               fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts icmp inner_message ip lan log_cleanup gateway_nat grants nat nat_packet \
