@@ -186,13 +186,15 @@ static void open_deliver(struct worker *w, const struct open_batch *b) REQUIRES_
     struct session *s = b->session;
     const struct io_rx *last = NULL;
     uint64_t bytes = 0;
-    bool data = false;
+    bool data = false, confirmed = false;
 
     tally(w, TALLY_OPEN_BATCHES, 1);
     for (unsigned i = 0; i < b->n; i++) {
         const struct crypt_packet *packet = &b->packets[i];
         if (!commit_replay(w, s, packet))
             continue;
+        if (!last) /* before delivery, which may have to send an error */
+            confirmed = keys_confirm(w, s->peer, s);
         last = b->rx[i];
         bytes += WG_DATA_OVERHEAD + packet->len;
         if (packet->len == 0) {
@@ -208,7 +210,7 @@ static void open_deliver(struct worker *w, const struct open_batch *b) REQUIRES_
     tally(w, TALLY_IN_BYTES, bytes);
     if (!b->relayed && !w->engine->config.fixed_paths)
         note_endpoint(w, p, last);
-    if (keys_confirm(w, p, s)) {
+    if (confirmed) {
         worker_raise(w, p, EDGE_CONFIRMED);
         egress_staged(w, p);
     }

@@ -115,6 +115,39 @@ static void outbound_silent(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
+/* It is the first that comes in its session: the client is told all the same. */
+static void outbound_first(void **state) REQUIRES_ROLE(role_worker)
+{
+    struct io *io = &rig.io[0];
+    struct command add = {.kind = COMMAND_SESSION_ADD, .slot = ALICE};
+    uint8_t key[32] = {ALICE};
+    struct event_ack a;
+
+    (void)state;
+    start();
+    size_t len = build(&tcp, ALICE_IP, "10.2.0.1");
+    unsigned n = io->sends_n;
+    rig_command(0, &(struct command){.kind = COMMAND_PACKET,
+                                     .slot = ALICE,
+                                     .block = engine_block_new(packet, (uint32_t)len)});
+    assert_int_equal(io->sends_n, n + 1);
+    rig_command(0, &(struct command){.kind = COMMAND_SESSIONS_DROP, .slot = ALICE});
+    while (engine_pop_ack(rig.engine, &a)) {
+        if (a.kind == ACK_SESSION_GONE)
+            engine_session_free(a.session);
+    }
+    add.session = engine_session_new(ALICE + 1, ALICE + 1, false, rig.now, key, key);
+    rig_command(0, &add);
+    assert_null(rig.peers[ALICE]->current);
+    rig_receive(0, 0, n, "192.0.2.2:1");
+    rig_loop(0);
+    assert_int_equal(rig_count(VERDICT_IN_PROHIBITED), 1);
+    assert_int_equal(io->sends_n, n + 2);
+    opened_send(ALICE, n + 1);
+    expect_error(3, 13, ALICE_IP, "10.2.0.1");
+    rig_stop();
+}
+
 /* What no tunnel of the product carries, control packets included. */
 static void outbound_too_big(void **state) REQUIRES_ROLE(role_worker)
 {
@@ -228,11 +261,9 @@ static void handed_over(void **state) REQUIRES_ROLE(role_worker)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outbound),
-        cmocka_unit_test(outbound_silent),
-        cmocka_unit_test(outbound_too_big),
-        cmocka_unit_test(inbound),
-        cmocka_unit_test(inbound_unconnected),
+        cmocka_unit_test(outbound),       cmocka_unit_test(outbound_silent),
+        cmocka_unit_test(outbound_first), cmocka_unit_test(outbound_too_big),
+        cmocka_unit_test(inbound),        cmocka_unit_test(inbound_unconnected),
         cmocka_unit_test(handed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
