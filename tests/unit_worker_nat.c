@@ -175,6 +175,25 @@ static void flows_refused(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
+/* New flows are the worker's own business. */
+static void flows_unheard(void **state) REQUIRES_ROLE(role_worker)
+{
+    struct inner s = udp;
+    struct event_packet e;
+
+    (void)state;
+    start();
+    for (unsigned i = 0; i < 3000; i++) {
+        s.sport = (uint16_t)(2000 + i);
+        assert_true(client_sends(&s, ALICE_IP, NAME_IP) > 0);
+        assert_false(answered);
+    }
+    assert_int_equal(rig_count(VERDICT_IN_FORWARDED), 3000);
+    assert_int_equal(rig_count(VERDICT_IN_PUNTED), 0);
+    assert_false(engine_pop_packet(rig.engine, &e));
+    rig_stop();
+}
+
 /* ALICE's peer goes, and another comes, of this tenant of her number. */
 static void peer_again(uint32_t tenant) REQUIRES_ROLE(role_worker)
 {
@@ -397,6 +416,7 @@ int main(void)
         cmocka_unit_test(names_grants),
         cmocka_unit_test(names_refused),
         cmocka_unit_test(flows_refused),
+        cmocka_unit_test(flows_unheard),
         cmocka_unit_test(names_gone),
         cmocka_unit_test(inbound_late),
         cmocka_unit_test(inbound_frames),
