@@ -17,11 +17,15 @@ struct resolv_rig {
     struct resolv_paths paths;
 };
 
+/* In memory if there is such a place: a disk takes its time for thousands of fsync calls, and nothing here depends on one. */
 static inline bool resolv_rig_begin(struct resolv_rig *r)
 {
-    snprintf(r->folder, sizeof r->folder, "%s/unit_resolv.XXXXXX", P_tmpdir);
-    if (!mkdtemp(r->folder))
-        return false;
+    snprintf(r->folder, sizeof r->folder, "/dev/shm/unit_resolv.XXXXXX");
+    if (!mkdtemp(r->folder)) {
+        snprintf(r->folder, sizeof r->folder, "%s/unit_resolv.XXXXXX", P_tmpdir);
+        if (!mkdtemp(r->folder))
+            return false;
+    }
     snprintf(r->file, sizeof r->file, "%s/resolv.conf", r->folder);
     snprintf(r->backup, sizeof r->backup, "%s.before-firezone", r->file);
     r->paths = (struct resolv_paths){.file = r->file, .backup = r->backup};
