@@ -111,7 +111,8 @@ tool_uses = $(patsubst %,$(O)/lib%.a,$(uses_$(1)) ctl)
 # Other tests that use parts of a tool.
 tests_fzrelay := sim_p2p_node sim_p2p_peer
 bench_src := $(wildcard bench/*.c)
-PROGRAMS := firezone-headless-client firezone-gateway $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
+PRODUCTS := firezone-headless-client firezone-gateway
+PROGRAMS := $(PRODUCTS) $(if $(wildcard bench/fzbench.c),fzbench) $(tools)
 # Test programs: unit_*, diff_* and sim_* (simulations) run alone; each tests/support/*.c is a helper program of the net tests.
 # unit_windows_* test what is Windows' only, but not the calls into it; unit_wine_* those, and run there alone.
 wine_names := $(patsubst tests/%.c,%,$(wildcard tests/unit_wine_*.c))
@@ -135,7 +136,7 @@ portable_stems := $(sort $(basename $(notdir $(PORTABLE) $(wildcard platform/bas
 other_stems := $(basename $(notdir $(filter-out $(PORTABLE),$(platform_src) $(engine_src) $(control_src))))
 portable_tests := $(wine_names) $(filter unit_windows_% fuzz_windows_%,$(unit_names) $(fuzz_names)) $(filter-out $(NOT_WINDOWS) $(other_stems:%=unit_%) $(other_stems:%=diff_%),$(filter $(foreach s,$(portable_stems),unit_$(s) unit_$(s)_% diff_$(s) diff_$(s)_% fuzz_$(s) fuzz_$(s)_%),$(unit_names) $(fuzz_names)))
 
-.PHONY: all programs support unit-build fuzz-build help unit unit-asan unit-tsan secrets secrets-run fuzz fuzz-run \
+.PHONY: all programs products support unit-build fuzz-build help unit unit-asan unit-tsan secrets secrets-run fuzz fuzz-run \
   fuzz-replay net windows-check windows-run headers layers pure keylog-check format format-check lint demo check bench-gate \
   clean distclean deps-check FORCE
 .DELETE_ON_ERROR:
@@ -150,6 +151,7 @@ help: ## list the targets
 	@echo 'Variables: BUILD MODE=release|debug CC=gcc|clang SAN=address|thread|undefined OS=windows KEYLOG=1 WERROR=1 V=1'
 
 programs: $(PROGRAMS:%=$(O)/%$(EXE))
+products: $(PRODUCTS:%=$(O)/%$(EXE))
 support: $(support_names:%=$(O)/support/%$(EXE)) ## build the helper programs of the net tests
 unit-build: $(unit_run:%=$(O)/tests/%$(EXE))
 fuzz-build: $(fuzz_names:%=$(O)/tests/%$(EXE))
@@ -273,7 +275,7 @@ fuzz-replay: fuzz-build
 net_long := $(wildcard $(patsubst %,tests/net_%.sh,p2p_roam uplinks rekey p2p_faults portal_long names_hostile dns_peers cookie nice \
   idle coturn p2p_coturn portal restart dns_control gateway nat))
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
-	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
+	$(Q)$(MAKE) --no-print-directory KEYLOG=1 products
 	$(Q)$(RUN) -j 2 -s net-long -t 420 $(net_long) & long=$$!; \
 	    $(RUN) -s net -t 420 $(filter-out $(net_long),$(wildcard tests/net_*.sh)); status=$$?; \
 	    wait $$long && exit $$status
@@ -290,8 +292,8 @@ layers: ## nothing includes what lies above it
 pure: $(call obj,$(PURE)) ## the sans-IO modules use no clock, socket, thread, file, allocator or random source
 	$(Q)tools/check-pure.sh $^
 keylog-check: programs ## the shipped binaries have no key log
-	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
-	$(Q)for p in firezone-headless-client firezone-gateway; do \
+	$(Q)$(MAKE) --no-print-directory KEYLOG=1 products
+	$(Q)for p in $(PRODUCTS); do \
 	    tools/check-keylog.sh $(O)/$$p $(BUILD)/keylog$(suffix)/$$p || exit 1; done
 format: ## lay out all sources
 	$(Q)$(FORMAT) -i $(own_c)

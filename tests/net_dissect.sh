@@ -12,7 +12,7 @@ rig_begin 60
 need tshark tcpdump ethtool
 
 [[ ${FZ_IMPL_A:-ours} == ours ]] || skip "only ours logs keys"
-[[ -x $KEYLOG_CLIENT ]] || fail "no $KEYLOG_CLIENT: run make KEYLOG=1 programs first"
+[[ -x $KEYLOG_CLIENT ]] || fail "no $KEYLOG_CLIENT: run make KEYLOG=1 products first"
 CLIENT=$KEYLOG_CLIENT
 
 PATTERN=5a17c0ffee # the ping's payload, repeated
