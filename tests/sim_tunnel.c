@@ -330,11 +330,17 @@ static void crowd_step(void)
     }
 }
 
-/* Nothing of any client is left at the gateway. */
+/* Nothing of any client is left at the gateway, and there was room for all. */
 static void expect_empty(struct end *gateway)
 {
     const struct tunnel *t = gateway->tunnel;
-    struct nat *nat = &gateway->below->worker->nat;
+    const struct nat *nat = &gateway->below->worker->nat;
+    const struct counters *counters = &gateway->below->counters;
+
+    if (gateway_nat_count(gateway->nat, GATEWAY_NAT_FULL) != 0 ||
+        counter_read(&counters->tallies[TALLY_TRANSLATIONS_FULL]) != 0 ||
+        counter_read(&counters->verdicts[VERDICT_IN_PUNT_FULL]) != 0)
+        world_fail("there was not room for all");
 
     if (gateway->peers.links || t->peers_n != 0 || t->slots_leaving != 0 || t->allowed.used != 0)
         world_fail("%zu peers and %zu addresses are left", t->peers_n, t->allowed.used);
