@@ -19,7 +19,7 @@
 
 enum {
     RUNS = 12,
-    STEPS = 250,
+    STEPS = 400,
     CLIENTS = 5,
     PROBES_PER_STEP = 5,
     CROWD = 1024,
@@ -237,7 +237,7 @@ static void resolve(const char *name, struct host_answer *out)
     for (unsigned i = 0; i < NAMES; i++) {
         for (unsigned k = 0; k < ZONE && strcmp(name, NAME_TEXTS[i]) == 0; k++) {
             if (zone.has[i][k])
-                out->addrs[out->n++] = ip_of(ZONE_ADDRS[k].text);
+                out->addrs[out->n++] = zone_addr((int)i, k);
         }
     }
 }

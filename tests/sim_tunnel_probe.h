@@ -14,7 +14,7 @@ enum {
     PROBES = 1 << 16, /* that are remembered: longer than one waits anywhere */
     PAYLOAD = 8,
     MARK = 0x5a17,   /* before a probe's number */
-    PORTS_AGAIN = 4, /* those below are used more than once: flows go on as they began */
+    PORTS_AGAIN = 2, /* those below are used more than once: flows go on as they began */
     TRIES = 8,
     TRIES_VAIN = 2
 };
@@ -249,7 +249,7 @@ static bool probe_resolve(struct probe *p, unsigned family)
         world_fail("client %u: %s is %sknown, and has %u addresses", p->client, NAME_TEXTS[p->name],
                    known ? "un" : "", n);
     if (n > 0)
-        p->to = list[world_below(n)];
+        p->to = list[p->from_port < PORTS_AGAIN ? 0 : world_below(n)];
     return n > 0;
 }
 
@@ -276,7 +276,8 @@ static void probe_once(struct probe *p)
 /* Where the name is now; a flow that has begun before stays where it was. */
 static bool is_current(const struct probe *p)
 {
-    return p->name == NO_NAME || p->from_port < PORTS_AGAIN || zone_is(zone.has[p->name], &p->at);
+    return p->name == NO_NAME || p->from_port < PORTS_AGAIN ||
+           zone_is(zone.has[p->name], p->name, &p->at);
 }
 
 /* One that must arrive does after some tries: access has to be asked for, and what a name has may be known from before. */
@@ -317,7 +318,7 @@ static void probe(unsigned client, int name, const struct ip_addr *to, bool quic
     unsigned port = world_below(ARRAY_LEN(ports));
 
     p->name = name;
-    if (world_below(4) == 0)
+    if (world_below(3) == 0)
         p->from_port = (uint16_t)world_below(PORTS_AGAIN);
     p->protocol = ports[port].protocol;
     p->port = ports[port].port;
