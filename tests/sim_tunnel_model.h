@@ -135,14 +135,14 @@ static bool is_internet(const struct ip_addr *a)
     return true;
 }
 
-/* The probe's destination is the resource's. */
+/* The probe's destination is the resource's. Gateways are not told of stacks: they are for clients to go by. */
 static bool place_covers(const struct place *x, const struct probe *p)
 {
     if (!x->there)
         return false;
     if (x->kind == DNS)
         return p->name != NO_NAME && pattern_has(PATTERNS[x->address], NAME_TEXTS[p->name]) &&
-               stack_has(x->stack, p->to.family);
+               (p->hostile || stack_has(x->stack, p->to.family));
     if (p->name != NO_NAME)
         return false;
     return x->kind == CIDR ? in_network(&p->to, NETWORKS[x->address]) : is_internet(&p->to);

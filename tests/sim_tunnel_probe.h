@@ -318,7 +318,8 @@ static void probe(unsigned client, int name, const struct ip_addr *to, bool quic
     unsigned port = world_below(ARRAY_LEN(ports));
 
     p->name = name;
-    if (world_below(3) == 0)
+    /* Not to addresses: what comes from one to a port that a name of it has a flow from is taken for that. */
+    if (!to && world_below(3) == 0)
         p->from_port = (uint16_t)world_below(PORTS_AGAIN);
     p->protocol = ports[port].protocol;
     p->port = ports[port].port;
