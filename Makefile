@@ -59,7 +59,7 @@ own_c        := $(wildcard platform/*.[ch] platform/*/*.[ch] engine/*.[ch] engin
 # thread, file, allocator or random source, which `make pure` proves. New files in platform/base, engine/wire, control/wg,
 # control/portal and control/p2p are in both unless they are named as an exception; engine/, control/ and control/dns have them by name.
 engine_portable := allowed checksum coalesce cookie_gate counters crypt crypt_avx512 filter grants icmp nat nat_packet policy rate_limit replay route segment source_cache
-dns_portable := l3_message l3_packet l3_udp pattern sentinels
+dns_portable := l3_message l3_packet l3_udp pattern question rebinding sentinels
 control_portable := allowed config config_dns device dmi duration hosts index inner_message key_text log_cleanup name_gate options options_command options_engine \
   options_help options_program options_value sign_url token_text uapi $(dns_portable:%=dns/%)
 not_pure := control/device.c platform/base/err.c platform/base/log.c platform/base/mem.c platform/base/role.c platform/base/snapshot.c platform/base/stream.c control/dns/sentinels.c \
@@ -121,7 +121,7 @@ bench_tests := $(patsubst %,$(O)/tests/%$(EXE),$(filter unit_bench_% fuzz_bench_
 support_names := $(filter-out fuzz_replay $(if $(shell pkg-config --modversion nice 2>/dev/null),,nice_peer),$(patsubst tests/support/%.c,%,$(wildcard tests/support/*.c)))
 # One thread and no shared state: nothing for ThreadSanitizer to see.
 NOT_TSAN ?= diff_% sim_% $(addprefix unit_,access access_internet access_names addr bench_% blake2s bus checksum clients coalesce config cookie_gate crypt crypt_% device dmi clients_model \
-              dns_control dns_doh dns_etc_resolv_conf dns_systemd_resolved duration err filter dns_pattern dns_sentinels dns_service dns_l3_% dns_message dns_stub \
+              dns_control dns_doh dns_etc_resolv_conf dns_systemd_resolved duration err filter dns_pattern dns_sentinels dns_service dns_l3_% dns_message dns_rebinding dns_stub \
               fzlink_cli fzlink_command fzlink_impair fzlink_settings fzportal_admission fzportal_channel fzportal_cli fzportal_client \
               fzportal_config fzportal_control fzportal_derive fzportal_flow fzportal_grants fzportal_parts fzportal_peers fzportal_policies fzportal_relays \
               fzrelay_command_line fzrelay_data fzrelay_orders fzrelay_parts fzrelay_requests fzrelay_turn handshake hosts icmp inner_message ip lan log_cleanup gateway_nat grants nat nat_packet \
@@ -219,6 +219,9 @@ endef
 $(foreach t,$(tools),$(eval $(call tool,$(t))))
 $(O)/support/%$(EXE): $(O)/obj/tests/support/%.o $(archives)
 	$(call link)
+# The client with two of the engine's functions replaced, those that keep its rules.
+$(O)/support/hostile_client$(EXE): $(O)/obj/control/main.o
+$(O)/support/hostile_client$(EXE): LDFLAGS += -Wl,--wrap=client_frame -Wl,--wrap=client_accepts
 # libnice's end of net_nice. It shares nothing with us, the allocator neither.
 $(O)/obj/tests/support/nice_peer.o: ALL_CPPFLAGS += $(patsubst -I%,-isystem %,$(shell pkg-config --cflags nice))
 $(O)/support/nice_peer: $(O)/obj/tests/support/nice_peer.o
@@ -239,7 +242,8 @@ $(O)/tests/%$(EXE): $(O)/obj/tests/%.o $(archives) | $(DEPS)/ready-check
 
 # ---- tests; tools/run-tests.sh takes command lines, BUILD and DEPS are for the net tests ----
 RUN = tools/run-tests.sh -l $(O)/log
-JOBS ?= $(shell nproc)
+# Some wait nearly all the while.
+JOBS ?= $(shell expr $$(nproc) + 1)
 export ASAN_OPTIONS ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS ?= suppressions=$(abspath tests/tsan.supp):second_deadlock_stack=1
@@ -265,11 +269,12 @@ fuzz-run: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -error_exitcode=1 -timeout_exitcode=1 -artifact_prefix=$(O)/log/$(f)- $(O)/corpus/$(f) $(call corpus,$(f))')
 fuzz-replay: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
-# They wait for real time nearly all the while, so they run beside the others.
-net_long := $(wildcard $(patsubst %,tests/net_%.sh,rekey portal_long p2p_roam p2p_faults p2p_coturn nice coturn nat uplinks))
+# They wait for real time nearly all the while, so they run beside the others, two at a time; the longest begin.
+net_long := $(wildcard $(patsubst %,tests/net_%.sh,p2p_roam uplinks rekey p2p_faults portal_long names_hostile dns_peers cookie nice \
+  idle coturn p2p_coturn portal restart dns_control gateway nat))
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
 	$(Q)$(if $(PROGRAMS),$(MAKE) --no-print-directory KEYLOG=1 programs)
-	$(Q)$(RUN) -s net-long -t 420 $(net_long) & long=$$!; \
+	$(Q)$(RUN) -j 2 -s net-long -t 420 $(net_long) & long=$$!; \
 	    $(RUN) -s net -t 420 $(filter-out $(net_long),$(wildcard tests/net_*.sh)); status=$$?; \
 	    wait $$long && exit $$status
 windows-check: | $(DEPS)/ready-check ## compile the portable modules with mingw, run their tests under Wine

@@ -3,7 +3,7 @@
  * fzbench net: whole tunnels. The plan: for each setting a fresh rig with a tunnel of every implementation, then rounds
  * of all parts, in which the implementations take turns. The files in reading order: net_cage (nothing is left behind),
  * net_rig (namespaces and link), net_link (an emulated one), net_tunnel (the programs), net_hosts, net_names and net_path (those of
- * Firezone, and what they are compared with), net_tcp, net_udp, net_rtt (traffic), net_usage, net_calls (what it costs), net_parts
+ * Firezone, and what they are compared with), net_tcp, net_udp, net_rtt, net_dns (traffic), net_usage, net_calls (what it costs), net_parts
  * (what is measured), net_rows (what it is called).
  */
 #include <errno.h>
@@ -245,6 +245,8 @@ static void mark_paths(struct plan *p, const char *setting)
             net_rows_mark_relayed(&p->result, setting, o->impls[i].name, p->paths[i].kind);
     }
     net_rows_mark_goals(&p->result, setting);
+    if (o->dns_rate >= NET_DNS_RATE_GOAL)
+        net_rows_mark_dns(&p->result, setting, o->impls[0].name);
 }
 
 /* Each path has hosts of its own, so that neither can take the other's. */
@@ -342,7 +344,8 @@ static int body(void *arg)
 
     if (prepare_calls(&p->options, why) != ERR_OK)
         return usage_fail_run("net", "%s", text);
-    if (p->options.impls[0].by_name && net_names_prepare(why) != ERR_OK)
+    if ((p->options.impls[0].by_name || p->options.parts[NET_DNS]) &&
+        net_names_prepare(why) != ERR_OK)
         return usage_fail_run("net", "%s", text);
     begin_progress(p);
     result_init(&p->result, "net");

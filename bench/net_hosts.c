@@ -92,7 +92,7 @@ static enum err forward_packets(struct why why)
 /* Leaves the process in b, as the rig does. */
 static enum err make_namespaces(struct net_hosts *h, bool with_behind, struct why why)
 {
-    int *const all[] = {&h->rig.behind, &h->server, &h->router, &h->rig.ns[NET_A],
+    int *const all[] = {&h->rig.behind, &h->rig.server, &h->router, &h->rig.ns[NET_A],
                         &h->rig.ns[NET_B]};
     enum err err = ERR_OK;
 
@@ -110,11 +110,11 @@ enum err net_hosts_init(struct net_hosts *h, const struct net_hosts_config *conf
                                     .address = {A, B},
                                     .behind = -1,
                                     .behind_address = NET_HOSTS_BEHIND,
+                                    .server = -1,
                                     .fzlink = -1},
-                            .router = -1,
-                            .server = -1};
+                            .router = -1};
     enum err err = make_namespaces(h, config->behind, why);
-    const int ns[] = {h->rig.ns[NET_A], h->rig.ns[NET_B], h->server};
+    const int ns[] = {h->rig.ns[NET_A], h->rig.ns[NET_B], h->rig.server};
 
     for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(hosts); i++)
         err = join(h->router, ns[i], &hosts[i], config->offloads, why);
@@ -146,7 +146,5 @@ void net_hosts_fini(struct net_hosts *h)
     net_rig_fini(&h->rig);
     if (h->router >= 0)
         close(h->router);
-    if (h->server >= 0)
-        close(h->server);
-    h->router = h->server = -1;
+    h->router = -1;
 }

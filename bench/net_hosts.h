@@ -28,8 +28,8 @@ struct net_hosts_config {
 };
 
 struct net_hosts {
-    struct net_rig rig; /* a and b, and w */
-    int router, server; /* namespaces */
+    struct net_rig rig; /* a, b, s, and w */
+    int router;         /* its namespace */
 };
 
 enum err net_hosts_init(struct net_hosts *h, const struct net_hosts_config *config,

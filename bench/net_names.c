@@ -17,7 +17,6 @@
 #include "platform/base/bytes.h"
 
 enum {
-    PORT = 53,
     ANSWER_MAX = 1232,
     TRY_MS = 500,
     FIND_MS = 10000
@@ -86,6 +85,13 @@ static void see(void *arg, const char *line)
         memcpy(arg, stub, sizeof stub);
 }
 
+bool net_names_stub(const struct net_tunnel *t, char stub[NET_INNER_MAX])
+{
+    stub[0] = '\0';
+    (void)net_log_read(t->log[NET_A], 0, see, stub);
+    return stub[0] != '\0';
+}
+
 /* The first IPv4 address of an answer. */
 static bool take_address(const ares_dns_record_t *answer, char out[NET_INNER_MAX])
 {
@@ -132,12 +138,15 @@ static bool take_answer(int fd, char out[NET_INNER_MAX])
     return good;
 }
 
-static bool ask(const struct net_tunnel *t, const char *stub, const char *name,
-                char out[NET_INNER_MAX])
+bool net_names_ask(const struct net_tunnel *t, const char *name, char out[NET_INNER_MAX])
 {
+    char stub[NET_INNER_MAX];
+
+    if (!net_names_stub(t, stub))
+        return false;
     int fd = net_rig_socket(t->rig, NET_A, SOCK_DGRAM);
-    bool good =
-        fd >= 0 && net_rig_connect(fd, stub, PORT) && send_query(fd, name) && take_answer(fd, out);
+    bool good = fd >= 0 && net_rig_connect(fd, stub, NET_NAMES_PORT) && send_query(fd, name) &&
+                take_answer(fd, out);
 
     if (fd >= 0)
         close(fd);
@@ -149,9 +158,7 @@ enum err net_names_find(struct net_tunnel *t, const char *name, struct why why)
     uint64_t end = net_clock_now() + FIND_MS * NS_PER_MS;
 
     for (;;) {
-        char stub[NET_INNER_MAX] = "";
-        (void)net_log_read(t->log[NET_A], 0, see, stub);
-        if (stub[0] != '\0' && ask(t, stub, name, t->inner[NET_B]))
+        if (net_names_ask(t, name, t->inner[NET_B]))
             return ERR_OK;
         enum err err = net_tunnel_check(t, why);
         if (err != ERR_OK)

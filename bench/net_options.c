@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/net_options_private.h"
 #include "platform/base/bytes.h"
 #include "tools/fzlink/value.h"
 
@@ -28,6 +29,7 @@ enum {
     FLAG_ROUNDS,
     FLAG_SECONDS,
     FLAG_RATE,
+    FLAG_DNS_RATE,
     FLAG_JSON
 };
 
@@ -58,6 +60,7 @@ static const struct option flags[] = {
     {"rounds", required_argument, NULL, FLAG_ROUNDS},
     {"seconds", required_argument, NULL, FLAG_SECONDS},
     {"rate", required_argument, NULL, FLAG_RATE},
+    {"dns-rate", required_argument, NULL, FLAG_DNS_RATE},
     {"json", required_argument, NULL, FLAG_JSON},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -73,18 +76,6 @@ const char *net_part_name(enum net_part part)
     ASSERT(part < NET_PARTS);
     return names[part];
 }
-
-/* What the options say, before it is known which implementations there are. */
-struct chosen {
-    const char *impl, *client, *rival, *older;
-    bool against_go;
-    const char *path; /* NULL: none */
-    bool firezone;
-    const char *resource; /* NULL: none */
-    const char *plain;    /* a flag that is for plain tunnels only; NULL: none */
-    const char *variants[NET_IMPLS_MAX];
-    size_t variants_n;
-};
 
 /* ---- values ---- */
 
@@ -111,23 +102,12 @@ static bool whole(unsigned *out, const char *text, unsigned min, unsigned max)
     return true;
 }
 
-/* The next word of a list with commas, copied into `word`; false at the end. A word that is too long is cut. */
-static bool next_word(const char **rest, char word[NET_NAME_MAX])
-{
-    if (*rest == NULL)
-        return false;
-    size_t n = strcspn(*rest, ",");
-    snprintf(word, NET_NAME_MAX, "%.*s", (int)size_min(n, NET_NAME_MAX - 1), *rest);
-    *rest = (*rest)[n] == ',' ? *rest + n + 1 : NULL;
-    return true;
-}
-
 static enum err parse_mtus(struct net_options *o, const char *list, struct why why)
 {
     char word[NET_NAME_MAX];
 
     o->mtus_n = 0;
-    for (const char *rest = list; next_word(&rest, word);) {
+    for (const char *rest = list; net_options_word(&rest, word);) {
         unsigned mtu;
         if (!whole(&mtu, word, NET_MTU_MIN, NET_MTU_MAX))
             return why_fail(why, ERR_PARSE, "--mtu: '%s' is not a number from %d to %d", word,
@@ -148,7 +128,7 @@ static enum err parse_offloads(struct net_options *o, const char *list, struct w
     char word[NET_NAME_MAX];
 
     o->offloads_n = 0;
-    for (const char *rest = list; next_word(&rest, word);) {
+    for (const char *rest = list; net_options_word(&rest, word);) {
         bool on = strcmp(word, "on") == 0;
         if (!on && strcmp(word, "off") != 0)
             return why_fail(why, ERR_PARSE, "--offloads: '%s' is neither on nor off", word);
@@ -164,7 +144,7 @@ static enum err parse_rtts(struct net_options *o, const char *list, struct why w
     char word[NET_NAME_MAX];
 
     o->rtts_n = 0;
-    for (const char *rest = list; next_word(&rest, word);) {
+    for (const char *rest = list; net_options_word(&rest, word);) {
         time_ns rtt;
         if (!value_duration_parse(&rtt, word) || rtt > RTT_MAX_MS * NS_PER_MS)
             return why_fail(why, ERR_PARSE, "--rtt: '%s' is not a time up to 500ms, such as 10ms",
@@ -185,7 +165,7 @@ static enum err parse_losses(struct net_options *o, const char *list, struct why
     char word[NET_NAME_MAX];
 
     o->losses_n = 0;
-    for (const char *rest = list; next_word(&rest, word);) {
+    for (const char *rest = list; net_options_word(&rest, word);) {
         uint32_t loss;
         if (!value_share_parse(&loss, word) || loss > LOSS_MAX)
             return why_fail(why, ERR_PARSE, "--loss: '%s' is not a share up to 20%%, such as 1%%",
@@ -201,7 +181,7 @@ static enum err parse_losses(struct net_options *o, const char *list, struct why
     return ERR_OK;
 }
 
-#define PART_NAMES "tcp1,tcp4,udp,rtt,cpu,paced,calls"
+#define PART_NAMES "tcp1,tcp4,udp,rtt,cpu,paced,calls,dns"
 
 static enum err parse_parts(struct net_options *o, const char *list, struct why why)
 {
@@ -209,7 +189,7 @@ static enum err parse_parts(struct net_options *o, const char *list, struct why 
 
     o->parts_chosen = true;
     memset(o->parts, 0, sizeof o->parts);
-    for (const char *rest = list; next_word(&rest, word);) {
+    for (const char *rest = list; net_options_word(&rest, word);) {
         unsigned part = 0;
         while (part < NET_PARTS && strcmp(word, net_part_name((enum net_part)part)) != 0)
             part++;
@@ -220,112 +200,9 @@ static enum err parse_parts(struct net_options *o, const char *list, struct why 
     return ERR_OK;
 }
 
-/* ---- implementations ---- */
-
-static enum err add_impl(struct net_options *o, struct net_impl impl, struct why why)
-{
-    for (size_t i = 0; i < o->impls_n; i++) {
-        if (strcmp(o->impls[i].name, impl.name) == 0)
-            return why_fail(why, ERR_PARSE, "there are two implementations named '%s'", impl.name);
-    }
-    if (o->impls_n == NET_IMPLS_MAX)
-        return why_fail(why, ERR_PARSE, "more than %d implementations", NET_IMPLS_MAX);
-    o->impls[o->impls_n++] = impl;
-    return ERR_OK;
-}
-
-static enum err add_variant(struct net_options *o, const struct chosen *c, const char *text,
-                            struct why why)
-{
-    struct net_impl impl = {.kind = NET_OURS, .path = c->client};
-    size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_.-");
-
-    if (n == 0 || n >= sizeof impl.name || text[n] != '=')
-        return why_fail(why, ERR_PARSE,
-                        "--variant: '%s' is not NAME=FLAGS with a name of 1 to %d of a-z 0-9 _.-",
-                        text, NET_NAME_MAX - 1);
-    memcpy(impl.name, text, n);
-    impl.flags = text + n + 1;
-    if (strncmp(impl.name, "ratio", 5) == 0)
-        return why_fail(why, ERR_PARSE, "--variant: rows named '%s' are something else", impl.name);
-    return add_impl(o, impl, why);
-}
-
-static enum err make_impls(struct net_options *o, const struct chosen *c, struct why why)
-{
-    const struct net_impl ours = {.name = "ours", .kind = NET_OURS, .path = c->client};
-    const struct net_impl go = {.name = "wireguard-go", .kind = NET_WIREGUARD_GO, .path = c->rival};
-    struct net_impl older = {.name = "baseline", .kind = NET_OURS, .path = c->older};
-    bool is_go = strcmp(c->impl, "wireguard-go") == 0;
-    enum err err = add_impl(o, is_go ? go : ours, why);
-
-    if (err == ERR_OK && c->against_go)
-        err = add_impl(o, go, why);
-    if (err == ERR_OK && c->older != NULL)
-        err = add_impl(o, older, why);
-    for (size_t i = 0; err == ERR_OK && i < c->variants_n; i++)
-        err = add_variant(o, c, c->variants[i], why);
-    return err;
-}
-
-/* The relayed one is first: it is compared with the direct one. */
-static enum err make_paths(struct net_options *o, const struct chosen *c, struct why why)
-{
-    static const char *const names[] = {"relayed", "direct"};
-    bool wanted[ARRAY_LEN(names)] = {false};
-    char word[NET_NAME_MAX];
-    enum err err = ERR_OK;
-
-    for (const char *rest = c->path; next_word(&rest, word);) {
-        size_t i = 0;
-        while (i < ARRAY_LEN(names) && strcmp(word, names[i]) != 0)
-            i++;
-        if (i == ARRAY_LEN(names))
-            return why_fail(why, ERR_PARSE, "--path: '%s' is neither direct nor relayed", word);
-        if (wanted[i])
-            return why_fail(why, ERR_PARSE, "--path: %s is there twice", word);
-        wanted[i] = true;
-    }
-    for (size_t i = 0; err == ERR_OK && i < ARRAY_LEN(names); i++) {
-        struct net_impl impl = {.kind = NET_FIREZONE, .path = c->client, .relayed = i == 0};
-        snprintf(impl.name, sizeof impl.name, "%s", names[i]);
-        if (wanted[i])
-            err = add_impl(o, impl, why);
-    }
-    return err;
-}
-
-static enum err make_firezone(struct net_options *o, const struct chosen *c, struct why why)
-{
-    const bool by_name = c->resource != NULL && strcmp(c->resource, "name") == 0;
-    struct net_impl firezone = {.kind = NET_FIREZONE, .path = c->client, .by_name = by_name};
-    const struct net_impl plain = {.name = "wireguard", .kind = NET_OURS, .path = c->client};
-
-    if (c->resource != NULL && !by_name && strcmp(c->resource, "address") != 0)
-        return why_fail(why, ERR_PARSE, "--resource: '%s' is neither address nor name",
-                        c->resource);
-    snprintf(firezone.name, sizeof firezone.name, "%s", by_name ? "firezone-name" : "firezone");
-    enum err err = add_impl(o, firezone, why);
-
-    return err == ERR_OK ? add_impl(o, plain, why) : err;
-}
-
-/* Those that have hosts of their own. */
-static enum err make_with_hosts(struct net_options *o, const struct chosen *c, struct why why)
-{
-    const char *flag = c->firezone ? "--firezone" : "--path";
-
-    if (c->firezone && c->path != NULL)
-        return why_fail(why, ERR_PARSE, "--firezone: not possible together with --path");
-    if (c->plain != NULL)
-        return why_fail(why, ERR_PARSE, "%s: not possible together with --%s", flag, c->plain);
-    o->mtus[0] = NET_MTU_FIREZONE;
-    return c->firezone ? make_firezone(o, c, why) : make_paths(o, c, why);
-}
-
 /* ---- flags ---- */
 
-static enum err parse_impl(struct chosen *c, int flag, const char *value, struct why why)
+static enum err parse_impl(struct net_chosen *c, int flag, const char *value, struct why why)
 {
     bool is_go = strcmp(value, "wireguard-go") == 0;
 
@@ -365,6 +242,11 @@ static enum err parse_number(struct net_options *o, int flag, const char *value,
             return why_fail(why, ERR_PARSE, "--seconds: '%s' is not a number from 0.2 to 3600",
                             value);
         return ERR_OK;
+    case FLAG_DNS_RATE:
+        if (!number(&o->dns_rate, value, NET_DNS_RATE_MIN, NET_DNS_RATE_MAX))
+            return why_fail(why, ERR_PARSE, "--dns-rate: '%s' is not a number from %d to %d", value,
+                            NET_DNS_RATE_MIN, NET_DNS_RATE_MAX);
+        return ERR_OK;
     default:
         ASSERT(flag == FLAG_RATE);
         if (!number(&o->rate_gbit, value, 0.01, 1000))
@@ -397,7 +279,7 @@ static bool for_plain_tunnels(int flag)
     return false;
 }
 
-static enum err parse_flag(struct net_options *o, struct chosen *c, int flag, struct why why)
+static enum err parse_flag(struct net_options *o, struct net_chosen *c, int flag, struct why why)
 {
     switch (flag) {
     case FLAG_PATH:
@@ -469,7 +351,7 @@ static void set_defaults(struct net_options *o)
 
 enum err net_options_parse(struct net_options *out, int argc, char **argv, struct why why)
 {
-    struct chosen c = {.impl = "ours"};
+    struct net_chosen c = {.impl = "ours"};
     enum err err = ERR_OK;
 
     *out = (struct net_options){.mtus = {1420},
@@ -477,7 +359,8 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
                                 .offloads = {true},
                                 .offloads_n = 1,
                                 .rounds = 5,
-                                .seconds = 3};
+                                .seconds = 3,
+                                .dns_rate = NET_DNS_RATE_GOAL};
     optind = 0;
     while (err == ERR_OK && !out->help) {
         int index = 0, flag = getopt_long(argc, argv, ":h", flags, &index);
@@ -497,6 +380,8 @@ enum err net_options_parse(struct net_options *out, int argc, char **argv, struc
     out->losses_n += out->rtts_n > 0 && out->losses_n == 0;
     if (c.resource != NULL && !c.firezone)
         return why_fail(why, ERR_PARSE, "--resource: only possible together with --firezone");
+    if (out->parts[NET_DNS] && !c.firezone)
+        return why_fail(why, ERR_PARSE, "--only: dns is only possible together with --firezone");
     set_defaults(out);
-    return out->paths ? make_with_hosts(out, &c, why) : make_impls(out, &c, why);
+    return net_options_impls(out, &c, why);
 }

@@ -19,7 +19,10 @@ enum {
     NET_ROUNDS_MAX = 1000,
     NET_MTU_MIN = 1280,
     NET_MTU_MAX = 1440, /* a link of 1500 bytes less IPv4, UDP and WireGuard headers */
-    NET_MTU_FIREZONE = 1280
+    NET_MTU_FIREZONE = 1280,
+    NET_DNS_RATE_MIN = 100,
+    NET_DNS_RATE_MAX = 1000000,
+    NET_DNS_RATE_GOAL = 10000 /* what the client is to answer */
 };
 
 enum net_kind {
@@ -46,7 +49,8 @@ struct net_impl {
     X(RTT, "rtt")     /* round trips, idle and beside a TCP stream */                              \
     X(CPU, "cpu")     /* CPU time at an equal rate */                                              \
     X(PACED, "paced") /* CPU time and system calls at an equal rate of datagrams */                \
-    X(CALLS, "calls") /* system calls per MiB */
+    X(CALLS, "calls") /* system calls per MiB */                                                   \
+    X(DNS, "dns")     /* the client's DNS service */
 
 enum net_part {
 #define X(name, text) NET_##name,
@@ -76,11 +80,11 @@ struct net_options {
     uint32_t losses[NET_LINKS_MAX];
     size_t rtts_n, losses_n;
     bool parts[NET_PARTS];
-    bool count_calls;         /* they can be counted; not an option */
-    bool parts_chosen;        /* by --only: what cannot be measured is an error then */
-    unsigned rounds, workers; /* workers 0: the client's default */
-    double seconds, rate_gbit;
-    const char *json; /* NULL: none */
+    bool count_calls;                    /* they can be counted; not an option */
+    bool parts_chosen;                   /* by --only: what cannot be measured is an error then */
+    unsigned rounds, workers;            /* workers 0: the client's default */
+    double seconds, rate_gbit, dns_rate; /* dns_rate: queries per second */
+    const char *json;                    /* NULL: none */
 };
 
 /*

@@ -5,6 +5,7 @@
 
 #include "bench/net_calls.h"
 #include "bench/net_clock.h"
+#include "bench/net_dns.h"
 #include "bench/net_rtt.h"
 #include "bench/net_search.h"
 #include "bench/net_tcp.h"
@@ -380,6 +381,8 @@ enum err net_parts_measure(enum net_part part, const struct net_options *o,
         return measure_paced(o, t, out, why);
     case NET_CALLS:
         return measure_calls(o, t, out, why);
+    case NET_DNS:
+        return net_dns_measure(o, t, out, why);
     case NET_PARTS:
         break;
     }
@@ -404,6 +407,8 @@ double net_parts_seconds(enum net_part part, const struct net_options *o)
         return o->seconds * (o->count_calls ? 1.5 : 1) + overhead;
     case NET_CALLS:
         return o->seconds / 2 + overhead;
+    case NET_DNS:
+        return net_dns_seconds(o);
     case NET_PARTS:
         break;
     }

@@ -15,6 +15,7 @@
 
 #include "bench/net_cage.h"
 #include "bench/net_clock.h"
+#include "bench/net_dns_query.h"
 #include "bench/net_log.h"
 #include "bench/net_names.h"
 #include "bench/usage.h"
@@ -33,14 +34,17 @@ enum {
 
 static const char listen_at[] = LISTEN, url[] = "ws://" LISTEN, resource[] = RESOURCE ".1/32";
 
-/* The DNS server is nobody; with one, the machine's own are of no matter. */
-static const char account[] = "[portal]\nseed = fzbench\n"
-                              "[dns]\nmode = custom\nservers = " NET_HOSTS_SERVER "\n"
-                              "[relay-token relays]\ntoken = .relay\n"
-                              "[client-token client]\ntoken = .client\n"
-                              "[gateway-token gateway]\ntoken = .gateway\nsite = S\n"
-                              "[site S]\n"
-                              "[resource R]\nsite = S\n";
+/* The DNS server is nobody but while names are measured; with one, the machine's own are of no matter. */
+static const char account[] =
+    "[portal]\nseed = fzbench\n"
+    "[dns]\nmode = custom\nservers = " NET_HOSTS_SERVER "\n"
+    "[relay-token relays]\ntoken = .relay\n"
+    "[client-token client]\ntoken = .client\n"
+    "[gateway-token gateway]\ntoken = .gateway\nsite = S\n"
+    "[site S]\n"
+    "[resource N]\nsite = S\ntype = dns\naddress = " NET_DNS_PATTERN "\n"
+    "[resource U]\nsite = S\ntype = dns\naddress = " NET_DNS_PATTERN_USED "\n"
+    "[resource R]\nsite = S\n";
 static const char by_address[] = "type = cidr\naddress = " RESOURCE ".0/24\n";
 static const char by_name[] = "type = dns\nip_stack = ipv4_only\naddress = " NET_NAMES_SERVER "\n";
 
@@ -192,7 +196,7 @@ static enum err start_portal(struct net_path *p, const struct net_path_config *c
     snprintf(log, sizeof log, NET_CAGE_DIR "/portal%u.log", c->index);
     enum err err = write_account(config, c->impl->by_name ? by_name : by_address, why);
     if (err == ERR_OK)
-        err = start(&p->portal, p->hosts.server,
+        err = start(&p->portal, p->hosts.rig.server,
                     NET_COMMAND(c->programs->portal, "--config", config, "--control", control,
                                 "--listen", listen_at),
                     "", log, why);
@@ -205,7 +209,7 @@ static enum err start_relay(struct net_path *p, const struct net_path_config *c,
 
     snprintf(control, sizeof control, NET_CAGE_DIR "/relay%u.sock", c->index);
     snprintf(log, sizeof log, NET_CAGE_DIR "/relay%u.log", c->index);
-    enum err err = start(&p->relay, p->hosts.server,
+    enum err err = start(&p->relay, p->hosts.rig.server,
                          NET_COMMAND(c->programs->relay, "--public-ip4", NET_HOSTS_SERVER,
                                      "--portal-url", url, "--control", control),
                          ".relay", log, why);

@@ -79,6 +79,7 @@ enum err net_rig_init(struct net_rig *rig, bool offloads, const struct net_link_
     *rig = (struct net_rig){.ns = {-1, -1},
                             .address = {addresses[NET_A], addresses[NET_B]},
                             .behind = -1,
+                            .server = -1,
                             .link = link,
                             .fzlink = -1};
     enum err err = net_rig_namespace(&rig->ns[NET_A], why);
@@ -107,22 +108,34 @@ void net_rig_fini(struct net_rig *rig)
     }
     if (rig->behind >= 0)
         close(rig->behind);
-    rig->behind = -1;
+    if (rig->server >= 0)
+        close(rig->server);
+    rig->behind = rig->server = -1;
+}
+
+static int socket_in(const struct net_rig *rig, int ns, int type)
+{
+    if (setns(ns, CLONE_NEWNET) != 0)
+        return -1;
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    /* Process 1 is in b whenever it does not make a socket; this cannot fail after it has worked once. */
+    if (ns != rig->ns[NET_B] && setns(rig->ns[NET_B], CLONE_NEWNET) != 0 && fd >= 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
 }
 
 int net_rig_socket(const struct net_rig *rig, enum net_side side, int type)
 {
     const bool behind = side == NET_B && rig->behind >= 0;
 
-    if (setns(behind ? rig->behind : rig->ns[side], CLONE_NEWNET) != 0)
-        return -1;
-    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-    /* Process 1 is in b whenever it does not make a socket; this cannot fail after it has worked once. */
-    if ((side != NET_B || behind) && setns(rig->ns[NET_B], CLONE_NEWNET) != 0 && fd >= 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
+    return socket_in(rig, behind ? rig->behind : rig->ns[side], type);
+}
+
+int net_rig_server_socket(const struct net_rig *rig, int type)
+{
+    return socket_in(rig, rig->server, type);
 }
 
 static struct sockaddr_in make_address(const char *address, uint16_t port)

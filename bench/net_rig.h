@@ -37,6 +37,7 @@ struct net_rig {
     const char *address[NET_SIDES]; /* of the link */
     int behind; /* where b's end of the traffic is; -1: where that of the tunnel is */
     const char *behind_address;
+    int server; /* where the portal is, and who is the client's DNS server; -1: nowhere */
     const struct net_link_setting *link; /* NULL: a veth pair */
     pid_t fzlink;                        /* which carries the link */
 };
@@ -56,6 +57,8 @@ enum err net_rig_namespace(int *out, struct why why) MUST_USE;
 
 /* An IPv4 socket of that type at that end of the traffic; -1 with errno. */
 int net_rig_socket(const struct net_rig *rig, enum net_side side, int type);
+/* Likewise at the server. */
+int net_rig_server_socket(const struct net_rig *rig, int type);
 
 /* Connects or binds to address:port (0: any). False with errno. */
 bool net_rig_connect(int fd, const char *address, uint16_t port);

@@ -160,3 +160,27 @@ void net_rows_mark_goals(struct result *r, const char *setting)
         result_note(r, name, note);
     }
 }
+
+void net_rows_mark_dns(struct result *r, const char *setting, const char *impl)
+{
+    static const struct {
+        const char *path;
+        double max;
+    } goals[] = {
+        {"dns/resource/lost", 0},   {"dns/resource/failed", 0}, {"dns/resource/p99", 1000},
+        {"dns/resource/client", 1}, {"dns/used/lost", 0},       {"dns/used/failed", 0},
+        {"dns/used/p99", 1000},     {"dns/used/client", 1},     {"dns/upstream/lost", 0},
+        {"dns/upstream/failed", 0},
+    };
+    char name[ROW_NAME_MAX], note[ROW_NAME_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(goals); i++) {
+        snprintf(name, sizeof name, "net/%s/%s/%s", goals[i].path, setting, impl);
+        const struct result_row *row = result_find(r, name);
+        if (row == NULL)
+            continue;
+        snprintf(note, sizeof note, "goal: at most %g, %s", goals[i].max,
+                 result_median(row) <= goals[i].max ? "met" : "missed");
+        result_note(r, name, note);
+    }
+}

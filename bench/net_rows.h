@@ -12,7 +12,7 @@
 #include "bench/result.h"
 
 enum {
-    NET_FIGURES_MAX = 8,
+    NET_FIGURES_MAX = 32,
     NET_FIGURE_PATH_MAX = 32
 };
 
@@ -61,6 +61,8 @@ void net_rows_mark_relayed(struct result *r, const char *setting, const char *im
  * met. After all samples.
  */
 void net_rows_mark_goals(struct result *r, const char *setting);
+/* Likewise those of the DNS service at its usual rate. */
+void net_rows_mark_dns(struct result *r, const char *setting, const char *impl);
 
 /*
  * What the link itself carries is a row of that setting, too, after all others; those in Gbit/s that are above half of it are

@@ -10,6 +10,7 @@
 
 #include "bench/net_clock.h"
 #include "bench/net_command.h"
+#include "bench/net_pace.h"
 #include "bench/net_traffic.h"
 #include "platform/base/bytes.h"
 #include "platform/base/counter.h"
@@ -17,10 +18,8 @@
 enum {
     HEADERS = 28, /* IPv4 and UDP */
     PAYLOAD = NET_UDP_PACKET - HEADERS,
-    BATCH = 48,
-    PACE_US = 100, /* between batches, if they are not full before */
-    BEHIND_MS = 1, /* what a sender that was held up sends at once; the rest of its time is lost */
-    QUIET_MS = 50, /* nothing came for so long: nothing is on its way */
+    BATCH = NET_PACE_BATCH,
+    QUIET_MS = 50,   /* nothing came for so long: nothing is on its way */
     DRAIN_MS = 2000, /* at most */
 };
 
@@ -56,25 +55,6 @@ static void receive(void *arg)
 
 /* ---- sending ---- */
 
-/* How many packets are due by a clock that runs at the rate, and leaps when the sender was held up. */
-struct pace {
-    double per_ns;
-    uint64_t origin_ns;
-    uint64_t sent;
-};
-
-static uint64_t pace_due(struct pace *p, uint64_t now_ns)
-{
-    uint64_t due = (uint64_t)((double)(now_ns - p->origin_ns) * p->per_ns);
-    uint64_t burst = (uint64_t)fmax(BATCH, p->per_ns * BEHIND_MS * (double)NS_PER_MS);
-
-    if (due > p->sent + burst) {
-        p->origin_ns += (uint64_t)((double)(due - p->sent - burst) / p->per_ns);
-        due = p->sent + burst;
-    }
-    return due > p->sent ? due - p->sent : 0;
-}
-
 /* Sends `n` packets; how many the kernel took. False: it will not take any. */
 static bool send_batch(int fd, struct mmsghdr *messages, uint64_t n, uint64_t *taken)
 {
@@ -90,18 +70,16 @@ static bool send_all(int fd, uint64_t trial, double packets_per_second, uint64_t
     static uint8_t payload[PAYLOAD];
     struct mmsghdr messages[BATCH];
     struct iovec iov = {payload, PAYLOAD};
-    struct pace pace = {.per_ns = packets_per_second / (double)NS_PER_SEC,
-                        .origin_ns = net_clock_now()};
-    double batch = fmin(BATCH, fmax(1, pace.per_ns * PACE_US * (double)NS_PER_US));
+    struct net_pace pace;
 
+    net_pace_init(&pace, packets_per_second, net_clock_now());
     store_le64(payload, trial);
     for (unsigned i = 0; i < BATCH; i++)
         messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}};
     for (uint64_t now; (now = net_clock_now()) < end_ns;) {
-        uint64_t due = pace_due(&pace, now), taken;
-        if (due < (uint64_t)batch) {
-            double at = (double)(pace.sent + (uint64_t)batch) / pace.per_ns;
-            net_clock_sleep_until(pace.origin_ns + (uint64_t)at + 1);
+        uint64_t due = net_pace_due(&pace, now), taken;
+        if (due < net_pace_batch(&pace)) {
+            net_clock_sleep_until(net_pace_next(&pace));
             continue;
         }
         if (!send_batch(fd, messages, due, &taken))

@@ -11,6 +11,8 @@
 #include "platform/base/mem.h"
 #include "platform/clock.h"
 
+#define AGAIN_STEP_NS (NAME_GATE_AGAIN_NS / 20)
+
 enum {
     TOLD_AT_ONCE =
         128 /* names of a resource when it is granted, those asked for last: as many as packets can wait */
@@ -36,30 +38,31 @@ static void list_out(struct name_target *x)
         x->next->link = x->link;
 }
 
-static void asked_out(struct name_target *x)
+static void asked_out(struct access *a, struct name_target *x)
 {
     if (!x->asks)
         return;
     *x->asks = x->asked;
     if (x->asked)
         x->asked->asks = x->asks;
+    else
+        a->asked_end = x->asks;
     x->asks = NULL;
 }
 
-/* After anything that may have changed the state of its gate. */
+/* After anything that may have changed the state of its gate. Gateways answer in the order in which they are asked, about. */
 static void asked_update(struct access *a, struct name_target *x)
 {
     bool asked = x->gate.state == NAME_GATE_ASKED;
 
     if (!asked)
-        asked_out(x);
+        asked_out(a, x);
     if (!asked || x->asks)
         return;
-    x->asked = a->asked;
-    x->asks = &a->asked;
-    if (x->asked)
-        x->asked->asks = &x->asked;
-    a->asked = x;
+    x->asked = NULL;
+    x->asks = a->asked_end ? a->asked_end : &a->asked;
+    *x->asks = x;
+    a->asked_end = &x->asked;
 }
 
 /* ---- the tunnel's side ---- */
@@ -124,21 +127,33 @@ static void assign(struct access *a, struct name_target *x)
     asked_update(a, x);
 }
 
-/* When something is due that was not before. */
-static void wake(struct access *a)
+/* In steps, so that those that wait are not looked through for each of them. */
+static time_ns due_at(const struct name_target *x)
 {
-    time_ns due = access_names_poll_timeout(a);
+    time_ns due = name_gate_poll_timeout(&x->gate);
 
+    return due != TIME_NEVER ? (due + AGAIN_STEP_NS - 1) / AGAIN_STEP_NS * AGAIN_STEP_NS
+                             : TIME_NEVER;
+}
+
+/* When something is due that was not before. */
+static void wake_at(struct access *a, time_ns due)
+{
     if (due != TIME_NEVER && (!loop_timer_armed(&a->timer) || a->timer.deadline > due))
         loop_timer_set(a->loop, &a->timer, due);
 }
 
+static void wake(struct access *a)
+{
+    wake_at(a, access_names_poll_timeout(a));
+}
+
 /* ---- names ---- */
 
-static void name_free(struct access_name *x)
+static void name_free(struct access *a, struct access_name *x)
 {
     for (unsigned i = 0; i < x->n; i++) {
-        asked_out(&x->targets[i]);
+        asked_out(a, &x->targets[i]);
         list_out(&x->targets[i]);
     }
     free(x->text);
@@ -192,7 +207,7 @@ void access_name(struct access *a, uint32_t number, const char *text, const stru
     }
     a->names[number] = x;
     if (before)
-        name_free(before);
+        name_free(a, before);
     for (unsigned i = 0; i < x->n; i++)
         asked_update(a, &x->targets[i]);
     publish(a, x);
@@ -201,6 +216,7 @@ void access_name(struct access *a, uint32_t number, const char *text, const stru
 void access_name_answered(struct access *a, uint32_t number)
 {
     struct access_name *x = number < a->names_n ? a->names[number] : NULL;
+    time_ns due = TIME_NEVER;
 
     for (unsigned i = 0; x && i < x->n; i++) {
         struct name_target *t = &x->targets[i];
@@ -208,8 +224,9 @@ void access_name_answered(struct access *a, uint32_t number)
         list_front(t);
         if (!uuid_is_nil(&t->entry->gateway.id))
             assign(a, t);
+        due = time_min(due, due_at(t));
     }
-    wake(a);
+    wake_at(a, due); /* nothing else has changed: a query costs the same however many wait */
 }
 
 /* ---- what becomes of the resource ---- */
@@ -285,7 +302,7 @@ void access_names_forget(struct access *a, struct entry *e)
                 target_add(x, t->entry, stack, before);
         }
         a->names[before->number] = x;
-        name_free(before);
+        name_free(a, before);
         for (unsigned i = 0; i < x->n; i++)
             asked_update(a, &x->targets[i]);
         publish(a, x);
@@ -345,7 +362,7 @@ bool access_names_step(struct access *a, time_ns end)
 
     for (struct name_target *x = a->asked, *next; x; x = next) {
         next = x->asked;
-        if (name_gate_poll_timeout(&x->gate) <= now)
+        if (due_at(x) <= now)
             tell(a, x);
     }
     for (struct entry *e = a->list; e; e = e->next) {
@@ -363,7 +380,7 @@ time_ns access_names_poll_timeout(const struct access *a)
     time_ns first = TIME_NEVER;
 
     for (const struct name_target *x = a->asked; x; x = x->asked)
-        first = time_min(first, name_gate_poll_timeout(&x->gate));
+        first = time_min(first, due_at(x));
     for (const struct entry *e = a->list; e && first != 0; e = e->next)
         first = e->names_left ? 0 : first;
     return first;
@@ -373,7 +390,7 @@ void access_names_fini(struct access *a)
 {
     for (size_t i = 0; i < a->names_n; i++) {
         if (a->names[i])
-            name_free(a->names[i]);
+            name_free(a, a->names[i]);
     }
     free(a->names);
 }

@@ -72,7 +72,7 @@ struct access {
     struct way *by_prefix[ACCESS_BUCKETS];
     struct access_name **names; /* by number */
     size_t names_n;
-    struct name_target *asked; /* whose gateways have not answered */
+    struct name_target *asked, **asked_end; /* whose gateways have not answered, in their order */
     /* Some have no route yet, or some names are not told yet: thousands are not done in one step. */
     struct loop_timer timer;
     bool full; /* the tunnel has no room for more */

@@ -8,18 +8,13 @@
 #ifndef FZ_CONTROL_DNS_ASK_H
 #define FZ_CONTROL_DNS_ASK_H
 
-#include <ares.h>
-
+#include "control/cares_io.h"
 #include "platform/base/addr.h"
-#include "platform/base/err.h"
 #include "platform/egress.h"
 #include "platform/loop.h"
 
 enum {
     DNS_ASK_ADDRS_MAX = 6, /* of each family */
-    DNS_ASK_WHY_MAX = 128,
-    DNS_ASK_SOCKETS_MAX = 4,
-    DNS_ASK_SERVER_OS_MAX = 64,
     /* Two attempts by UDP and one by TCP, 2 s each way, as long as upstream waits for its single ones. */
     DNS_ASK_UDP_TRIES = 2,
     DNS_ASK_UDP_TRY_MS = 1000,
@@ -43,27 +38,12 @@ struct dns_question {
     struct ip_addr addrs[DNS_ASK_ADDRS_MAX];
 };
 
-struct dns_ask_socket {
-    struct dns_ask *ask;
-    int fd; /* -1: free */
-    bool watched;
-};
-
 struct dns_ask {
-    struct loop *loop;
     struct sock_addr server;
-    const struct egress *egress;
-    loop_fn changed;
-    void *arg;
-    ares_channel_t *channel; /* NULL: nothing is asked */
-    struct loop_timer timer;
-    struct dns_ask_socket sockets[DNS_ASK_SOCKETS_MAX];
-    uint8_t server_os[DNS_ASK_SERVER_OS_MAX]; /* the server as c-ares calls it, a struct sockaddr */
-    size_t server_os_len;
+    struct cares_io
+        io; /* its channel: NULL: nothing is asked; its err: whether the server may be asked at all */
     struct dns_question v6, v4;
     const char *failure; /* static text */
-    enum err err; /* ERR_PERMISSION: a socket could not be kept out of the tunnel, see `why` */
-    char why[DNS_ASK_WHY_MAX];
 };
 
 /* changed(arg) is called from the loop when a question may have got its outcome. It may stop the ask, and free it. */

@@ -6,7 +6,7 @@
  * A name could be made to point into the tunnel or at the gateway itself, and a client that may reach the name would get there past
  * what it was granted. So addresses of the tunnel, of names' proxies and of the stub resolvers, and addresses that no other host can
  * have (unspecified, loopback, link-local, multicast, broadcast, IPv4 in IPv6) are left out and counted. Private ones are what resources
- * are for.
+ * are for, and what the gateway's host has in its own nets is no exception: a service may run beside the gateway.
  *
  * Control role. Source: spec/tunnel.md 8.6.
  * DEVIATE: upstream keeps no such list; asks once more for every client; and takes servers that are silent for a name without

@@ -39,7 +39,7 @@ typedef void (*host_answered)(void *arg, const struct host_answer *answer);
 struct host_resolver;
 
 /*
- * egress: of every socket; borrowed; NULL: none. The paths are borrowed; NULL: those of the system. ERR_NO_MEMORY, or ERR_IO: c-ares
+ * egress: of every socket; borrowed; NULL: none. The paths are borrowed; NULL: those of the system. On failure c-ares
  * refuses, and `why` is a short phrase.
  */
 enum err host_resolver_new(struct host_resolver **out, struct loop *l, const struct egress *egress,

@@ -157,7 +157,7 @@ static void explain(struct names_result *r, const struct names_query *q)
 static const struct dns_ask *forbidden(const struct names_query *q)
 {
     for (unsigned i = 0; i < q->asks_n; i++) {
-        if (q->asks[i].err == ERR_PERMISSION)
+        if (q->asks[i].io.err == ERR_PERMISSION)
             return &q->asks[i];
     }
     return NULL;
@@ -171,7 +171,7 @@ static void finish(struct names_query *q)
     void *arg = q->arg;
 
     if (barred) {
-        why_not(&result, ERR_PERMISSION, q->host, "%s", barred->why);
+        why_not(&result, ERR_PERMISSION, q->host, "%s", barred->io.why);
     } else {
         add_family(&result, q, true);
         add_family(&result, q, false);

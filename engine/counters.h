@@ -71,6 +71,7 @@
     X(IN_REPLAY_DUPLICATE, "replay_duplicate")  /* counter seen before */                          \
     X(IN_BAD_TAG, "in_bad_tag")                 /* authentication failed */                        \
     X(IN_BAD_PACKET, "in_bad_packet")           /* authentic, but not an IP packet */              \
+    X(IN_TOO_BIG, "in_too_big")                 /* authentic, but larger than the tunnel's MTU */  \
     X(IN_BAD_SOURCE, "in_bad_source") /* authentic, but not from the peer's AllowedIPs */          \
     X(IN_BAD_DESTINATION, "in_bad_destination") /* client: authentic, but not to our address */    \
     X(IN_MULTICAST, "in_multicast")             /* gateway: to many */                             \

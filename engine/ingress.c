@@ -91,6 +91,11 @@ static void deliver(struct worker *w, struct peer *p, uint8_t *packet, uint32_t 
         count(w, VERDICT_IN_BAD_PACKET, 1);
         return;
     }
+    if (UNLIKELY(v.total_len > w->engine->config.mtu) &&
+        w->engine->config.role != ENGINE_WIREGUARD) { /* where all have the same MTU */
+        count(w, VERDICT_IN_TOO_BIG, 1);
+        return;
+    }
     if (UNLIKELY(v.proto == INNER_PROTO) && w->engine->config.fixed_paths &&
         inner_is_control(&v, packet)) {
         gate_inner(w, p, packet, v.total_len);

@@ -14,6 +14,7 @@
 
 #include "engine/grants_private.h"
 #include "engine/wire/ranges.h"
+#include "tests/support/random.h"
 
 enum {
     GRANTS = 20,
@@ -24,13 +25,9 @@ enum {
 
 static uint64_t rng_state = 17;
 
-/* xorshift64: below n. */
 static uint32_t below(uint32_t n)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (uint32_t)(rng_state >> 32) % n;
+    return random_below(&rng_state, n);
 }
 
 static struct ip_addr ip(const char *text)

@@ -18,6 +18,7 @@
 #include "engine/wire/ranges.h"
 #include "platform/base/bytes.h"
 #include "tests/support/inner_packet.h"
+#include "tests/support/random.h"
 
 enum {
     RESOURCES = 12,
@@ -28,13 +29,9 @@ enum {
 
 static uint64_t rng_state = 11;
 
-/* xorshift64: below n. */
 static uint32_t below(uint32_t n)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (uint32_t)(rng_state >> 32) % n;
+    return random_below(&rng_state, n);
 }
 
 static struct ip_addr ip(const char *text)

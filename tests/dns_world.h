@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "control/dns/service.h"
+#include "engine/wire/ranges.h"
 #include "platform/base/bytes.h"
 
 enum {
@@ -69,6 +70,26 @@ static inline struct world_query *world_by_client(struct world *w, const struct 
     return q;
 }
 
+/* Addresses that no server may say, as c-ares reads the answer. */
+static inline bool world_rebinds(const uint8_t *answer, size_t len)
+{
+    ares_dns_record_t *r = NULL;
+    bool found = false;
+
+    if (ares_dns_parse(answer, len, 0, &r) != ARES_SUCCESS)
+        return false;
+    for (size_t i = 0; i < ares_dns_record_rr_cnt(r, ARES_SECTION_ANSWER); i++) {
+        const ares_dns_rr_t *rr = ares_dns_record_rr_get_const(r, ARES_SECTION_ANSWER, i);
+        if (ares_dns_rr_get_type(rr) == ARES_REC_TYPE_A)
+            found |= range_is_proxy(4, (const uint8_t *)ares_dns_rr_get_addr(rr, ARES_RR_A_ADDR));
+        if (ares_dns_rr_get_type(rr) == ARES_REC_TYPE_AAAA)
+            found |=
+                range_is_proxy(6, (const uint8_t *)ares_dns_rr_get_addr6(rr, ARES_RR_AAAA_ADDR));
+    }
+    ares_dns_record_destroy(r);
+    return found;
+}
+
 static inline void world_on_answer(void *arg, const struct dns_client *client,
                                    const uint8_t *answer, size_t len)
 {
@@ -77,6 +98,7 @@ static inline void world_on_answer(void *arg, const struct dns_client *client,
 
     ASSERT(dns_head_answered(&q->head, answer, len));
     ASSERT(memcmp(answer, q->head.bytes, 2) == 0);
+    ASSERT(!q->asked || !world_rebinds(answer, len));
     ASSERT(len <= (client->transport == DNS_UDP ? DNS_UDP_MESSAGE_MAX : DNS_MESSAGE_MAX));
     q->used = false;
     w->waiting--;

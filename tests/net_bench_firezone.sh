@@ -50,6 +50,20 @@ has_rows mtu1280-offloads-off firezone wireguard ratio-wireguard -- rtt/idle-p50
 rm "$json"
 nothing_left "other parts"
 
+say "the client's DNS service"
+"$FZBENCH" net --firezone --client "$CLIENT" --rounds 1 --seconds 0.5 --only dns --dns-rate 1000 --json "$json" \
+    >"$TMP/out" 2>"$TMP/err" || fail "exit code $?: $(tail -n 3 "$TMP/err")"
+has_rows mtu1280 firezone -- dns/{resource,used,upstream}/{alone-p50,alone-p99,rate,p50,p99,p999,client} dns/resource/most
+for row in dns/{resource,used,upstream}/{lost,failed}; do
+    awk -v name="net/$row/mtu1280/firezone" '$1 == name && $2 == 0 { good = 1 } END { exit !good }' "$TMP/out" ||
+        fail "not all queries were answered: $(cat "$TMP/out")"
+done
+! grep -q wireguard "$TMP/out" || fail "a plain tunnel without names: $(cat "$TMP/out")"
+! grep -q warning "$TMP/err" || fail "a warning: $(cat "$TMP/err")"
+"$FZBENCH" diff "$json" "$json" >"$TMP/out" || fail "fzbench diff does not take the result"
+rm "$json"
+nothing_left "the client's DNS service"
+
 say "interrupted"
 for it in INT KILL; do
     interrupted $it 4 --firezone --only tcp1 --rounds 3 --seconds 9 --json "$json"

@@ -1,28 +1,31 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The client's DoH at servers with other implementations of HTTP/2: node's (nghttp2), which also does what is rare and what is
-# wrong, and dnsdist's (h2o).
+# The client's DoH at servers with other implementations of HTTP/2: node's, which also does what is rare and what is wrong,
+# unbound's (nghttp2, as node's), and dnsdist's (h2o).
 #
-#     [a: doh_probe, and on loopback doh_server.cjs, dnsdist, a DNS server behind it]
+#     [a: doh_probe, and on loopback doh_server.cjs, unbound, dnsdist before it]
 #
 # shellcheck source=tests/support/netns.sh
 . "$(dirname "$0")/support/netns.sh"
+# shellcheck source=tests/support/names.sh disable=SC1091
+. "$(dirname "$0")/support/names.sh"
+# shellcheck source=tests/support/doh.sh disable=SC1091
+. "$(dirname "$0")/support/doh.sh"
 rig_begin 120
-need node openssl python3
+need python3
 PROBE=$BUILD/release/support/doh_probe
 [[ -x $PROBE ]] || fail "no doh_probe: run make support first"
 
 ns_add a
 echo "127.0.0.1 doh.test" >"$TMP/hosts"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$TMP/key.pem" -out "$TMP/certificate.pem" \
-    -days 2 -subj /CN=doh.test -addext subjectAltName=DNS:doh.test 2>"$TMP/openssl" || fail "no certificate: $(cat "$TMP/openssl")"
+doh_certificate
 
 # asks PORT ORDER...: what came of it; the log is in $TMP/probe.log
 asks() {
     local port=$1
     shift
-    in_ns a "$PROBE" "https://doh.test:$port/dns-query" "$TMP/hosts" "$TMP/certificate.pem" "$@" 2>"$TMP/probe.log" ||
+    in_ns a "$PROBE" "https://doh.test:$port/dns-query" "$TMP/hosts" "$TMP/doh.pem" "$@" 2>"$TMP/probe.log" ||
         fail "doh_probe ended with $?: $(tail -n 5 "$TMP/probe.log")"
 }
 
@@ -33,13 +36,12 @@ expect() { # GOT LINE...
 }
 
 sessions() {
-    grep -c '^session$' "$TMP/node.log" || true
+    grep -c '^session$' "$TMP/doh.log" || true
 }
 
 # ---- node ----
 
-spawn node a node "$ROOT/tests/support/doh_server.cjs" 127.0.0.1 8443 "$TMP/certificate.pem" "$TMP/key.pem"
-eventually 15 grep -qx ready "$TMP/node.log" || fail "node does not start: $(cat "$TMP/node.log")"
+doh_start a 127.0.0.1
 
 GOOD=NOERROR,192.0.2.53
 expect "$(asks 8443 plain.test 200:plain.test 20:headers.test 20:length.test trailers.test 5:bytewise.test plain.test)" \
@@ -56,17 +58,29 @@ say "a refused query, and those of a server that goes, are asked again"
 # Answers that come when nobody waits for them: the next are taken for what they are.
 expect "$(asks 8443 plain.test 10:late.test 20:headers.test 1000:plain.test)" \
     "plain.test 1 $GOOD" "late.test 10 timed out" "headers.test 20 $GOOD" "plain.test 1000 $GOOD"
-! grep '^wrong' "$TMP/node.log" || fail "the server complains"
+! grep '^wrong' "$TMP/doh.log" || fail "the server complains"
+
+# ---- unbound ----
+
+NAMES_AT[a]=127.0.0.2 NAMES_RECORDS[a]="one.test=192.0.2.54"
+if ! names_has unbound; then
+    say "unbound is not here: it and dnsdist are not tried, run tools/deps.sh check first"
+    rig_end
+    exit 0
+fi
+names_serve a unbound "interface: 127.0.0.1@8445" "https-port: 8445" "http-endpoint: /dns-query" \
+    "tls-service-key: $TMP/doh.key" "tls-service-pem: $TMP/doh.pem"
+expect "$(asks 8445 one.test none.test 600:one.test)" \
+    "one.test 1 NOERROR,192.0.2.54" "none.test 1 NXDOMAIN" "one.test 600 NOERROR,192.0.2.54"
+say "unbound answers"
 
 # ---- dnsdist ----
 
 if command -v dnsdist >/dev/null; then
-    spawn dns a python3 "$ROOT/tests/support/dns_server.py" 127.0.0.2 "$TMP/flags" one.test=192.0.2.54
-    eventually 15 grep -qx ready "$TMP/dns.log" || fail "the DNS server does not start: $(cat "$TMP/dns.log")"
     cat >"$TMP/dnsdist.conf" <<CONFIG
 setLocal("127.0.0.1:5300")
 newServer({address = "127.0.0.2:53", checkName = "one.test."})
-addDOHLocal("127.0.0.1:8444", "$TMP/certificate.pem", "$TMP/key.pem", "/dns-query")
+addDOHLocal("127.0.0.1:8444", "$TMP/doh.pem", "$TMP/doh.key", "/dns-query")
 setMaxUDPOutstanding(2000)
 CONFIG
     spawn dnsdist a dnsdist --supervised --disable-syslog -C "$TMP/dnsdist.conf"

@@ -17,6 +17,7 @@ ns_add a b
 
 # link_up [OPTION...]: from the host's namespace; its process id is in $LINK
 link_up() {
+    : >"$TMP/link.log" # not to be ready by what the last one said
     "$FZLINK" --a "$(ns a):link0:192.0.2.1/24,2001:db8::1/64" --b "$(ns b):link0:192.0.2.2/24,2001:db8::2/64" \
         --control "$SOCKET" "$@" >"$TMP/link.log" 2>&1 &
     LINK=$!

@@ -108,6 +108,53 @@ case_downloads() {
         fail "the server sees others than the gateway: $(cat "$TMP/web-80.log")"
 }
 
+# Downloads whose congestion is marked: what the web server and the client see of it
+ecn_watch() {
+    local it
+    for it in c1 n1; do
+        in_ns $it sysctl -q -w net.ipv4.tcp_ecn=1
+        in_ns $it nft -f - <<'RULES'
+table inet fz_ecn {
+    counter able {}
+    counter marked {}
+    chain in {
+        type filter hook input priority 0;
+        tcp dport 80 jump look
+        tcp sport 80 jump look
+    }
+    chain look {
+        ip ecn { ect0, ect1 } counter name able
+        ip6 ecn { ect0, ect1 } counter name able
+        ip ecn ce counter name marked
+        ip6 ecn ce counter name marked
+    }
+}
+RULES
+    done
+}
+
+ecn_seen() { # HOST COUNTER
+    in_ns "$1" nft reset counter inet fz_ecn "$2" | awk '/packets/ { print $2 }'
+}
+
+case_ecn() {
+    say "ECN: what a router on the way marks shows up at both ends of the connection"
+    local it
+    ecn_watch
+    names_fetch web.corp.test 1000000 >/dev/null
+    for it in c1 n1; do
+        [[ $(ecn_seen $it able) -gt 0 && $(ecn_seen $it marked) -eq 0 ]] || fail "$it: no ECN through the tunnel"
+    done
+    in_ns core nft 'table ip fz_ecn { chain on { type filter hook forward priority 0; udp dport 52625 ip ecn { ect0, ect1 } ip ecn set ce; }; }'
+    names_fetch web.corp.test 1000000 >/dev/null
+    in_ns core nft delete table ip fz_ecn
+    for it in c1 n1; do
+        [[ $(ecn_seen $it marked) -gt 0 ]] || fail "$it: the marks are lost on the way"
+        in_ns $it nft delete table inet fz_ecn
+        in_ns $it sysctl -q -w net.ipv4.tcp_ecn=2
+    done
+}
+
 case_shut() {
     say "what filters and policies shut"
     names_connects app.corp.test 80 open
@@ -216,15 +263,18 @@ case_settings() {
 case_servers() {
     local server
     for server in unbound dnsmasq; do
-        command -v $server >/dev/null || continue
+        if ! names_has $server; then
+            say "$server is not here: run tools/deps.sh check first"
+            continue
+        fi
         say "$server in the private net"
-        names_dns $server
+        names_serve n1 $server
         expect_answer udp web.corp.test TXT "NOERROR 'by-gateway'"
         names_fetch b.many.corp.test 100000 8080 b >/dev/null
     done
 }
 
-CASES=(names tcp services downloads shut filters revoke policy expiry port roam portal gateway settings servers)
+CASES=(names tcp services downloads ecn shut filters revoke policy expiry port roam portal gateway settings servers)
 [[ $# -gt 0 ]] || set -- "${CASES[@]}"
 for it in "$@"; do
     [[ $(type -t "case_$it") == function ]] || fail "there is no case '$it', but ${CASES[*]}"

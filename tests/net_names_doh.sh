@@ -16,21 +16,10 @@
 . "$(dirname "$0")/support/p2p.sh"
 # shellcheck source=tests/support/names.sh disable=SC1091
 . "$(dirname "$0")/support/names.sh"
+# shellcheck source=tests/support/doh.sh disable=SC1091
+. "$(dirname "$0")/support/doh.sh"
 
-GOOD="NOERROR 192.0.2.53"
 PROXY4="100.9[6-9].*"
-
-doh_start() {
-    : >"$TMP/doh.log"
-    spawn doh s node "$ROOT/tests/support/doh_server.cjs" "${NAT_ADDR4[s]}" 8443 "$TMP/doh.pem" "$TMP/doh.key"
-    DOH_PID=$SPAWNED
-    eventually 15 grep -qx ready "$TMP/doh.log" || fail "node does not start: $(cat "$TMP/doh.log")"
-}
-
-doh_stop() {
-    kill -TERM "$DOH_PID"
-    finish "$DOH_PID" 5 || [[ $? -eq 143 ]] || fail "node does not end"
-}
 
 answer_is() { # PROTOCOL NAME ANSWER
     [[ $(names_ask stub "$1" "$2" A 2>/dev/null) == "$3" ]]
@@ -38,20 +27,19 @@ answer_is() { # PROTOCOL NAME ANSWER
 
 rig_begin 120
 require_impl ours
-need node openssl python3 nsenter getent
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$TMP/doh.key" -out "$TMP/doh.pem" \
-    -days 2 -subj /CN=doh.test -addext subjectAltName=DNS:doh.test 2>"$TMP/openssl" || fail "no certificate: $(cat "$TMP/openssl")"
+need python3 nsenter getent
+doh_certificate
 names_begin "easy v4" "easy v4"
 printf '%s doh.test\n' "${NAT_ADDR4[s]}" >>"$TMP/etc-c1/hosts"
-doh_start
+doh_start s "${NAT_ADDR4[s]}"
 names_gateway g1
 names_client FIREZONE_CA_FILE="$TMP/doh.pem"
 expect_answer udp public.test A "NOERROR ${NAT_ADDR4[s]}"
 
 say "the portal's server, by UDP and TCP; names of resources as before"
-ctl dns mode=secure url=https://doh.test:8443/dns-query >/dev/null
-eventually 10 answer_is udp plain.test "$GOOD" || fail "no answer by DoH: $(tail -n 20 "$TMP/c1.log")"
-expect_answer tcp other.test A "$GOOD"
+ctl dns mode=secure url="$DOH_URL" >/dev/null
+eventually 10 answer_is udp plain.test "$DOH_ANSWER" || fail "no answer by DoH: $(tail -n 20 "$TMP/c1.log")"
+expect_answer tcp other.test A "$DOH_ANSWER"
 expect_answer udp web.corp.test A "NOERROR $PROXY4 $PROXY4 $PROXY4 $PROXY4"
 names_fetch web.corp.test 100000 >/dev/null
 in_ns c1 ss -Htne dst "${NAT_ADDR4[s]}:8443" >"$TMP/sockets"
@@ -64,13 +52,13 @@ client_says c1 5 "dns: counter dns_local="
 say "the server goes, and comes back"
 doh_stop
 expect_answer udp gone.test A SERVFAIL
-doh_start
-eventually 20 answer_is udp back.test "$GOOD" || fail "no answer of the new server: $(tail -n 20 "$TMP/c1.log")"
+doh_start s "${NAT_ADDR4[s]}"
+eventually 20 answer_is udp back.test "$DOH_ANSWER" || fail "no answer of the new server: $(tail -n 20 "$TMP/c1.log")"
 
 say "the client moves to another network"
 nat_swap c1
 kill -HUP "${CLIENT_PID[c1]}"
-eventually 20 answer_is udp moved.test "$GOOD" || fail "no answer in the new network: $(tail -n 20 "$TMP/c1.log")"
+eventually 20 answer_is udp moved.test "$DOH_ANSWER" || fail "no answer in the new network: $(tail -n 20 "$TMP/c1.log")"
 
 say "the system's servers again"
 ctl dns mode=system >/dev/null

@@ -24,6 +24,10 @@ for i in "${peers[@]}"; do
     conf "p$i" "5183$i" "Address = 10.9.$i.2/24" "MTU = 1420"
     conf_peer "p$i" a "10.9.$i.1/32"
 done
+# There are more threads than processors: a worker that gets none for a while is passed over.
+for it in a p1 p2 p3; do
+    T_ERRORS[$it]='(out|in)_handoff_full'
+done
 iperf_server b
 
 # run_flows TEXT FROM TO ADDRESSES OPTION...: a good second of numbered packets. Loss is permitted (the senders

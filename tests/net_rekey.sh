@@ -71,11 +71,15 @@ for i in "${tunnels[@]}"; do
             fail "$pair: the handshakes of ${end% *} are $((later - first[$i])) s apart, not about 120"
     done
 done
-# One rekey each, by a: its session is the one in use.
+# One rekey each, by a: its session is the one in use. wireguard-go asks again now and then when the machine is busy, after 5 s, though no
+# datagram is lost.
 for i in "${tunnels[@]}"; do
     by_a=$(initiations "5182$i") by_b=$(initiations "5183$i")
     say "${impls_a[i - 1]} -> ${impls_b[i - 1]}: initiations by a: $by_a, by b: $by_b"
     [[ -z $by_b ]] || fail "b has initiated"
-    [[ $(tr ' ' '\n' <<<"$by_a" | awk '$1 > 60' | wc -l) -eq 1 ]] || fail "a has not initiated exactly once more"
+    repeats=0
+    [[ ${impls_a[i - 1]} == ours ]] || repeats=6
+    [[ $(tr ' ' '\n' <<<"$by_a" | awk -v repeats=$repeats '$1 > 60 && $1 - last > repeats { n++; last = $1 } END { print n + 0 }') -eq 1 ]] ||
+        fail "a has not initiated exactly once more"
 done
 rig_end

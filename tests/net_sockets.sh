@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # All sockets that client and gateway ever have, seen from outside every 10 ms from start-up to shutdown: through lookups by UDP
-# and TCP that get an answer and that get none, roams, reconnections to the portal and another relay. Each has the mark; with sources and interfaces
+# and TCP that get an answer and that get none, names that a program of the host asks it for, roams, reconnections to the portal and another relay. Each has the mark; with sources and interfaces
 # looked up, each but those of the workers, which tell them with every packet, is bound to a device that is not the TUN. There
-# are the workers' sockets, one connection to the portal, lookups while they last, the four of a gateway's DNS service, which are
+# are the workers' sockets, one connection to the portal and one to a DoH server, lookups while they last, the four of a gateway's DNS service, which are
 # bound to the TUN, and no others. And in WireGuard mode those of the workers, with the mark of its configuration.
 #
-#     [c1] == [c1_1] or [c1_2] == [core] == [g1_1] == [g1]     and [s], portal, resolver and relay, at core
+#     [c1] == [c1_1] or [c1_2] == [core] == [g1_1] == [g1]     and [s], portal, resolver, DoH server and relay, at core
 #     [a] == [b]
 #
 # shellcheck source=tests/support/netns.sh disable=SC1091
@@ -18,6 +18,8 @@
 . "$(dirname "$0")/support/nat.sh"
 # shellcheck source=tests/support/p2p.sh disable=SC1091
 . "$(dirname "$0")/support/p2p.sh"
+# shellcheck source=tests/support/doh.sh disable=SC1091
+. "$(dirname "$0")/support/doh.sh"
 rig_begin 150
 require_impl ours
 need python3
@@ -31,7 +33,7 @@ watch_sockets() { # NAME NS PID
     spawn "$1-sockets" "$2" "$SOCKETS" "$3" 10
 }
 
-# What each line is (sockets.c): worker, portal, dns-udp, dns-tcp; `starting` is one on its way to being any of these, or past it.
+# What each line is (sockets.c): worker, portal, doh, dns-udp, dns-tcp; `starting` is one on its way to being any of these, or past it.
 # shellcheck disable=SC2016 # for awk
 CLASSES='
 function port(address) { return address == "-" ? "" : substr(address, match(address, /,[0-9]+$/) + 1) }
@@ -40,6 +42,7 @@ $1 == "udp" && $3 == "-" && port($2) == own { class = "worker" }
 $1 ~ /^(udp|tcp)$/ && $3 == "-" && port($2) != own { class = "starting" }
 $1 ~ /^(udp|tcp)$/ && port($3) == 53 { class = "dns-" $1 }
 $1 == "tcp" && port($3) == 8081 { class = "portal" }
+$1 == "tcp" && port($3) == 8443 { class = "doh" }
 $1 ~ /^(udp|listen)$/ && $3 == "-" && port($2) == 53535 && $4 == "0x0" && $5 ~ /^fz[0-9]+g1$/ { class = "service" }
 '
 
@@ -93,8 +96,18 @@ joined() {
     eventually 5 calm c1 || fail "it has other sockets: $("$SOCKETS" "${CLIENT_PID[c1]}" 0)"
 }
 
+# answers SERVER ANSWER: this one answers for doh.test, which the client asks it for
+answers() {
+    eventually 10 client_stub c1 "$1" >/dev/null || fail "nothing stands for $1: $(grep ' dns: ' "$TMP/c1.log")"
+    eventually 10 answer_is "$(client_stub c1 "$1")" "$2" || fail "no answer of $1: $(tail -n 20 "$TMP/c1.log")"
+}
+
+answer_is() { # ADDRESS ANSWER
+    [[ $(in_ns c1 python3 "$ROOT/tests/support/dns_ask.py" "$1" udp doh.test A) == "$2" ]]
+}
+
 product() { # HOW ARGUMENT...
-    local how=$1 variables=(FIREZONE_API_URL=ws://portal.test:8081)
+    local how=$1 variables=(FIREZONE_API_URL=ws://portal.test:8081 FIREZONE_CA_FILE="$TMP/doh.pem")
     shift
     gateway_start g1 g1 "${variables[@]}" -- --workers $WORKERS "$@"
     watch_sockets g1 g1 "${CLIENT_PID[g1]}"
@@ -107,6 +120,15 @@ product() { # HOW ARGUMENT...
     eventually 5 calm g1 || fail "the gateway has other sockets: $("$SOCKETS" "${CLIENT_PID[g1]}" 0)"
     sockets_of c1 52625 "$how" worker portal dns-udp
     sockets_of g1 52625 "$how" worker portal dns-udp
+
+    say "  names for a program, by DoH and by the resolver"
+    ctl dns mode=secure url="$DOH_URL" >/dev/null
+    answers "$DOH_URL" "$DOH_ANSWER"
+    sockets_of c1 52625 "$how" doh
+    ctl dns mode=system >/dev/null
+    answers "${NAT_ADDR4[s]}" "NOERROR ${NAT_ADDR4[s]}"
+    eventually 5 calm c1 || fail "it has other sockets: $("$SOCKETS" "${CLIENT_PID[c1]}" 0)"
+    sockets_of c1 52625 "$how" dns-udp
 
     say "  lookups that get no answer, by UDP and by TCP"
     dns silent-udp
@@ -180,8 +202,10 @@ nat_host g1 easy
 ip -n "$(ns g1)" address replace 10.20.1.1/32 dev lo
 dns
 spawn dns s python3 "$ROOT/tests/support/dns_server.py" "${NAT_ADDR4[s]},${NAT_ADDR6[s]}" "$TMP/dns-flags" \
-    "portal.test=${NAT_ADDR4[s]}" "portal.test=${NAT_ADDR6[s]}"
+    {portal,doh}.test="${NAT_ADDR4[s]}" {portal,doh}.test="${NAT_ADDR6[s]}"
 eventually 5 grep -qx ready "$TMP/dns.log" || fail "the resolver does not start: $(cat "$TMP/dns.log")"
+doh_certificate
+doh_start s ::
 printf 'nameserver %s\nnameserver %s\n' "${NAT_ADDR4[s]}" "${NAT_ADDR6[s]}" >"$TMP/resolv.conf"
 say "mark"
 product 0xfd002021

@@ -229,6 +229,56 @@ static void test_prohibited(void **state)
     assert_int_equal(fake.pushes, 3);
 }
 
+/* Of those whose gateway is silent some are answered, in any order, and others come: each that is left is told again. */
+static void test_some_answered(void **state)
+{
+    static const char *const left[] = {"w1", "w2", "w4", "w6"};
+    char text[32];
+
+    (void)state;
+    add_dns(1, "*.lan");
+    want(1);
+    fake.up = true;
+    granted(1);
+    for (uint32_t i = 0; i < 7; i++) {
+        snprintf(text, sizeof text, "w%u.lan", i);
+        named(i, text, only_1, v4_only);
+        access_name_answered(a, i);
+        if (i == 3 || i == 5)
+            status_comes(1, text, true); /* the last, and what comes now is behind the one before */
+    }
+    status_comes(1, "w0.lan", true);
+    fake.said[0] = '\0';
+    assert_false(fire(SEC(2) - 1));
+    assert_true(fire(SEC(2)));
+    for (size_t i = 0, at = 0; i < ARRAY_LEN(left); i++) {
+        const char *found = strstr(fake.said + at, "\"domain\":\"w");
+        assert_non_null(found);
+        at = (size_t)(found - fake.said) + strlen("\"domain\":\"");
+        assert_memory_equal(fake.said + at, left[i], 2);
+        assert_true(i + 1 < ARRAY_LEN(left) || strstr(fake.said + at, "domain") == NULL);
+    }
+}
+
+/* Due times within a tenth of a second come together, so that the timer does not look at all for each. */
+static void test_told_together(void **state)
+{
+    (void)state;
+    add_dns(1, "*.lan");
+    want(1);
+    fake.up = true;
+    granted(1);
+    for (uint32_t i = 0; i < 50; i++) {
+        named(i, "wiki.lan", only_1, v4_only);
+        fake.now += NS_PER_MS;
+        access_name_answered(a, i);
+    }
+    unsigned fired = 0;
+    while (fire(SEC(2) + NS_PER_SEC / 10))
+        fired++;
+    assert_in_range(fired, 1, 2);
+}
+
 /* Whichever of them the packet has gone by: that one is among those that are granted. */
 static void test_prohibited_overlapping(void **state)
 {
@@ -315,6 +365,7 @@ int main(void)
         TEST(test_two_resources),    TEST(test_removed_with_its_gateway),
         TEST(test_prohibited),       TEST(test_prohibited_overlapping),
         TEST(test_very_many),        TEST(test_changed),
+        TEST(test_some_answered),    TEST(test_told_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

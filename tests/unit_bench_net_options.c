@@ -64,10 +64,10 @@ static void test_defaults(void **state)
     assert_true(o.offloads[0]);
     assert_false(o.paths);
     for (unsigned part = 0; part < NET_PARTS; part++)
-        assert_int_equal(o.parts[part], part != NET_PACED);
+        assert_int_equal(o.parts[part], part != NET_PACED && part != NET_DNS);
     assert_false(o.parts_chosen);
     assert_int_equal(o.rounds, 5);
-    assert_true(o.seconds == 3 && o.rate_gbit == 2);
+    assert_true(o.seconds == 3 && o.rate_gbit == 2 && o.dns_rate == 10000);
     assert_int_equal(o.workers, 0);
     assert_null(o.json);
     assert_true(o.rtts_n == 0 && o.losses_n == 0);
@@ -213,6 +213,20 @@ static void test_firezone(void **state)
     assert_false(o.behind);
 }
 
+/* A plain tunnel has no names; beside another part it is there for that. */
+static void test_dns(void **state)
+{
+    struct net_options o;
+
+    (void)state;
+    parse_ok(&o, "--only dns --firezone --dns-rate 1000");
+    assert_true(o.parts[NET_DNS] && o.dns_rate == 1000);
+    assert_int_equal(o.impls_n, 1);
+    assert_string_equal(o.impls[0].name, "firezone");
+    parse_ok(&o, "--firezone --only tcp1,dns");
+    assert_int_equal(o.impls_n, 2);
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -264,8 +278,12 @@ static void test_refused(void **state)
         {"--path direct --resource name", "--resource: only possible together with --firezone"},
         {"--path direct --rate 500M", "--rate: '500M' is not a number from 0.01 to 1000"},
         {"--rate 0", "--rate: '0' is not a number from 0.01 to 1000"},
-        {"--only tcp1,tcp2", "--only: 'tcp2' is none of tcp1,tcp4,udp,rtt,cpu,paced,calls"},
-        {"--only ~", "--only: '' is none of tcp1,tcp4,udp,rtt,cpu,paced,calls"},
+        {"--only tcp1,tcp2", "--only: 'tcp2' is none of tcp1,tcp4,udp,rtt,cpu,paced,calls,dns"},
+        {"--only ~", "--only: '' is none of tcp1,tcp4,udp,rtt,cpu,paced,calls,dns"},
+        {"--only dns", "--only: dns is only possible together with --firezone"},
+        {"--only dns --path direct", "--only: dns is only possible together with --firezone"},
+        {"--dns-rate 99", "--dns-rate: '99' is not a number from 100 to 1000000"},
+        {"--dns-rate 10k", "--dns-rate: '10k' is not a number from 100 to 1000000"},
         {"--rounds 0", "--rounds: '0' is not a number from 1 to 1000"},
         {"--rounds 1.5", "--rounds: '1.5' is not a number from 1 to 1000"},
         {"--rounds 99999999999", "--rounds: '99999999999' is not a number from 1 to 1000"},
@@ -318,13 +336,10 @@ static void test_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_implementations),
-        cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_firezone),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_implementations), cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_firezone),        cmocka_unit_test(test_dns),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

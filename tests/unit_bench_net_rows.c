@@ -186,11 +186,39 @@ static void test_goals(void **state)
     result_fini(&r);
 }
 
+static void test_dns_goals(void **state)
+{
+    static const struct {
+        const char *name, *note;
+        double value;
+    } rows[] = {
+        {"net/dns/resource/p99/mtu1280/firezone", "goal: at most 1000, met", 1000},
+        {"net/dns/resource/p999/mtu1280/firezone", NULL, 5000},
+        {"net/dns/resource/client/mtu1280/firezone", "goal: at most 1, missed", 1.01},
+        {"net/dns/resource/lost/mtu1280/firezone", "goal: at most 0, met", 0},
+        {"net/dns/used/p99/mtu1280/firezone", "goal: at most 1000, missed", 1001},
+        {"net/dns/upstream/lost/mtu1280/firezone", "goal: at most 0, missed", 1},
+        {"net/dns/upstream/p99/mtu1280/firezone", NULL, 100},
+        {"net/dns/upstream/lost/mtu1280/other", NULL, 1},
+    };
+    struct result r;
+
+    (void)state;
+    result_init(&r, "net");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        result_add(&r, rows[i].name, "us", RESULT_LOWER, GATE_NONE, rows[i].value);
+    net_rows_mark_dns(&r, "mtu1280", "firezone");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        check_note(&r, rows[i].name, rows[i].note);
+    result_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_setting),      cmocka_unit_test(test_rows),
         cmocka_unit_test(test_append),       cmocka_unit_test(test_mark),
-        cmocka_unit_test(test_mark_relayed), cmocka_unit_test(test_goals)};
+        cmocka_unit_test(test_mark_relayed), cmocka_unit_test(test_goals),
+        cmocka_unit_test(test_dns_goals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

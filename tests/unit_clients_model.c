@@ -4,6 +4,7 @@
  * whiles the engine, the peers and whoever asks know what the table says, and an index has never become another resource's.
  */
 #include "tests/clients_rig.h"
+#include "tests/support/random.h"
 
 enum {
     CLIENTS = 4,
@@ -57,10 +58,7 @@ static uint64_t rng_state = 7;
 
 static unsigned below(unsigned n)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (unsigned)(rng_state >> 32) % n;
+    return random_below(&rng_state, n);
 }
 
 /* ---- the peers and the engine ---- */

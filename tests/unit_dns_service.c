@@ -124,6 +124,41 @@ static void test_who_answers(void **state)
     world_free(w);
 }
 
+/* An update of x.example looks as a question for it does, but for the opcode. */
+static void test_what_is_no_question(void **state)
+{
+    enum {
+        OPCODE_UPDATE = 5 << 3
+    };
+    static const char *const names[] = {"x.example", "a.ours"};
+    static const unsigned ttl_s = 300;
+    struct world *w = world_new();
+    struct rig_message m;
+
+    (void)state;
+    set(w, 1, "*.ours");
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    answer_first(w, "x.example", &ttl_s, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_query(&m, 7, names[i], ARES_REC_TYPE_A);
+        m.bytes[2] |= OPCODE_UPDATE;
+        assert_true(world_query(w, &by_udp, m.bytes, m.len));
+        assert_int_equal(w->asks, 2 + i);
+        rig_answer(&m, 0, names[i], &ttl_s, 1);
+        m.bytes[2] |= OPCODE_UPDATE;
+        world_answered(w, world_waiting(w, 0)->id, m.bytes, m.len);
+    }
+    dns_service_servers_changed(w->service);
+    rig_query(&m, 7, "x.example", ARES_REC_TYPE_A);
+    m.bytes[2] |= OPCODE_UPDATE;
+    assert_true(world_query(w, &by_udp, m.bytes, m.len));
+    rig_answer(&m, 0, "x.example", &ttl_s, 1);
+    world_answered(w, world_waiting(w, 0)->id, m.bytes, m.len);
+    ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+    assert_int_equal(w->asks, 5);
+    world_free(w);
+}
+
 /* It was the resource's, and is known to nobody when that has gone. */
 static void test_a_late_answer_of_a_site(void **state)
 {
@@ -198,6 +233,15 @@ static void test_what_is_no_answer(void **state)
     world_failed(w, world_waiting(w, 0)->id);
     assert_answered(w, "7 SERVFAIL qr+rd x.example A");
     assert_int_equal(counters->failed, 1);
+    /* It leads to a resource; nothing of it is kept. */
+    for (unsigned i = 0; i < 2; i++) {
+        ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
+        rig_answer(&m, 0, "x.example", (const unsigned[]){300, 300}, 2);
+        memcpy(m.bytes + m.len - 4, (const uint8_t[]){100, 96, 0, 1}, 4);
+        world_answered(w, world_waiting(w, 0)->id, m.bytes, m.len);
+        assert_answered(w, "7 NOERROR qr+rd x.example A");
+        assert_int_equal(counters->rebinding, 1 + i);
+    }
     /* Nobody can be asked. */
     w->refuse = true;
     ask(w, &by_udp, "x.example", ARES_REC_TYPE_A);
@@ -359,6 +403,8 @@ static void random_answer(struct world *w, uint64_t *seed)
     rig_answer(&m, next_random(seed) & 0xffff, next_random(seed) % 8 ? parsed.asked : "other",
                ttls_s, n == 7 ? MANY_RECORDS : n);
     dns_query_fini(&parsed);
+    if (n > 0 && next_random(seed) % 8 == 0)
+        memcpy(m.bytes + m.len - 4, (const uint8_t[]){100, 96, 0, 1}, 4);
     world_answered(w, q->id + (next_random(seed) % 16 == 0), m.bytes, m.len);
 }
 
@@ -427,7 +473,8 @@ static void test_random_inputs(void **state)
     uint64_t asked = c->asked + c->asked_sites;
     unsigned waiting = w->waiting;
     assert_int_equal(c->queries, c->local + c->cached + asked + c->full);
-    assert_int_equal(asked, c->answered + c->failed + c->timed_out + c->mismatched + waiting);
+    assert_int_equal(asked, c->answered + c->failed + c->timed_out + c->mismatched + c->rebinding +
+                                waiting);
 #define X(name, text)                                                                              \
     if (c->name == 0 && strcmp(#name, "too_long") != 0)                                            \
         fail_msg("none were: " text);
@@ -440,6 +487,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_who_answers),
+        cmocka_unit_test(test_what_is_no_question),
         cmocka_unit_test(test_a_late_answer_of_a_site),
         cmocka_unit_test(test_what_is_too_long_for_udp),
         cmocka_unit_test(test_what_is_no_answer),

@@ -12,6 +12,7 @@
 #include "engine/filter.h"
 #include "platform/base/bytes.h"
 #include "tests/support/inner_packet.h"
+#include "tests/support/random.h"
 
 static void classes(void **state)
 {
@@ -117,13 +118,9 @@ static bool naive(const struct filter_rule *rules, size_t n, uint8_t kind, uint1
 
 static uint64_t rng_state = 7;
 
-/* xorshift64: below n. */
 static uint32_t rng_below(uint32_t n)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (uint32_t)(rng_state >> 32) % n;
+    return random_below(&rng_state, n);
 }
 
 static void against_naive(void **state)

@@ -121,6 +121,8 @@ static void expect_set_up(void)
     expect("cat /proc/sys/net/ipv6/conf/up0/accept_ra", "2", true);
     expect(RULESET, "iifname \"tun0\" ip saddr 100.64.0.0/11 masquerade", true);
     expect(RULESET, "iifname \"tun0\" ip6 saddr fd00:2021:1111::/107 masquerade", true);
+    expect(RULESET, "oifname \"tun0\" ip saddr 100.64.0.0/11 counter", true);
+    expect(RULESET, "oifname \"tun0\" ip6 saddr fd00:2021:1111::/107 counter", true);
 }
 
 static int set_up(void **state)
@@ -400,6 +402,20 @@ static void there_and_back(int tun, int out, const char *client, const char *hos
     expect_address(p, true, client);
 }
 
+/* Of two that come from the network for the client only the second, which has an address there, gets to it. */
+static void not_in_the_tunnels_name(int tun, int out, const char *forged, const char *right,
+                                    const char *client)
+{
+    uint8_t p[2048];
+    size_t len = make(p, forged, 1111, client, 2222);
+
+    assert_int_equal(write(out, p, len), len);
+    len = make(p, right, 1111, client, 2222);
+    assert_int_equal(write(out, p, len), len);
+    assert_true(take(tun, addr(client).family == ADDR_V6 ? 6 : 4, p) > 0);
+    expect_address(p, false, right);
+}
+
 static void packets_are_masqueraded(void **state)
 {
     (void)state;
@@ -414,6 +430,10 @@ static void packets_are_masqueraded(void **state)
 
     there_and_back(tun, out, "100.64.0.5", "198.51.100.1", "198.51.100.9");
     there_and_back(tun, out, "fd00:2021:1111::5", "2001:db8::1", "2001:db8::9");
+    shell("ip addr add fd00:2021:1111::1/128 dev tun0 nodad;"
+          "for i in all out0; do echo 0 >/proc/sys/net/ipv4/conf/$i/rp_filter; done");
+    not_in_the_tunnels_name(tun, out, "100.64.0.9", "198.51.100.9", "100.64.0.5");
+    not_in_the_tunnels_name(tun, out, "fd00:2021:1111::1", "2001:db8::9", "fd00:2021:1111::5");
     /* another source is not one of the clients: as it is */
     size_t len = make(p, "100.128.0.5", 1111, "198.51.100.9", 2222);
     shell("ip route add 100.128.0.0/24 dev tun0");

@@ -801,10 +801,10 @@ static void on_probe(void *arg)
     struct rig *r = arg;
 
     for (struct names_query *q = r->names->queries.next; q != &r->names->queries; q = q->next) {
-        for (unsigned i = 0; i < q->asks_n * DNS_ASK_SOCKETS_MAX; i++) {
-            int fd = q->asks[i / DNS_ASK_SOCKETS_MAX].sockets[i % DNS_ASK_SOCKETS_MAX].fd;
-            if (fd >= 0)
-                check_mark(r, fd);
+        for (unsigned i = 0; i < q->asks_n * CARES_SOCKETS_HASH; i++) {
+            const struct cares_io *io = &q->asks[i / CARES_SOCKETS_HASH].io;
+            for (const struct cares_socket *k = io->sockets[i % CARES_SOCKETS_HASH]; k; k = k->next)
+                check_mark(r, k->fd);
         }
     }
     loop_timer_set(r->loop, &r->probe, loop_now(r->loop) + 20 * NS_PER_MS);

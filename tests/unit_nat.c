@@ -16,6 +16,7 @@
 #include "engine/nat.h"
 #include "engine/wire/ip.h"
 #include "engine/wire/ranges.h"
+#include "tests/support/random.h"
 
 enum {
     ENTRIES = 64,
@@ -57,13 +58,9 @@ static int teardown(void **state)
 
 static uint64_t rng_state = 5;
 
-/* xorshift64: below n. */
 static uint32_t below(uint32_t n)
 {
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (uint32_t)(rng_state >> 32) % n;
+    return random_below(&rng_state, n);
 }
 
 static struct ip_addr proxy_at(unsigned version, unsigned i)

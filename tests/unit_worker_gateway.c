@@ -12,6 +12,7 @@
 
 #include "engine/grants.h"
 #include "engine/icmp.h"
+#include "engine/wire/inner.h"
 #include "engine/wire/ranges.h"
 #include "tests/support/inner_packet.h"
 #include "tests/worker_rig.c"
@@ -400,6 +401,28 @@ static void outbound_silent(void **state) REQUIRES_ROLE(role_worker)
     assert_true(from_client(BOB, build(&udp, BOB_IP, GATEWAY_IP)) > 0);
     assert_true(answered);
     assert_int_equal(rig_count(VERDICT_IN_BAD_SOURCE), 1);
+    rig_stop();
+}
+
+/* What no tunnel of the product carries, control packets included. */
+static void outbound_too_big(void **state) REQUIRES_ROLE(role_worker)
+{
+    struct inner s = {.proto = 17, .sport = 5, .dport = 6, .payload = RIG_MTU - 28};
+    struct event_packet e;
+
+    (void)state;
+    start();
+    assert_int_equal(client_sends(&s, ALICE_IP, GATEWAY_IP), RIG_MTU);
+    s.payload++;
+    assert_int_equal(client_sends(&s, ALICE_IP, GATEWAY_IP), 0);
+    assert_int_equal(rig_count(VERDICT_IN_TOO_BIG), 1);
+    for (unsigned len = RIG_MTU; len <= RIG_MTU + 1; len++) {
+        inner_write_goodbye(packet);
+        store_be16(packet + IPV6_OFF_PAYLOAD_LEN, (uint16_t)(len - IPV6_HEADER));
+        assert_int_equal(from_client(ALICE, len), 0);
+        assert_int_equal(engine_pop_packet(rig.engine, &e), len == RIG_MTU);
+        assert_int_equal(rig_count(VERDICT_IN_TOO_BIG), 1 + (len > RIG_MTU));
+    }
     rig_stop();
 }
 
@@ -887,6 +910,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(outbound),
         cmocka_unit_test(outbound_silent),
+        cmocka_unit_test(outbound_too_big),
         cmocka_unit_test(names),
         cmocka_unit_test(names_move),
         cmocka_unit_test(names_renumbered),

@@ -3,11 +3,12 @@
 #
 # The third part of `make demo` (as root): the whole product as a user has it. A client and a gateway, each behind its own NAT
 # router, the development portal and relay in the internet between them, and behind the gateway a private net with a web server and
-# a DNS server of its own. Takes about a minute and leaves nothing behind, also when interrupted.
+# a DNS server of its own. Last the whole internet is reached through the gateway, and the client's own datagrams are counted where
+# they leave, and where they must not. Takes about a minute and leaves nothing behind, also when interrupted.
 #
 #     [c1] == [NAT] == . . . . == [NAT] == [g1] -- [n1: *.corp.test]     firezone-headless-client, firezone-gateway
 #                      [internet]
-#                       == [s]                                           fzportal, fzrelay
+#                       == [s] == [w]                                    fzportal, fzrelay; somebody's web server
 #
 #   demo-names.sh            directly, then by the relay
 #   demo-names.sh PATH       one of them: direct or relayed
@@ -82,8 +83,41 @@ print("%.2f" % (statistics.median(took) * 1000))
 PY
 }
 
+# The web server of somebody on the internet, and who comes to it
+web_visit() { # NAME
+    LIMIT=10 app python3 "$ROOT/tests/support/web.py" fetch "http://${NAT_ADDR4[w]}/1000/$1" >/dev/null || fail "no way to ${NAT_ADDR4[w]}"
+    tail -n 1 "$TMP/web-w.log"
+}
+
+count() { # NAME
+    in_ns c1 nft list counter inet fz_demo "$1" | awk '/packets/ { print $2 }'
+}
+
+# The addresses of all other hosts are in 192.0.0.0/16.
+count_ways() {
+    in_ns c1 nft -f - <<RULES
+table inet fz_demo {
+    counter in_tunnel {}
+    counter with_our_addresses {}
+    counter datagrams {}
+    chain out {
+        type filter hook postrouting priority 0;
+        oifname "$(tun c1)" counter name in_tunnel
+        oifname "$(tun c1)" ip saddr 192.0.0.0/16 counter name with_our_addresses
+        oifname "$(tun c1)" ip6 saddr 2001:db8::/32 counter name with_our_addresses
+        oifname "eth*" meta mark 0xfd002021 counter name datagrams
+    }
+}
+RULES
+}
+
 rig_begin 150
 require_impl ours
+NAMES_RESOURCES='[resource Net]
+type = internet
+site = S1' NAMES_POLICIES='[policy net]
+groups = *
+resources = Net'
 say "$path: fzportal, fzrelay, a private net, firezone-gateway, firezone-headless-client"
 names_begin "${kinds[@]}"
 names_gateway g1
@@ -127,7 +161,25 @@ if [[ $path == direct ]]; then
 fi
 
 how=$(p2p_path 1)
+
+nat_host w none
+say "the Internet resource on: who comes to ${NAT_ADDR4[w]} before is the client's router, and after it the gateway's, ${NAT_OUTER4[g1]}"
+spawn web-w w python3 "$ROOT/tests/support/web.py" serve 80 "${NAT_ADDR4[w]}"
+eventually 10 grep -qx ready "$TMP/web-w.log" || fail "no web server: $(cat "$TMP/web-w.log")"
+web_visit before | shown
+client_end c1 0
+count_ways
+names_client FIREZONE_ACTIVATE_INTERNET_RESOURCE=true
+web_visit after | shown
+names_fetch web.corp.test "$BYTES" >/dev/null
 names_end
+printf '\n'
+printf '    %-66s %8s\n' \
+    "packets that went into the tunnel" "$(count in_tunnel)" \
+    "of these, such that carry an address of ours outside of it" "$(count with_our_addresses)" \
+    "what the client sent by the uplink, a run of datagrams counts once" "$(count datagrams)"
+[[ $(count with_our_addresses) -eq 0 ]] || fail "datagrams of the client went into its tunnel"
+[[ $(count datagrams) -gt 0 && $(count in_tunnel) -gt 0 ]] || fail "nothing was counted"
 relay_end s
 kill -TERM "$PORTAL_PID"
 finish "$PORTAL_PID" 5 || fail "fzportal ended with $?"

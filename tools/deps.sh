@@ -43,6 +43,7 @@ readonly PACKAGES_CHECK="clang-14|clang llvm-14|llvm libclang-rt-14-dev|libclang
     gcc-mingw-w64-x86-64-posix g++-mingw-w64-x86-64-posix wine wine64
     iproute2 iputils-ping netbase nftables ethtool procps util-linux psmisc libcap2-bin
     wireguard-tools iperf3 tshark tcpdump socat netcat-openbsd openssl python3 coturn libnice-dev libglib2.0-dev
+    dnsmasq-base knot-dnsutils
     dbus-daemon|dbus dbus-system-bus-common|dbus systemd"
 readonly PACKAGES_DEMO="iproute2 iputils-ping netbase nftables procps util-linux wireguard-tools iperf3 python3"
 
@@ -391,6 +392,22 @@ build_tools_libndp() {
     dpkg-deb -x "$DOWNLOAD" "$PREFIX/networkmanager"
 }
 
+# Likewise: it would serve at port 53.
+pin unbound unbound/bookworm unbound_1.17.1-2+deb12u4_amd64.deb ff025d2aa8319bccd4c41460293b92eb714b85396ee0b781d37c9ce0bbf8a9db
+build_tools_unbound() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/unbound"
+}
+pin libevent libevent-2.1-7/bookworm libevent-2.1-7_2.1.12-stable-8_amd64.deb \
+    ca8858a7095ade7776c9f73437812423a45ccd90de2079e8c34830d291df290f
+build_tools_libevent() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/unbound"
+}
+pin libpython libpython3.11/bookworm libpython3.11_3.11.2-6+deb12u8_amd64.deb \
+    63845d53d5f64d2362cfb6007ec175ad1c6044cebe60a1885eff76d2ce637c35
+build_tools_libpython() {
+    dpkg-deb -x "$DOWNLOAD" "$PREFIX/unbound"
+}
+
 # What the portal's channels are written for, as a peer of ours.
 pin phoenix npm/phoenix@1.8.16 phoenix-1.8.16.tgz 936f99cd3ddcc84afa426f658f9db64b121fcd4656fdbe1e6aac78b82b069c30
 build_tools_phoenix() {
@@ -439,6 +456,9 @@ group_check() {
     provide_if_fetched tools networkmanager
     provide_if_fetched tools libnm
     provide_if_fetched tools libndp
+    provide_if_fetched tools unbound
+    provide_if_fetched tools libevent
+    provide_if_fetched tools libpython
 }
 
 group_demo() {

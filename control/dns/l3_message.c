@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/dns/l3_message.h"
 
+#include "control/dns/question.h"
 #include "platform/base/blake2s.h"
 
 enum {
     OFF_FLAGS = 2,
     OFF_QUESTIONS = 4,
     FLAG_RESPONSE = 0x80, /* of the first byte */
-    RCODE_MASK = 0x0f,    /* of the second */
-
-    NAME_MAX_LEN = 255,
-    LABEL_MAX = 63,
-    TYPE_AND_CLASS = 4
+    RCODE_MASK = 0x0f     /* of the second */
 };
 
 uint32_t l3_random_draw(struct l3_random *r)
@@ -28,37 +25,15 @@ uint16_t l3_random_port(struct l3_random *r)
     return (uint16_t)(L3_PORT_MIN + l3_random_draw(r) % (65536 - L3_PORT_MIN));
 }
 
-/* The bytes of the only question. 0: it is not the only one, or not whole, or its name is not in full. */
-static size_t question_len(const uint8_t *message, size_t len)
-{
-    size_t at = L3_MESSAGE_MIN;
-
-    if (load_be16(message + OFF_QUESTIONS) != 1)
-        return 0;
-    while (at < len && message[at] != 0) {
-        if (message[at] > LABEL_MAX)
-            return 0;
-        at += 1u + message[at];
-    }
-    at += 1 + TYPE_AND_CLASS;
-    return at <= len && at <= L3_MESSAGE_MIN + NAME_MAX_LEN + TYPE_AND_CLASS ? at - L3_MESSAGE_MIN
-                                                                             : 0;
-}
-
-/* Lengths of labels are below the letters. */
 static bool digest(uint8_t out[L3_DIGEST_LEN], const struct l3_random *key, const uint8_t *message,
                    size_t len)
 {
-    uint8_t text[NAME_MAX_LEN + TYPE_AND_CLASS];
-    size_t n = question_len(message, len);
+    uint8_t text[DNS_QUESTION_MAX];
+    size_t n = dns_question_len(message, len);
 
     if (n == 0)
         return false;
-    memcpy(text, message + L3_MESSAGE_MIN, n);
-    for (size_t i = 0; i + TYPE_AND_CLASS < n; i++) {
-        if (text[i] >= 'A' && text[i] <= 'Z')
-            text[i] = (uint8_t)(text[i] - 'A' + 'a');
-    }
+    dns_question_fold(text, message, n);
     blake2s_mac16(out, key->seed, sizeof key->seed, text, n);
     return true;
 }

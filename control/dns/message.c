@@ -30,34 +30,14 @@ static bool counts_are_possible(const uint8_t *bytes, size_t len)
     return DNS_HEADER_LEN + records * RECORD_LEN_MIN <= len;
 }
 
-/* How many bytes a name of this text takes when it is written out. */
-static size_t wire_len(const char *text)
-{
-    size_t n = *text ? 2 : 1;
-
-    for (; *text; n++) {
-        if (*text == '\\')
-            text += text[1] >= '0' && text[1] <= '9' ? 4 : 2;
-        else
-            text++;
-    }
-    return n;
-}
-
 /* Keeps what replies repeat. False: the question's name is a pointer into the header, which replies change. */
 static bool keep_head(struct dns_query *q, const uint8_t *bytes, size_t len)
 {
-    long name_len = 0;
+    size_t n = dns_question_len(bytes, len);
 
-    if (ares_expand_name(bytes + DNS_HEADER_LEN, bytes, (int)len, NULL, &name_len) !=
-            ARES_SUCCESS ||
-        (size_t)name_len != wire_len(q->asked))
-        return false;
-    q->head.len = (uint16_t)(DNS_HEADER_LEN + name_len + 4);
-    if (q->head.len > sizeof q->head.bytes || q->head.len > len)
-        return false;
+    q->head.len = (uint16_t)(DNS_HEADER_LEN + n);
     memcpy(q->head.bytes, bytes, q->head.len);
-    return true;
+    return n != 0;
 }
 
 static bool keep_question(struct dns_query *q)
@@ -123,24 +103,10 @@ void dns_head_truncated(struct dns_head *h, const uint8_t *answer)
     only_question(h, load_be16(answer + 2) | FLAG_TC);
 }
 
-static bool same_name(const uint8_t *a, const uint8_t *b, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        /* Lengths of labels are no letters. */
-        bool letter = (a[i] | 0x20) >= 'a' && (a[i] | 0x20) <= 'z';
-        if (a[i] != b[i] && !(letter && (a[i] ^ b[i]) == 0x20))
-            return false;
-    }
-    return true;
-}
-
 bool dns_head_answered(const struct dns_head *h, const uint8_t *answer, size_t len)
 {
-    size_t name_len = h->len - DNS_HEADER_LEN - 4u;
-
-    return len >= h->len && load_be16(answer + 2) & FLAG_QR && load_be16(answer + QUESTIONS) == 1 &&
-           same_name(h->bytes + DNS_HEADER_LEN, answer + DNS_HEADER_LEN, name_len) &&
-           memcmp(h->bytes + h->len - 4, answer + h->len - 4, 4) == 0;
+    return len >= DNS_HEADER_LEN && load_be16(answer + 2) & FLAG_QR &&
+           dns_question_same(h->bytes, h->len, answer, len);
 }
 
 /* ---- replies with records ---- */

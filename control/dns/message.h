@@ -14,12 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "control/dns/question.h"
 #include "platform/base/addr.h"
 #include "platform/base/err.h"
 
 enum {
-    DNS_HEADER_LEN = 12,
-    DNS_HEAD_MAX = DNS_HEADER_LEN + 255 + 4,
+    DNS_HEAD_MAX = DNS_HEADER_LEN + DNS_QUESTION_MAX,
     DNS_NAME_TEXT_MAX = 1024,   /* with each byte escaped as \DDD, and the final zero */
     DNS_MESSAGE_MAX = 65535,    /* by TCP */
     DNS_UDP_MESSAGE_MAX = 1212, /* what fits into a packet of the tunnel's MTU */

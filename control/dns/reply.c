@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/dns/reply.h"
 
-#include <ares.h>
-#include <strings.h>
-
 #include "control/dns/message.h"
 #include "platform/base/bytes.h"
 #include "platform/base/mem.h"
@@ -11,43 +8,8 @@
 enum {
     FLAG_RESPONSE = 0x8000,
     RCODE_MASK = 0xf,
-    RCODE_NAME_ERROR = 3,
-    QUESTION_FIXED_LEN = 4 /* type and class */
+    RCODE_NAME_ERROR = 3
 };
-
-struct question {
-    char *name; /* of c-ares */
-    const uint8_t *fixed;
-};
-
-/* A question's name is written out: before it there is nothing to point to but the header, whose bytes change. */
-static bool is_written_out(const uint8_t *name, size_t len)
-{
-    size_t at = 0;
-
-    while (at < len && name[at] != 0 && name[at] < 0x40)
-        at += name[at] + 1u;
-    return at + 1 == len;
-}
-
-/* The first question. False: there is none that can be read; nothing is to be freed then. */
-static bool question_read(struct question *q, const uint8_t *bytes, size_t len)
-{
-    long name_len;
-    const uint8_t *at = bytes + DNS_HEADER_LEN;
-
-    q->name = NULL;
-    if (len <= DNS_HEADER_LEN || len > DNS_MESSAGE_MAX)
-        return false;
-    if (ares_expand_name(at, bytes, (int)len, &q->name, &name_len) != ARES_SUCCESS)
-        return false;
-    q->fixed = at + name_len;
-    if (name_len > 0 && (size_t)name_len + DNS_HEADER_LEN + QUESTION_FIXED_LEN <= len &&
-        is_written_out(at, (size_t)name_len))
-        return true;
-    ares_free_string(q->name);
-    return false;
-}
 
 static uint16_t flags_of(const uint8_t *bytes)
 {
@@ -61,35 +23,13 @@ static uint16_t questions_of(const uint8_t *bytes)
 
 bool reply_is_query(const uint8_t *bytes, size_t len)
 {
-    struct question q;
-
-    if (len <= DNS_HEADER_LEN || (flags_of(bytes) & FLAG_RESPONSE) || questions_of(bytes) != 1 ||
-        !question_read(&q, bytes, len))
-        return false;
-    ares_free_string(q.name);
-    return true;
+    return len <= DNS_MESSAGE_MAX && dns_question_len(bytes, len) != 0 &&
+           !(flags_of(bytes) & FLAG_RESPONSE);
 }
 
 static bool may_lack_question(unsigned rcode)
 {
     return rcode != 0 && rcode != RCODE_NAME_ERROR;
-}
-
-static bool same_question(const uint8_t *query, size_t query_len, const uint8_t *answer, size_t len)
-{
-    struct question asked, answered;
-    bool same;
-
-    if (!question_read(&asked, query, query_len))
-        return false;
-    same = question_read(&answered, answer, len);
-    if (same) {
-        same = strcasecmp(asked.name, answered.name) == 0 &&
-               memcmp(asked.fixed, answered.fixed, QUESTION_FIXED_LEN) == 0;
-        ares_free_string(answered.name);
-    }
-    ares_free_string(asked.name);
-    return same;
 }
 
 bool reply_matches(const uint8_t *query, size_t query_len, const uint8_t *answer, size_t len)
@@ -99,7 +39,7 @@ bool reply_matches(const uint8_t *query, size_t query_len, const uint8_t *answer
         return false;
     if (questions_of(answer) == 0)
         return may_lack_question(flags_of(answer) & RCODE_MASK);
-    return questions_of(answer) == 1 && same_question(query, query_len, answer, len);
+    return dns_question_same(query, query_len, answer, len);
 }
 
 /* ---- the stream ---- */

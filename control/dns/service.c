@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/dns/cache.h"
+#include "control/dns/rebinding.h"
 #include "platform/base/mem.h"
 
 /* A query that is asked for. Entries have fixed places; an id names the place and which of its queries. */
@@ -101,6 +102,12 @@ void dns_service_free(struct dns_service *s)
     free(s);
 }
 
+/* Not an update or a notification, which only look the same: what answers a question would tell that they have succeeded. */
+static bool is_question(const struct dns_query *q)
+{
+    return ares_dns_record_get_opcode(q->record) == ARES_OPCODE_QUERY;
+}
+
 /* ---- answers ---- */
 
 static void answer(struct dns_service *s, const struct dns_client *client,
@@ -117,23 +124,28 @@ static void answer(struct dns_service *s, const struct dns_client *client,
     s->events.answer(s->arg, client, bytes, len);
 }
 
-static void answer_failed(struct dns_service *s, const struct dns_client *client,
-                          const struct dns_head *head)
+static void answer_empty(struct dns_service *s, const struct dns_client *client,
+                         const struct dns_head *head, ares_dns_rcode_t rcode)
 {
     struct dns_head reply = *head;
 
-    dns_head_reply(&reply, ARES_RCODE_SERVFAIL);
+    dns_head_reply(&reply, rcode);
     s->events.answer(s->arg, client, reply.bytes, reply.len);
 }
 
 /* The entry is gone before anybody is told. */
-static void fail(struct dns_service *s, struct asked *a)
+static void end(struct dns_service *s, struct asked *a, ares_dns_rcode_t rcode)
 {
     struct dns_client client = a->client;
     struct dns_head head = a->head;
 
     asked_remove(s, a);
-    answer_failed(s, &client, &head);
+    answer_empty(s, &client, &head, rcode);
+}
+
+static void fail(struct dns_service *s, struct asked *a)
+{
+    end(s, a, ARES_RCODE_SERVFAIL);
 }
 
 void dns_service_failed(struct dns_service *s, uint64_t id)
@@ -154,7 +166,8 @@ static void learn(struct dns_service *s, const struct asked *a, const uint8_t *b
 
     if (a->site || dns_query_read(&q, a->query, a->len) != ERR_OK)
         return;
-    dns_cache_learn(s->cache, &q, bytes, len, now);
+    if (is_question(&q))
+        dns_cache_learn(s->cache, &q, bytes, len, now);
     dns_query_fini(&q);
 }
 
@@ -168,6 +181,11 @@ void dns_service_answered(struct dns_service *s, uint64_t id, const uint8_t *byt
     if (len > sizeof s->bytes || !dns_head_answered(&a->head, bytes, len)) {
         s->counters.mismatched++;
         fail(s, a);
+        return;
+    }
+    if (dns_rebinds(bytes, len, a->head.len)) {
+        s->counters.rebinding++;
+        end(s, a, ARES_RCODE_NOERROR); /* after a failure the host would ask the next server */
         return;
     }
     s->counters.answered++;
@@ -198,7 +216,7 @@ static void ask(struct dns_service *s, const struct dns_client *client, const st
 
     if (!a) {
         *(len <= DNS_SERVICE_QUERY_MAX ? &s->counters.full : &s->counters.too_long) += 1;
-        answer_failed(s, client, &q->head);
+        answer_empty(s, client, &q->head, ARES_RCODE_SERVFAIL);
         return;
     }
     *(resource ? &s->counters.asked_sites : &s->counters.asked) += 1;
@@ -216,7 +234,7 @@ static void ask(struct dns_service *s, const struct dns_client *client, const st
 static void recurse(struct dns_service *s, const struct dns_client *client,
                     const struct dns_query *q, const uint8_t *query, size_t len, time_ns now)
 {
-    size_t known = dns_cache_find(s->cache, q, s->bytes, sizeof s->bytes, now);
+    size_t known = is_question(q) ? dns_cache_find(s->cache, q, s->bytes, sizeof s->bytes, now) : 0;
 
     if (known == 0) {
         ask(s, client, q, NULL, query, len, now);
@@ -236,7 +254,7 @@ bool dns_service_query(struct dns_service *s, const struct dns_client *client, c
         return false;
     }
     s->counters.queries++;
-    switch (dns_stub_decide(s->stub, &q, &s->reply)) {
+    switch (is_question(&q) ? dns_stub_decide(s->stub, &q, &s->reply) : DNS_STUB_RECURSE) {
     case DNS_STUB_ANSWER:
         s->counters.local++;
         answer(s, client, &q.head, s->reply.bytes, s->reply.len);

@@ -13,8 +13,10 @@
  *              asked (by id) ---------------------------> answer
  *
  * What is no query is dropped. An answer has the id of its query and leaves by its transport: by UDP what is longer than
- * DNS_UDP_MESSAGE_MAX becomes "truncated". DEVIATE: upstream leaves a UDP query whose server is silent without an answer; here it is
- * SERVFAIL, so that the host goes on at once.
+ * DNS_UDP_MESSAGE_MAX becomes "truncated". Instead of one with addresses of ours (rebinding.h) there is one without records. DEVIATE:
+ * upstream leaves a UDP query whose server is silent without an answer; here it is SERVFAIL, so that the host goes on at once.
+ * DEVIATE: upstream answers whatever has a question. Updates and notifications (RFC 2136, 1996) look like one for SOA, which may be
+ * in the cache, and would be told of a success that there was not; they are asked for like what is not known.
  *
  * Control role; time is an argument, no socket. Source: spec/tunnel.md 7.2 to 7.8.
  */
@@ -67,6 +69,7 @@ struct dns_service_events {
     X(failed, "without an answer")                                                                 \
     X(timed_out, "without an answer in time")                                                      \
     X(mismatched, "answers to something else")                                                     \
+    X(rebinding, "answers with addresses of ours")                                                 \
     X(truncated, "answers that were too long for UDP")                                             \
     X(full, "refused, too many are being asked for")                                               \
     X(too_long, "refused, too long to be asked for")

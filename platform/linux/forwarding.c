@@ -159,7 +159,7 @@ static enum err fail_v4(int e, char *why, unsigned why_size)
 static enum err set_v4(struct forwarding *f, const struct ip_prefix *range, char *why,
                        unsigned why_size)
 {
-    enum err err = forwarding_rules_masquerade(f->rules, range, why, why_size);
+    enum err err = forwarding_rules_own(f->rules, range, why, why_size);
     int e = err == ERR_OK ? switch_on(f, SYSCTL_V4_FORWARDING) : 0;
 
     if (e != 0)
@@ -180,7 +180,7 @@ static void set_v6(struct forwarding *f, const struct ip_prefix *range)
         log_info(MODULE, "this host has no IPv6");
         return;
     }
-    if (forwarding_rules_masquerade(f->rules, range, why, sizeof why) != ERR_OK) {
+    if (forwarding_rules_own(f->rules, range, why, sizeof why) != ERR_OK) {
         log_warn(MODULE, "clients reach nothing over IPv6: %s", why);
         return;
     }

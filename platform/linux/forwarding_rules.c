@@ -19,6 +19,7 @@
 /* The table's name, and how comments of rules elsewhere begin. */
 #define OURS    "firezone-gateway"
 #define UPLINKS "uplinks"
+#define TUNNEL  "tunnel"
 
 enum {
     ACCEPTS = 2, /* rules in a chain: from the TUN and to it */
@@ -26,7 +27,8 @@ enum {
     COMMENT_MAX = sizeof OURS + IF_NAMESIZE,
     COMMENT_TYPE =
         0, /* of a rule's user data: type, length, a terminated text. As the program nft has it */
-    SOURCE_NAT = 100 /* the usual priority */
+    FILTER = 0, /* the usual priorities */
+    SOURCE_NAT = 100
 };
 
 struct forwarding_rules {
@@ -35,7 +37,6 @@ struct forwarding_rules {
     char comment[COMMENT_MAX];
 };
 
-/* A chain of others. */
 struct chain {
     uint8_t family;
     bool drops;
@@ -75,6 +76,16 @@ static enum err convert(const struct forwarding_rules *r, int e, char *why, unsi
     return ERR_UNSUPPORTED;
 }
 
+static struct nlmsghdr *put_rule(struct nft_batch *b, const struct chain *c, unsigned type,
+                                 unsigned flags)
+{
+    struct nlmsghdr *h = nft_put(b, type, flags, c->family);
+
+    mnl_attr_put_strz(h, NFTA_RULE_TABLE, c->table);
+    mnl_attr_put_strz(h, NFTA_RULE_CHAIN, c->name);
+    return h;
+}
+
 /* ---- our own table ---- */
 
 static void put_table(struct nft_batch *b, uint8_t family, unsigned type)
@@ -86,22 +97,44 @@ static void put_table(struct nft_batch *b, uint8_t family, unsigned type)
         mnl_attr_put_u32(h, NFTA_TABLE_FLAGS, htonl(NFT_TABLE_F_OWNER));
 }
 
-static void put_chain(struct nft_batch *b, uint8_t family)
+static void put_chain(struct nft_batch *b, uint8_t family, const char *name, const char *type,
+                      uint32_t hooknum, uint32_t priority)
 {
     struct nlmsghdr *h = nft_put(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, family);
 
     mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, OURS);
-    mnl_attr_put_strz(h, NFTA_CHAIN_NAME, UPLINKS);
+    mnl_attr_put_strz(h, NFTA_CHAIN_NAME, name);
     struct nlattr *hook = mnl_attr_nest_start(h, NFTA_CHAIN_HOOK);
-    mnl_attr_put_u32(h, NFTA_HOOK_HOOKNUM, htonl(NF_INET_POST_ROUTING));
-    mnl_attr_put_u32(h, NFTA_HOOK_PRIORITY, htonl(SOURCE_NAT));
+    mnl_attr_put_u32(h, NFTA_HOOK_HOOKNUM, htonl(hooknum));
+    mnl_attr_put_u32(h, NFTA_HOOK_PRIORITY, htonl(priority));
     mnl_attr_nest_end(h, hook);
     mnl_attr_put_u32(h, NFTA_CHAIN_POLICY, htonl(NF_ACCEPT));
-    mnl_attr_put_strz(h, NFTA_CHAIN_TYPE, "nat");
+    mnl_attr_put_strz(h, NFTA_CHAIN_TYPE, type);
 }
 
-enum err forwarding_rules_masquerade(struct forwarding_rules *r, const struct ip_prefix *range,
-                                     char *why, unsigned why_size)
+static void put_rules(const struct forwarding_rules *r, struct nft_batch *b, uint8_t family,
+                      const struct ip_prefix *range)
+{
+    const struct chain uplinks = {.family = family, .table = OURS, .name = UPLINKS},
+                       tunnel = {.family = family, .table = OURS, .name = TUNNEL};
+    struct nlmsghdr *h = put_rule(b, &uplinks, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    struct nlattr *list = mnl_attr_nest_start(h, NFTA_RULE_EXPRESSIONS);
+
+    nft_match_device(h, NFT_META_IIFNAME, r->tun);
+    nft_match_source(h, range);
+    nft_masquerade(h);
+    mnl_attr_nest_end(h, list);
+    h = put_rule(b, &tunnel, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+    list = mnl_attr_nest_start(h, NFTA_RULE_EXPRESSIONS);
+    nft_match_device(h, NFT_META_OIFNAME, r->tun);
+    nft_match_source(h, range);
+    nft_count(h);
+    nft_drop(h);
+    mnl_attr_nest_end(h, list);
+}
+
+enum err forwarding_rules_own(struct forwarding_rules *r, const struct ip_prefix *range, char *why,
+                              unsigned why_size)
 {
     uint8_t family = range->ip.family == ADDR_V6 ? NFPROTO_IPV6 : NFPROTO_IPV4;
     struct nft_batch *b = nft_begin(&r->netlink);
@@ -109,15 +142,9 @@ enum err forwarding_rules_masquerade(struct forwarding_rules *r, const struct ip
     put_table(b, family, NFT_MSG_NEWTABLE); /* there is one to delete */
     put_table(b, family, NFT_MSG_DELTABLE);
     put_table(b, family, NFT_MSG_NEWTABLE);
-    put_chain(b, family);
-    struct nlmsghdr *h = nft_put(b, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family);
-    mnl_attr_put_strz(h, NFTA_RULE_TABLE, OURS);
-    mnl_attr_put_strz(h, NFTA_RULE_CHAIN, UPLINKS);
-    struct nlattr *list = mnl_attr_nest_start(h, NFTA_RULE_EXPRESSIONS);
-    nft_match_device(h, NFT_META_IIFNAME, r->tun);
-    nft_match_source(h, range);
-    nft_masquerade(h);
-    mnl_attr_nest_end(h, list);
+    put_chain(b, family, UPLINKS, "nat", NF_INET_POST_ROUTING, SOURCE_NAT);
+    put_chain(b, family, TUNNEL, "filter", NF_INET_FORWARD, FILTER);
+    put_rules(r, b, family, range);
     return convert(r, nft_commit(&r->netlink, b), why, why_size);
 }
 
@@ -258,16 +285,6 @@ static int find_old(struct forwarding_rules *r, struct old_rules *o)
     int e = netlink_dump(&r->netlink, h, take_rule, o);
     free(b);
     return e == ENOENT ? 0 : e;
-}
-
-static struct nlmsghdr *put_rule(struct nft_batch *b, const struct chain *c, unsigned type,
-                                 unsigned flags)
-{
-    struct nlmsghdr *h = nft_put(b, type, flags, c->family);
-
-    mnl_attr_put_strz(h, NFTA_RULE_TABLE, c->table);
-    mnl_attr_put_strz(h, NFTA_RULE_CHAIN, c->name);
-    return h;
 }
 
 static void put_accept(struct nft_batch *b, const struct forwarding_rules *r, const struct chain *c,

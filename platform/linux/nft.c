@@ -230,17 +230,27 @@ void nft_count(struct nlmsghdr *h)
     end(h, &e);
 }
 
-void nft_accept(struct nlmsghdr *h)
+static void decide(struct nlmsghdr *h, uint32_t code)
 {
     struct expression e = begin(h, "immediate");
 
     put_number(h, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
     struct nlattr *data = mnl_attr_nest_start(h, NFTA_IMMEDIATE_DATA);
     struct nlattr *verdict = mnl_attr_nest_start(h, NFTA_DATA_VERDICT);
-    put_number(h, NFTA_VERDICT_CODE, NF_ACCEPT);
+    put_number(h, NFTA_VERDICT_CODE, code);
     mnl_attr_nest_end(h, verdict);
     mnl_attr_nest_end(h, data);
     end(h, &e);
+}
+
+void nft_accept(struct nlmsghdr *h)
+{
+    decide(h, NF_ACCEPT);
+}
+
+void nft_drop(struct nlmsghdr *h)
+{
+    decide(h, NF_DROP);
 }
 
 void nft_masquerade(struct nlmsghdr *h)

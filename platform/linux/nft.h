@@ -43,6 +43,7 @@ void nft_match_device(struct nlmsghdr *h, uint32_t key, const char *name);
 void nft_match_source(struct nlmsghdr *h, const struct ip_prefix *range);
 void nft_count(struct nlmsghdr *h);
 void nft_accept(struct nlmsghdr *h);
+void nft_drop(struct nlmsghdr *h);
 void nft_masquerade(struct nlmsghdr *h);
 
 #endif

@@ -4,7 +4,7 @@
 
 For each type one line with the code of the answer, "truncated" if it is, and its records' data, sorted: "NOERROR 192.0.2.1 192.0.2.2".
 By TCP all types are asked for by one connection, one after the other before the first answer is read. A server that is silent for
-5 s: "silence"."""
+5 s: "silence". An answer has to repeat the question as it was asked, upper and lower case included."""
 import ipaddress
 import socket
 import struct
@@ -48,13 +48,11 @@ def read_data(message, at, length, kind):
     return data.hex()
 
 
-def describe(message, number, kind):
-    got, flags, questions, answers = struct.unpack_from("!4H", message)
-    if got != number or not flags & 0x8000:
+def describe(message, asked, kind):
+    number, flags, questions, answers = struct.unpack_from("!4H", message)
+    at, found = len(asked), []
+    if number != struct.unpack_from("!H", asked)[0] or not flags & 0x8000 or questions != 1 or message[12:at] != asked[12:]:
         raise ValueError("not an answer to what was asked")
-    at, found = 12, []
-    for _ in range(questions):
-        at = read_name(message, at)[1] + 4
     for _ in range(answers):
         at = read_name(message, at)[1]
         has, _, _, length = struct.unpack_from("!2HIH", message, at)
@@ -92,7 +90,7 @@ def main(server, protocol, name, *kinds):
                 answer = s.recv(4096)
             answers[answer[:2]] = answer
         for q, kind in zip(asked, kinds):
-            print(describe(answers[q[:2]], struct.unpack_from("!H", q)[0], kind))
+            print(describe(answers[q[:2]], q, kind))
 
 
 if __name__ == "__main__":

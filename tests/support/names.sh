@@ -13,6 +13,9 @@
 #                                   token of the same site, h1
 #   names_client [VARIABLE=VALUE...] [-- ARGUMENT...]    the client on c1, up, the system's DNS in its hands
 #   names_end                       ends both, without errors
+#   names_serve HOST KIND [LINE...]  another DNS server in place of the one that n1 or s has: own (dns_server.py), unbound or dnsmasq,
+#                                   with these lines in its configuration, besides the records in ${NAMES_RECORDS[HOST]}
+#   names_has unbound|dnsmasq       it can be run here
 #
 #   app COMMAND...                  runs it on c1 as a program there sees the world: with the client's /etc/resolv.conf
 #   names_ask SERVER udp|tcp NAME TYPE...   the answers, a line each (dns_ask.py); SERVER "stub": the first one that c1 has
@@ -22,8 +25,7 @@
 #   names_pings NAME [4|6]          three answers of three, by name
 #
 # The private net is 10.40.1.0/24 and fd40:1::/64. n1 has no route to anywhere else: what is not masqueraded is not answered. It has
-# the DNS server 10.40.1.53, which is own (dns_server.py), unbound or dnsmasq, as $NAMES_DNS says, and a web server at
-# ports 80 and 8080 of
+# the DNS server 10.40.1.53, and a web server at ports 80 and 8080 of
 #
 #   web.corp.test      10.40.1.10 and fd40:1::10    resource Web
 #   app.corp.test      10.40.1.11                   resource App, which only allows tcp/80 and icmp
@@ -35,11 +37,14 @@
 #   shut.corp.test     10.40.1.16                   resource Shut, whose policy is violated: shown, and refused
 #                      10.40.1.0/26                 resource Lab, a CIDR
 #
-# besides SRV (_http._tcp.web.corp.test) and TXT (web.corp.test). Elsewhere: public.test, which is s.
+# besides SRV (_http._tcp.web.corp.test) and TXT (web.corp.test). Elsewhere: public.test, which is s, and what $NAMES_PUBLIC says.
 
-NAMES_ZONE="web.corp.test=10.40.1.10 web.corp.test=fd40:1::10 web.corp.test=txt:by-gateway
+# By host: the addresses of its DNS server, the server's records (the first is an A), its process
+declare -A NAMES_AT=([n1]="10.40.1.53 fd40:1::53") NAMES_PID=() NAMES_RECORDS=(
+    [n1]="web.corp.test=10.40.1.10 web.corp.test=fd40:1::10 web.corp.test=txt:by-gateway
     _http._tcp.web.corp.test=srv:1/2/80/web.corp.test app.corp.test=10.40.1.11 six.corp.test=fd40:1::12
-    a.many.corp.test=10.40.1.13 b.many.corp.test=10.40.1.14 c.many.corp.test=10.40.1.13 hidden.corp.test=10.40.1.15 shut.corp.test=10.40.1.16"
+    a.many.corp.test=10.40.1.13 b.many.corp.test=10.40.1.14 c.many.corp.test=10.40.1.13 hidden.corp.test=10.40.1.15 shut.corp.test=10.40.1.16")
+NAMES_UNBOUND=$DEPS/tools/unbound
 NAMES_WEB=(10.40.1.{10,11,13,14,15,16} fd40:1::10 fd40:1::12)
 
 # ---- the net behind the gateway ----
@@ -62,50 +67,62 @@ names_private() {
         spawn "web-$port" n1 python3 "$ROOT/tests/support/web.py" serve $port "${NAMES_WEB[@]}"
         eventually 10 grep -qx ready "$TMP/web-$port.log" || fail "no web server: $(cat "$TMP/web-$port.log")"
     done
-    names_dns "${NAMES_DNS:-own}"
+    names_serve n1 own
 }
 
-# names_dns own|unbound|dnsmasq: the private net's DNS server, in place of the one that is there
-names_dns() {
-    [[ -z ${NAMES_DNS_PID:-} ]] || names_dns_stop
-    : >"$TMP/dns-n1.log"
+# ---- DNS servers ----
+
+names_has() { # KIND
     case $1 in
+    dnsmasq) command -v dnsmasq >/dev/null ;;
+    unbound) [[ -x $NAMES_UNBOUND/usr/sbin/unbound ]] && ! names_run_unbound ldd "$NAMES_UNBOUND/usr/sbin/unbound" | grep -q 'not found' ;;
+    esac
+}
+
+names_run_unbound() { # COMMAND...: with the libraries that came with it
+    LD_LIBRARY_PATH=$NAMES_UNBOUND/usr/lib/$(uname -m)-linux-gnu "$@"
+}
+
+names_serve() { # HOST KIND LINE...
+    local host=$1 kind=$2 config=$TMP/dns-$1.conf
+    shift 2
+    if [[ ${NAMES_PID[$host]:-} ]]; then
+        kill -TERM "${NAMES_PID[$host]}"
+        finish "${NAMES_PID[$host]}" 5 || [[ $? -eq 143 ]] || fail "the DNS server of $host does not end"
+    fi
+    : >"$TMP/dns-$host.log"
+    case $kind in
     own)
         # shellcheck disable=SC2086 # words
-        spawn dns-n1 n1 python3 "$ROOT/tests/support/dns_server.py" 10.40.1.53,fd40:1::53 "$TMP/dns-n1.flags" $NAMES_ZONE
+        spawn "dns-$host" "$host" python3 "$ROOT/tests/support/dns_server.py" "${NAMES_AT[$host]/ /,}" "$TMP/dns-$host.flags" ${NAMES_RECORDS[$host]}
         ;;
     unbound)
-        need unbound
-        names_unbound >"$TMP/unbound.conf"
-        spawn dns-n1 n1 unbound -d -p -c "$TMP/unbound.conf"
+        { names_unbound "$host" && [[ $# -eq 0 ]] || printf '    %s\n' "$@"; } >"$config"
+        names_run_unbound spawn "dns-$host" "$host" "$NAMES_UNBOUND/usr/sbin/unbound" -d -p -c "$config"
         ;;
     dnsmasq)
-        need dnsmasq
-        names_dnsmasq >"$TMP/dnsmasq.conf"
-        spawn dns-n1 n1 dnsmasq -k --conf-file="$TMP/dnsmasq.conf"
+        { names_dnsmasq "$host" && [[ $# -eq 0 ]] || printf '%s\n' "$@"; } >"$config"
+        spawn "dns-$host" "$host" dnsmasq --keep-in-foreground --conf-file="$config"
         ;;
-    *) fail "names_dns: unknown server '$1'" ;;
+    *) fail "names_serve: unknown server '$kind'" ;;
     esac
-    NAMES_DNS_PID=$SPAWNED
-    eventually 10 names_dns_answers || fail "no DNS server ($1): $(cat "$TMP/dns-n1.log")"
+    NAMES_PID[$host]=$SPAWNED
+    eventually 10 names_serves "$host" || fail "no DNS server at $host ($kind): $(cat "$TMP/dns-$host.log")"
 }
 
-names_dns_stop() {
-    kill -TERM "$NAMES_DNS_PID"
-    finish "$NAMES_DNS_PID" 5 || [[ $? -eq 143 ]] || fail "the DNS server does not end"
-    NAMES_DNS_PID=
+names_serves() { # HOST: to itself
+    local first=${NAMES_RECORDS[$1]%% *} at
+    for at in ${NAMES_AT[$1]}; do
+        [[ $(names_ask_in "$1" "$at" udp "${first%%=*}" A) == NOERROR* ]] || return 1
+    done
 }
 
-names_dns_answers() {
-    [[ $(names_ask_in g1 10.40.1.53 udp web.corp.test A) == "NOERROR 10.40.1.10" ]]
-}
-
-names_unbound() {
+names_unbound() { # HOST
     local it name data
     cat <<CONF
+remote-control:
+    control-enable: no
 server:
-    interface: 10.40.1.53
-    interface: fd40:1::53
     access-control: 0.0.0.0/0 allow
     access-control: ::/0 allow
     do-daemonize: no
@@ -115,9 +132,13 @@ server:
     pidfile: ""
     use-syslog: no
     module-config: "iterator"
-    local-zone: "corp.test." static
+    local-zone: "." static
+    local-zone: "test." static
+    local-data: ". 60 SOA . . 1 3600 600 86400 60"
 CONF
-    for it in $NAMES_ZONE; do
+    # shellcheck disable=SC2086 # words
+    printf '    interface: %s\n' ${NAMES_AT[$1]}
+    for it in ${NAMES_RECORDS[$1]}; do
         name=${it%%=*} data=${it#*=}
         case $data in
         txt:*) printf '    local-data: "%s. 60 TXT %s"\n' "$name" "${data#*:}" ;;
@@ -126,14 +147,14 @@ CONF
         *) printf '    local-data: "%s. 60 A %s"\n' "$name" "$data" ;;
         esac
     done
-    printf 'remote-control:\n    control-enable: no\n'
 }
 
-names_dnsmasq() {
+names_dnsmasq() { # HOST
     local it name data priority weight port target
-    printf '%s\n' no-resolv no-hosts no-daemon bind-interfaces listen-address=10.40.1.53 listen-address=fd40:1::53 \
-        user= pid-file= local=/corp.test/
-    for it in $NAMES_ZONE; do
+    printf '%s\n' no-resolv no-hosts bind-interfaces user=root group=root pid-file= log-facility=- local=/test/
+    # shellcheck disable=SC2086 # words
+    printf 'listen-address=%s\n' ${NAMES_AT[$1]}
+    for it in ${NAMES_RECORDS[$1]}; do
         name=${it%%=*} data=${it#*=}
         case $data in
         txt:*) echo "txt-record=$name,${data#*:}" ;;
@@ -157,9 +178,9 @@ names_begin() { # CLIENT_KIND GATEWAY_KIND ARGUMENT...
     nat_host c1 "${of_client[@]}"
     nat_host g1 "${of_gateway[@]}"
     names_private
-    spawn dns-s s python3 "$ROOT/tests/support/dns_server.py" "${NAT_ADDR4[s]},${NAT_ADDR6[s]}" "$TMP/dns-s.flags" \
-        public.test="${NAT_ADDR4[s]}" public.test="${NAT_ADDR6[s]}"
-    eventually 5 grep -qx ready "$TMP/dns-s.log" || fail "no DNS server: $(cat "$TMP/dns-s.log")"
+    NAMES_AT[s]="${NAT_ADDR4[s]} ${NAT_ADDR6[s]}"
+    NAMES_RECORDS[s]="public.test=${NAT_ADDR4[s]} public.test=${NAT_ADDR6[s]} ${NAMES_PUBLIC:-}"
+    names_serve s own
     # Of a host of one family, the server's address of that family.
     names_etc g1 "nameserver 10.40.1.53"
     if [[ ${NAT_FAMILY[c1]} == v6 ]]; then

@@ -8,6 +8,8 @@
 #   client_start NAME NS [VARIABLE=VALUE]... [-- ARGUMENT...]
 #                                a client in the background, its log in $TMP/NAME.log, its process id in CLIENT_PID[NAME]
 #   gateway_start NAME NS ...    the same for a gateway; what follows is for both
+#   client_says NAME SECONDS TEXT [COUNT]   waits for a line of its log
+#   client_stub NAME SERVER      where it answers for this DNS server
 #   client_end NAME CODE         ends it with SIGTERM unless CODE is another than 0, and checks its exit code
 #
 # The system's resolvers are left alone (FIREZONE_DNS_CONTROL=disabled) unless CLIENT_ETC names a folder that is the client's /etc.
@@ -85,6 +87,11 @@ client_says() {
 
 client_has() { # NAME TEXT COUNT
     [[ $(grep -cF -- "$2" "$TMP/$1.log") -ge $3 ]]
+}
+
+# client_stub NAME SERVER: the address of the client that stands for this DNS server
+client_stub() {
+    sed -nE "s|.* dns: ([0-9a-f.:]+) stands for $2(:53)?$|\1|p" "$TMP/$1.log" | tail -n 1 | grep .
 }
 
 # The code is 0 after SIGTERM; others are waited for, at most SECONDS (10).
