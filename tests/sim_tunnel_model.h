@@ -50,7 +50,7 @@ struct probe {
     uint16_t from_port;
     bool hostile;
 
-    bool arrived, answered;
+    bool arrived, answered, prohibited;
     struct ip_addr at; /* where it arrived */
 };
 
@@ -166,8 +166,8 @@ static bool place_before(const struct place *a, const struct place *b)
     return memcmp(a->id.bytes, b->id.bytes, sizeof a->id.bytes) > 0;
 }
 
-/* The resource by which the client sends it; NULL: it does not. */
-static const struct place *place_of(const struct probe *p, unsigned *resource)
+/* The resource by which the client sends it; NULL: it does not; refused: because of filters. */
+static const struct place *place_of(const struct probe *p, unsigned *resource, bool *refused)
 {
     static const enum kind kinds[] = {DNS, CIDR, INTERNET};
 
@@ -184,10 +184,21 @@ static const struct place *place_of(const struct probe *p, unsigned *resource)
                 *resource = r;
             }
         }
+        *refused = any && !best;
         if (any)
             return best;
     }
     return NULL;
+}
+
+/* Its client tells whoever sends it that it is prohibited. */
+static bool model_refuses(const struct probe *p)
+{
+    unsigned r;
+    bool refused;
+
+    (void)place_of(p, &r, &refused);
+    return refused;
 }
 
 /* The client has addresses for the name. */
@@ -289,7 +300,8 @@ static bool site_is_served(unsigned site)
 static bool model_must(const struct probe *p)
 {
     unsigned r = 0;
-    const struct place *x = place_of(p, &r);
+    bool refused;
+    const struct place *x = place_of(p, &r, &refused);
 
     if (!x || portal.away || !site_is_served(x->site))
         return false;
@@ -303,7 +315,8 @@ static bool model_must(const struct probe *p)
 static bool model_sends(const struct probe *p, unsigned gateway)
 {
     unsigned r;
-    const struct place *x = place_of(p, &r);
+    bool refused;
+    const struct place *x = place_of(p, &r, &refused);
 
     return x && x->site == portal.sites[gateway];
 }

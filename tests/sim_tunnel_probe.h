@@ -24,7 +24,7 @@ static struct {
     unsigned probes_n;    /* so far */
     struct probe *latest; /* others have waited, since before something has changed perhaps */
     uint16_t from_port;
-    unsigned long sent, musts, arrived, hostile, refused, prohibited;
+    unsigned long sent, musts, arrived, hostile, refused;
 } sim;
 
 /* ---- packets ---- */
@@ -180,6 +180,8 @@ static void out_of_gateway(struct end *e, const uint8_t *packet, size_t len)
     struct ip_addr from = addr_at(packet, true);
     if (!client || !ip_addr_equal(&from, at_family(client, from.family)))
         world_fail("gateway %u: %s arrives, from %s", e->number, probe_text(p), text_of(&from));
+    if (p->arrived)
+        world_fail("gateway %u: %s arrives twice", e->number, probe_text(p));
     p->at = addr_at(packet, false);
     if (!may_arrive(p, e->number))
         probe_fail(p, "gateway %u: %s arrives at %s, which it may not", e->number, probe_text(p),
@@ -194,6 +196,22 @@ static void out_of_gateway(struct end *e, const uint8_t *packet, size_t len)
     echo(e, packet, len);
 }
 
+/* An ICMP error, perhaps about the latest probe; of others there may be some under way. */
+static void error_taken(const uint8_t *packet, size_t len)
+{
+    struct probe *p = sim.latest;
+    size_t at = l4_at(packet), quote = at + 8;
+    bool v4 = at == 20;
+
+    if (len < quote + at + 8)
+        world_fail("an ICMP error without what it is about");
+    struct ip_addr to = addr_at(packet + quote, false);
+    const uint8_t *l4 = packet + quote + at;
+    uint16_t port = be16(l4 + (p->protocol == ICMP ? 4 : 0));
+    if (ip_addr_equal(&to, &p->to) && port == p->from_port)
+        p->prohibited = packet[at] == (v4 ? 3 : 1) && packet[at + 1] == (v4 ? 13 : 1);
+}
+
 static void out_of_client(struct end *e, const uint8_t *packet, size_t len)
 {
     struct probe *p = probe_of(packet, len);
@@ -204,7 +222,7 @@ static void out_of_client(struct end *e, const uint8_t *packet, size_t len)
     if (!checksums_right(packet, len))
         world_fail("client %u: what comes out is spoilt", e->number - portal.gateways_n);
     if (icmp && packet[at] != (at == 20 ? 0 : 129)) {
-        sim.prohibited++;
+        error_taken(packet, len);
         return;
     }
     if (!p || client_of(p->client) != e)
@@ -259,7 +277,7 @@ static struct probe *probe_again(const struct probe *like)
     struct probe copy = *like, *p = probe_new(copy.client);
 
     copy.from_port = p->from_port;
-    copy.arrived = copy.answered = false;
+    copy.arrived = copy.answered = copy.prohibited = false;
     *p = copy;
     return p;
 }
@@ -296,6 +314,8 @@ static void probe_tries(struct probe *p, bool quick)
                 return;
         }
         probe_once(p);
+        if (model_refuses(p) && !p->prohibited)
+            probe_fail(p, "%s is not prohibited", probe_text(p));
         if (!p->answered && !quick)
             world_run(MS(world_below(800)));
         if (p->answered && (!must || is_current(p)))
