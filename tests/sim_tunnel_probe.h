@@ -242,15 +242,21 @@ static void on_tun(struct end *e, const uint8_t *packet, size_t len)
 
 /* ---- probing ---- */
 
+/* One that is not used again for long. */
+static uint16_t port_new(void)
+{
+    if (sim.from_port < PORTS_AGAIN)
+        sim.from_port = PORTS_AGAIN;
+    return sim.from_port++;
+}
+
 static struct probe *probe_new(unsigned client)
 {
     struct probe *p = &sim.probes[sim.probes_n++ % PROBES];
 
     *p = (struct probe){.client = client, .name = NO_NAME};
     sim.latest = p;
-    if (sim.from_port < PORTS_AGAIN)
-        sim.from_port = PORTS_AGAIN;
-    p->from_port = sim.from_port++;
+    p->from_port = port_new();
     return p;
 }
 
@@ -441,6 +447,7 @@ static void attack_aim(struct probe *p)
         break;
     }
     p->name = NO_NAME;
+    p->from_port = port_new();
     p->to = ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
 }
 
