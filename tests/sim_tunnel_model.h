@@ -247,13 +247,13 @@ static inline void places_print(const struct probe *p)
         if (!place_covers(x, p))
             continue;
         fprintf(stderr,
-                "resource %u (id %02x, %s, site %u, rules %u): %s, until %lld, by gateway %d\n", r,
-                x->id.bytes[0],
+                "resource %u (id %02x, %s, site %u, rules %u): %s, until %lld, by gateways %#x\n",
+                r, x->id.bytes[0],
                 x->kind == DNS    ? PATTERNS[x->address]
                 : x->kind == CIDR ? NETWORKS[x->address]
                                   : "Internet",
                 x->site, x->rules, y->there ? "policy" : "no policy", (long long)y->until,
-                (int)portal.grants[p->client][r] - 1);
+                portal.grants[p->client][r]);
     }
 }
 
