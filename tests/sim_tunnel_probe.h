@@ -24,7 +24,7 @@ static struct {
     unsigned probes_n;    /* so far */
     struct probe *latest; /* others have waited, since before something has changed perhaps */
     uint16_t from_port;
-    unsigned long sent, musts, arrived, hostile, refused;
+    unsigned long sent, musts, hostile, refused;
 } sim;
 
 /* ---- packets ---- */
@@ -192,7 +192,6 @@ static void out_of_gateway(struct end *e, const uint8_t *packet, size_t len)
     if (p->protocol != ICMP && be16(packet + l4_at(packet) + 2) != p->port)
         world_fail("gateway %u: %s arrives at another port", e->number, probe_text(p));
     p->arrived = true;
-    sim.arrived++;
     echo(e, packet, len);
 }
 
@@ -407,7 +406,7 @@ static const char *const TARGETS[] = {"10.1.2.3",
                                       "fd00:2021:1111:8000::7777"};
 
 /* Proxy addresses for a name that is the client's own to choose, with a resource that may be another's. */
-static void forge_names(struct end *e, struct link *x)
+static void forge_names(const struct link *x)
 {
     const struct place *place = &portal.places[world_below(RESOURCES)];
     struct inner_assigned_ips m = {.resource = place->id};
@@ -419,7 +418,6 @@ static void forge_names(struct end *e, struct link *x)
         m.ips[i] = world_below(4) ? proxy_addr_v4(PROXY_NAMES - 1 - world_below(2), i)
                                   : ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
     size_t len = inner_write_assigned_ips(packet, &m);
-    (void)e;
     tunnel_p2p_packet_to(x->peer, packet, len);
     world_run(MS(400));
 }
@@ -459,7 +457,7 @@ static void attack(unsigned client)
     uint8_t packet[BELOW_MTU];
 
     if (x && world_below(4) == 0)
-        forge_names(e, x);
+        forge_names(x);
     struct probe *p = probe_new(client);
     attack_aim(p);
     if (!(x = some_link(e)))
