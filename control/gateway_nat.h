@@ -15,8 +15,8 @@
  *
  * Control role. Source: spec/tunnel.md 6.4, 8.4.
  * DEVIATE: upstream resolves first and checks the name after that; takes any address as one that stands for a name, so that a client can
- * have itself let in to any host; lets packets to a name that it refuses go to
- * the one that had the addresses before; and answers each packet singly. One client has no more than a quarter of what can be under way.
+ * have itself let in to any host; lets packets to a name that it refuses go to the one that had its addresses before; and answers each
+ * packet singly. One client has no more than a quarter of what can be under way.
  */
 #ifndef FZ_CONTROL_GATEWAY_NAT_H
 #define FZ_CONTROL_GATEWAY_NAT_H
