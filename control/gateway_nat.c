@@ -162,6 +162,21 @@ static struct request **bucket_of(struct gateway_nat *n, const struct uuid *clie
     return &n->buckets[load_le32(client->bytes) % BUCKETS];
 }
 
+static struct request *request_new(struct gateway_nat *n, const struct uuid *client,
+                                   const struct inner_assigned_ips *said)
+{
+    struct request *r = mem_zalloc(1, sizeof *r), **at = bucket_of(n, client);
+
+    r->nat = n;
+    r->client = *client;
+    r->said = *said;
+    name_of(r->name, said->domain);
+    r->next = *at;
+    *at = r;
+    n->under_way++;
+    return r;
+}
+
 static void request_end(struct request *r)
 {
     struct request **at = bucket_of(r->nat, &r->client);
@@ -196,6 +211,28 @@ static void on_translated(struct tunnel_translation *x, bool done)
     finish(r, done);
 }
 
+/*
+ * The name may not have its addresses now. If another one had them the client has begun to count anew: what it sends there is not for
+ * that one, and the worker forgets it before the client has the answer and goes on sending.
+ */
+static void refuse(struct request *r)
+{
+    struct tunnel_peer *peer = peers_find(r->nat->peers, &r->client);
+
+    if (!peer || r->said.n == 0) {
+        finish(r, false);
+        return;
+    }
+    gateway_nat_pairs(&r->translation.engine, &r->said, &(struct gateway_name_addrs){.n = 0});
+    r->translation.engine.refused = true;
+    r->translation.engine.domain = hash_of(r->nat, r->name);
+    r->translation.done = on_translated;
+    r->translating = true;
+    tunnel_gateway_translate(peer, &r->translation);
+    answer(r->nat, &r->client, &r->said, false);
+    r->forgotten = true;
+}
+
 static void translate(struct request *r, uint16_t index, const struct gateway_name_addrs *addrs)
 {
     struct tunnel_peer *peer = peers_find(r->nat->peers, &r->client);
@@ -221,58 +258,68 @@ static void on_resolved(struct gateway_names_query *q, const struct gateway_name
 
     if (!addrs) {
         n->counts[GATEWAY_NAT_UNRESOLVED]++;
-        finish(r, false);
+        refuse(r);
     } else if (objection(n, &r->client, &r->said, &resource)) {
         n->counts[GATEWAY_NAT_REVOKED]++;
-        finish(r, false);
+        refuse(r);
     } else {
         translate(r, resource.index, addrs);
     }
 }
 
-/* The same that is under way; if there is none: NULL, and how many others there are of the client. */
+/* The same that is under way; NULL: there is none. */
 static struct request *find_same(struct gateway_nat *n, const struct uuid *client,
-                                 const struct inner_assigned_ips *said, unsigned *others)
+                                 const struct inner_assigned_ips *said)
 {
-    *others = 0;
-    for (struct request *r = *bucket_of(n, client); r; r = r->next) {
-        if (!uuid_equal(&r->client, client))
-            continue;
-        ++*others;
-        if (!r->translating && uuid_equal(&r->said.resource, &said->resource) &&
-            inner_domain_equal(r->said.domain, said->domain))
-            return r;
-    }
+    struct request *r = *bucket_of(n, client);
+
+    while (r && (!uuid_equal(&r->client, client) || r->translating ||
+                 !uuid_equal(&r->said.resource, &said->resource) ||
+                 !inner_domain_equal(r->said.domain, said->domain)))
+        r = r->next;
+    return r;
+}
+
+/* NULL: too many are under way, counted. */
+static struct request *request_admit(struct gateway_nat *n, const struct uuid *client,
+                                     const struct inner_assigned_ips *said)
+{
+    unsigned others = 0;
+
+    for (const struct request *r = *bucket_of(n, client); r; r = r->next)
+        others += uuid_equal(&r->client, client);
+    if (n->under_way < GATEWAY_NAT_MAX && others < GATEWAY_NAT_CLIENT_MAX)
+        return request_new(n, client, said);
+    n->counts[GATEWAY_NAT_FULL]++;
     return NULL;
 }
 
 static void begin(struct gateway_nat *n, const struct uuid *client,
                   const struct inner_assigned_ips *said)
 {
-    unsigned others;
-    struct request *r = find_same(n, client, said, &others), **at = bucket_of(n, client);
+    struct request *r = find_same(n, client, said);
 
     if (r) {
         r->said = *said;
         return;
     }
-    if (n->under_way == GATEWAY_NAT_MAX || others == GATEWAY_NAT_CLIENT_MAX) {
-        n->counts[GATEWAY_NAT_FULL]++;
+    r = request_admit(n, client, said);
+    if (!r)
         return;
-    }
-    r = mem_zalloc(1, sizeof *r);
-    r->nat = n;
-    r->client = *client;
-    r->said = *said;
-    name_of(r->name, said->domain);
     r->query.done = on_resolved;
-    r->next = *at;
-    *at = r;
-    n->under_way++;
     if (gateway_names_ask(n->names, &r->query, r->name) == ERR_OK)
         return;
     n->counts[GATEWAY_NAT_FULL]++;
     request_end(r);
+}
+
+static void reject(struct gateway_nat *n, const struct uuid *client,
+                   const struct inner_assigned_ips *said)
+{
+    struct request *r = request_admit(n, client, said);
+
+    if (r)
+        refuse(r);
 }
 
 void gateway_nat_packet(struct gateway_nat *n, const struct uuid *client, const uint8_t *packet,
@@ -298,7 +345,10 @@ void gateway_nat_packet(struct gateway_nat *n, const struct uuid *client, const 
     }
     ++*wrong;
     log_debug("names", "a client may not have addresses for %s", said.domain);
-    answer(n, client, &said, false);
+    if (wrong == &n->counts[GATEWAY_NAT_STRANGE])
+        answer(n, client, &said, false);
+    else
+        reject(n, client, &said);
 }
 
 void gateway_nat_forget(struct gateway_nat *n, const struct uuid *client)

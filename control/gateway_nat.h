@@ -7,12 +7,16 @@
  *                                    |             |               |
  *                                    +-------------+---------------+--- not: DomainStatus, inactive
  *
+ * A name that is refused has no packets either: if its addresses stood for another one, which a client that has begun anew does not know
+ * of, the worker forgets that before the client hears.
+ *
  * A client is not trusted: it may name what is granted to it, by addresses of the range for that, and not without end. What it says
  * again while the name is being resolved replaces what it said before.
  *
  * Control role. Source: spec/tunnel.md 6.4, 8.4.
  * DEVIATE: upstream resolves first and checks the name after that; takes any address as one that stands for a name, so that a client can
- * have itself let in to any host; and answers each packet singly. One client has no more than a quarter of what can be under way.
+ * have itself let in to any host; lets packets to a name that it refuses go to the one that had its addresses before; and answers each
+ * packet singly. One client has no more than a quarter of what can be under way.
  */
 #ifndef FZ_CONTROL_GATEWAY_NAT_H
 #define FZ_CONTROL_GATEWAY_NAT_H

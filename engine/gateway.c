@@ -323,6 +323,8 @@ bool gateway_translate(struct worker *w, struct peer *p, const struct engine_tra
         nat_forget(&w->nat, p->client);
         tally(w, TALLY_RENUMBERED, 1);
     }
+    if (t->refused)
+        return true;
     if (count_new(&w->nat, p->client, t) > nat_names_room(&w->nat, p->client))
         result = NAT_SHARE_FULL;
     for (unsigned i = 0; i < t->n && result == NAT_OK; i++)

@@ -8,6 +8,7 @@
 #ifndef FZ_ENGINE_GRANTS_H
 #define FZ_ENGINE_GRANTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,7 @@ void engine_set_gateway(struct engine *e, const struct ip_addr *ipv4, const stru
  */
 struct engine_translation {
     uint32_t slot;
+    bool refused;    /* the addresses stand for nothing: only the last sentence counts */
     uint16_t grant;  /* index of the one that leads to these addresses, too */
     uint64_t domain; /* the name: equal for equal ones only */
     uint8_t n;

@@ -79,7 +79,7 @@ guest_up() { # NAME
     if [[ $1 == a ]]; then
         [[ $(in_ns a cat /proc/sys/net/ipv4/conf/all/src_valid_mark) -eq 1 ]] || fail "src_valid_mark is off"
     else
-        ip -n "$(ns c)" route show table 0x2021fd01 | grep -q '^192.0.2.0/24 dev c-p' || fail "there is no copy of the local network"
+        ip -n "$(ns c)" route show table 0x2021fd01 | grep '^192.0.2.0/24 dev c-p' >/dev/null || fail "there is no copy of the local network"
     fi
     guest_leads "$1" || fail "no route leads into the tunnel"
 }
@@ -87,7 +87,7 @@ guest_up() { # NAME
 guest_leads() { # NAME: to where it shall, and not for its own
     local to=10.20.0.1
     [[ $1 == c ]] || to=203.0.113.9
-    ip -n "$(ns "$1")" route get "$to" | grep -q "dev $(tun "$1")" && ! ip -n "$(ns "$1")" route get "$to" mark 0xfd002021 | grep -q "dev $(tun c)"
+    ip -n "$(ns "$1")" route get "$to" | grep "dev $(tun "$1")" >/dev/null && ! ip -n "$(ns "$1")" route get "$to" mark 0xfd002021 | grep "dev $(tun c)" >/dev/null
 }
 
 guest_code() { # NAME CODE TEXT: it ends by itself
@@ -133,7 +133,7 @@ for guest in a c; do
     ip -n "$(ns "$guest")" link set "$(tun "$guest")" up
     client_says "$guest" 3 "is up again"
     guest_leads "$guest" || fail "no route leads into the tunnel again"
-    ip -n "$(ns "$guest")" -o -6 address show dev "$(tun "$guest")" | grep -q global || fail "the IPv6 address is not back"
+    ip -n "$(ns "$guest")" -o -6 address show dev "$(tun "$guest")" | grep global >/dev/null || fail "the IPv6 address is not back"
     ip -n "$(ns "$guest")" link del "$(tun "$guest")"
     guest_code "$guest" 1 "the TUN device $(tun "$guest") has been taken away"
     host_check "$guest" "ip link del"

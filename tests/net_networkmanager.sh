@@ -19,7 +19,7 @@ PROBE=$BUILD/release/support/nm_probe
 [[ -x $PROBE ]] || fail "no $PROBE: run make support first"
 [[ -x $MANAGER/usr/sbin/NetworkManager ]] || skip "no NetworkManager: run tools/deps.sh check first"
 export LD_LIBRARY_PATH=$MANAGER/usr/lib/x86_64-linux-gnu
-! ldd "$MANAGER/usr/sbin/NetworkManager" "$MANAGER/usr/bin/nmcli" | grep -q 'not found' ||
+! ldd "$MANAGER/usr/sbin/NetworkManager" "$MANAGER/usr/bin/nmcli" | grep 'not found' >/dev/null ||
     skip "NetworkManager needs other libraries than this system has"
 
 nmcli() {

@@ -19,7 +19,9 @@
 
 enum {
     RUNS = 12,
-    STEPS = 250,
+    STEPS = 400,
+    SITES = 4,
+    GATEWAYS = 6, /* two at the first two sites */
     CLIENTS = 5,
     PROBES_PER_STEP = 5,
     CROWD = 1024,
@@ -37,18 +39,17 @@ static void random_zone(int name)
     }
 }
 
-/* The last site has the Internet and nothing else, as the portal has it. */
 static struct place random_place(void)
 {
     static const enum kind kinds[] = {DNS, DNS, DNS, CIDR, CIDR, CIDR, INTERNET};
     struct place x = {.kind = kinds[world_below(ARRAY_LEN(kinds))],
-                      .site = world_below(portal.gateways_n - 1),
+                      .site = world_below(portal.sites_n - 1),
                       .rules = world_below(ARRAY_LEN(RULES)),
                       .stack = world_below(2) ? DUAL : (enum stack)world_below(3)};
 
     x.address = world_below(x.kind == DNS ? ARRAY_LEN(PATTERNS) : ARRAY_LEN(NETWORKS));
     if (x.kind == INTERNET)
-        x.site = portal.gateways_n - 1;
+        x.site = portal.sites_n - 1;
     return x;
 }
 
@@ -237,12 +238,12 @@ static void resolve(const char *name, struct host_answer *out)
     for (unsigned i = 0; i < NAMES; i++) {
         for (unsigned k = 0; k < ZONE && strcmp(name, NAME_TEXTS[i]) == 0; k++) {
             if (zone.has[i][k])
-                out->addrs[out->n++] = ip_of(ZONE_ADDRS[k].text);
+                out->addrs[out->n++] = zone_addr((int)i, k);
         }
     }
 }
 
-static void begin(uint64_t seed, unsigned gateways, unsigned clients)
+static void begin(uint64_t seed, unsigned gateways, unsigned sites, unsigned clients)
 {
     memset(&portal, 0, sizeof portal);
     memset(&zone, 0, sizeof zone);
@@ -252,9 +253,10 @@ static void begin(uint64_t seed, unsigned gateways, unsigned clients)
     world.push = portal_push;
     world.resolve = resolve;
     portal.gateways_n = gateways;
+    portal.sites_n = sites;
     portal.clients_n = clients;
     for (unsigned g = 0; g < gateways; g++) {
-        portal.sites[g] = g;
+        portal.sites[g] = g % sites;
         gateway_comes(g);
     }
     for (int i = 0; i < NAMES; i++)
@@ -330,11 +332,17 @@ static void crowd_step(void)
     }
 }
 
-/* Nothing of any client is left at the gateway. */
+/* Nothing of any client is left at the gateway, and there was room for all. */
 static void expect_empty(struct end *gateway)
 {
     const struct tunnel *t = gateway->tunnel;
-    struct nat *nat = &gateway->below->worker->nat;
+    const struct nat *nat = &gateway->below->worker->nat;
+    const struct counters *counters = &gateway->below->counters;
+
+    if (gateway_nat_count(gateway->nat, GATEWAY_NAT_FULL) != 0 ||
+        counter_read(&counters->tallies[TALLY_TRANSLATIONS_FULL]) != 0 ||
+        counter_read(&counters->verdicts[VERDICT_IN_PUNT_FULL]) != 0)
+        world_fail("there was not room for all");
 
     if (gateway->peers.links || t->peers_n != 0 || t->slots_leaving != 0 || t->allowed.used != 0)
         world_fail("%zu peers and %zu addresses are left", t->peers_n, t->allowed.used);
@@ -373,7 +381,7 @@ static void all_leave(void)
 static void crowd(void **state)
 {
     (void)state;
-    begin(number_from("SIM_SEED", 100), 2, CROWD);
+    begin(number_from("SIM_SEED", 100), 2, 2, CROWD);
     all_connect();
     for (unsigned long step = number_from("SIM_STEPS", CROWD_STEPS); step > 0; step--)
         crowd_step();
@@ -394,7 +402,7 @@ static void random_runs(void **state)
 
     (void)state;
     for (unsigned i = 0; i < runs; i++) {
-        begin(seed + i, SITES + 1, CLIENTS);
+        begin(seed + i, GATEWAYS, SITES, CLIENTS);
         for (unsigned long step = 0; step < steps; step++) {
             something_happens();
             for (unsigned k = 0; k < PROBES_PER_STEP; k++)

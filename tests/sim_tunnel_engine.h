@@ -459,9 +459,10 @@ static void data_comes(struct end *e, struct work *x)
     struct peer *p = s->peer;
     struct peer_shared *shared = &p->shared;
     role_enter(&role_worker);
+    bool confirmed = keys_confirm(w, p, s);
     if (x->len > 0)
         data_enters(w, p, x->bytes, x->len);
-    if (keys_confirm(w, p, s)) {
+    if (confirmed) {
         worker_raise(w, p, EDGE_CONFIRMED);
         egress_staged(w, p);
     }

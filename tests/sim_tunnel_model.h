@@ -22,17 +22,18 @@ static const char *const NAME_TEXTS[NAMES] = {
     "a.example.com", "b.example.com", "x.b.example.com", "y.x.b.example.com", "example.com",
     "host.corp.net", "corp.net",      "lone.internal",   "secret.internal"};
 
-/* good: a resource may have it. */
+/* own: each name has another, by the third byte. good: a resource may have it. */
 static const struct {
     const char *text;
-    bool good;
-} ZONE_ADDRS[ZONE] = {
-    {"198.51.100.1", true},    {"198.51.100.2", true}, {"198.51.100.3", true},
-    {"10.1.2.3", true},        {"172.16.5.5", true},   {"2001:db8:7::1", true},
-    {"2001:db8:7::2", true},   {"fd12:3456::9", true}, {"127.0.0.1", false},
-    {"100.64.0.4", false},     {"100.96.0.2", false},  {"100.100.111.1", false},
-    {"169.254.9.9", false},    {"fe80::7", false},     {"fd00:2021:1111::4", false},
-    {"::ffff:10.1.2.3", false}};
+    bool own, good;
+} ZONE_ADDRS[ZONE] = {{"198.51.0.1", true, true},          {"198.51.0.2", true, true},
+                      {"198.51.100.3", false, true},       {"10.1.2.3", false, true},
+                      {"172.16.0.5", true, true},          {"2001:db8:7::1", true, true},
+                      {"2001:db8:7::2", false, true},      {"fd12:3456::9", true, true},
+                      {"127.0.0.1", false, false},         {"100.64.0.4", false, false},
+                      {"100.96.0.2", false, false},        {"100.100.111.1", false, false},
+                      {"169.254.9.9", false, false},       {"fe80::7", false, false},
+                      {"fd00:2021:1111::4", false, false}, {"::ffff:10.1.2.3", false, false}};
 
 /* By index of ZONE_ADDRS. */
 static struct {
@@ -49,7 +50,7 @@ struct probe {
     uint16_t from_port;
     bool hostile;
 
-    bool arrived, answered;
+    bool arrived, answered, prohibited;
     struct ip_addr at; /* where it arrived */
 };
 
@@ -134,14 +135,14 @@ static bool is_internet(const struct ip_addr *a)
     return true;
 }
 
-/* The probe's destination is the resource's. */
+/* The probe's destination is the resource's. Gateways are not told of stacks: they are for clients to go by. */
 static bool place_covers(const struct place *x, const struct probe *p)
 {
     if (!x->there)
         return false;
     if (x->kind == DNS)
         return p->name != NO_NAME && pattern_has(PATTERNS[x->address], NAME_TEXTS[p->name]) &&
-               stack_has(x->stack, p->to.family);
+               (p->hostile || stack_has(x->stack, p->to.family));
     if (p->name != NO_NAME)
         return false;
     return x->kind == CIDR ? in_network(&p->to, NETWORKS[x->address]) : is_internet(&p->to);
@@ -165,8 +166,8 @@ static bool place_before(const struct place *a, const struct place *b)
     return memcmp(a->id.bytes, b->id.bytes, sizeof a->id.bytes) > 0;
 }
 
-/* The resource by which the client sends it; NULL: it does not. */
-static const struct place *place_of(const struct probe *p, unsigned *resource)
+/* The resource by which the client sends it; NULL: it does not; refused: because of filters. */
+static const struct place *place_of(const struct probe *p, unsigned *resource, bool *refused)
 {
     static const enum kind kinds[] = {DNS, CIDR, INTERNET};
 
@@ -183,10 +184,21 @@ static const struct place *place_of(const struct probe *p, unsigned *resource)
                 *resource = r;
             }
         }
+        *refused = any && !best;
         if (any)
             return best;
     }
     return NULL;
+}
+
+/* Its client tells whoever sends it that it is prohibited. */
+static bool model_refuses(const struct probe *p)
+{
+    unsigned r;
+    bool refused;
+
+    (void)place_of(p, &r, &refused);
+    return refused;
 }
 
 /* The client has addresses for the name. */
@@ -235,31 +247,41 @@ static inline void places_print(const struct probe *p)
         if (!place_covers(x, p))
             continue;
         fprintf(stderr,
-                "resource %u (id %02x, %s, site %u, rules %u): %s, until %lld, by gateway %d\n", r,
-                x->id.bytes[0],
+                "resource %u (id %02x, %s, site %u, rules %u): %s, until %lld, by gateways %#x\n",
+                r, x->id.bytes[0],
                 x->kind == DNS    ? PATTERNS[x->address]
                 : x->kind == CIDR ? NETWORKS[x->address]
                                   : "Internet",
                 x->site, x->rules, y->there ? "policy" : "no policy", (long long)y->until,
-                (int)portal.grants[p->client][r] - 1);
+                portal.grants[p->client][r]);
     }
 }
 
 /* ---- answers ---- */
 
-static bool zone_has(const bool *set, unsigned family)
+static struct ip_addr zone_addr(int name, unsigned i)
+{
+    struct ip_addr a = ip_of(ZONE_ADDRS[i].text);
+
+    if (ZONE_ADDRS[i].own)
+        a.bytes[2] ^= (uint8_t)name;
+    return a;
+}
+
+static bool zone_has(int name, unsigned family)
 {
     for (unsigned i = 0; i < ZONE; i++) {
-        if (set[i] && ZONE_ADDRS[i].good && ip_of(ZONE_ADDRS[i].text).family == family)
+        if (zone.has[name][i] && ZONE_ADDRS[i].good && zone_addr(name, i).family == family)
             return true;
     }
     return false;
 }
 
-static bool zone_is(const bool *set, const struct ip_addr *a)
+/* set: what the name has, or had. */
+static bool zone_is(const bool *set, int name, const struct ip_addr *a)
 {
     for (unsigned i = 0; i < ZONE; i++) {
-        struct ip_addr x = ip_of(ZONE_ADDRS[i].text);
+        struct ip_addr x = zone_addr(name, i);
         if (set[i] && ZONE_ADDRS[i].good && ip_addr_equal(&x, a))
             return true;
     }
@@ -278,21 +300,23 @@ static bool site_is_served(unsigned site)
 static bool model_must(const struct probe *p)
 {
     unsigned r = 0;
-    const struct place *x = place_of(p, &r);
+    bool refused;
+    const struct place *x = place_of(p, &r, &refused);
 
     if (!x || portal.away || !site_is_served(x->site))
         return false;
     const struct permit *policy = &portal.policies[p->client][r];
     if (policy->until != 0 && policy->until < world_wall() + MUST_HOLD_S)
         return false;
-    return x->kind != DNS || zone_has(zone.has[p->name], p->to.family);
+    return x->kind != DNS || zone_has(p->name, p->to.family);
 }
 
 /* The client, if it is honest, sends it to this gateway. */
 static bool model_sends(const struct probe *p, unsigned gateway)
 {
     unsigned r;
-    const struct place *x = place_of(p, &r);
+    bool refused;
+    const struct place *x = place_of(p, &r, &refused);
 
     return x && x->site == portal.sites[gateway];
 }
@@ -300,7 +324,8 @@ static bool model_sends(const struct probe *p, unsigned gateway)
 /* It has arrived at p->at, through this gateway. */
 static bool model_may(const struct probe *p, unsigned gateway)
 {
-    if (p->name == NO_NAME ? !ip_addr_equal(&p->at, &p->to) : !zone_is(zone.had[p->name], &p->at))
+    if (p->name == NO_NAME ? !ip_addr_equal(&p->at, &p->to)
+                           : !zone_is(zone.had[p->name], p->name, &p->at))
         return false;
     for (unsigned r = 0; r < RESOURCES; r++) {
         const struct place *x = &portal.places[r];

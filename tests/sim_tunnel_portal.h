@@ -12,7 +12,6 @@
 #include "tests/sim_tunnel_ends.h"
 
 enum {
-    SITES = 3,
     RESOURCES = 12,
     CLIENTS_MAX = WORLD_ENDS_MAX,
     MESSAGE_MAX = 16 << 10
@@ -72,14 +71,13 @@ struct permit {
 };
 
 static struct {
-    unsigned gateways_n, clients_n;
+    unsigned gateways_n, clients_n, sites_n; /* the last site has the Internet and nothing else */
     bool away; /* clients and gateways do not reach it; nothing changes meanwhile */
     unsigned sites[WORLD_ENDS_MAX]; /* of gateways */
     unsigned serial;
     struct place places[RESOURCES];
     struct permit policies[CLIENTS_MAX][RESOURCES];
-    unsigned grants[CLIENTS_MAX]
-                   [RESOURCES]; /* number of the gateway it was granted through, from 1; 0: none */
+    unsigned grants[CLIENTS_MAX][RESOURCES]; /* bits of the gateways that it was granted through */
 } portal;
 
 static struct end *gateway_of(unsigned g)
@@ -292,7 +290,7 @@ static void client_asks(struct end *e, const json_t *payload)
         refuse(e, &id, "offline");
         return;
     }
-    portal.grants[c][r] = gateway->number + 1;
+    portal.grants[c][r] |= 1u << gateway->number;
     tell(gateway, GATEWAY_MESSAGE_AUTHORIZATION, authorization_json(c, r, gateway));
 }
 
@@ -306,7 +304,7 @@ static void gateway_answers(struct end *gateway, const json_t *payload)
         world_fail("a gateway answers something else");
     x = &portal.places[r];
     e = client_of(c);
-    if (!e || e->life != life || portal.grants[c][r] != gateway->number + 1)
+    if (!e || e->life != life || !(portal.grants[c][r] & 1u << gateway->number))
         return;
     struct uuid site = site_id(x->site);
     tell(e, "authorization_created",
@@ -346,8 +344,10 @@ static enum err portal_push(struct end *e, const char *name, const json_t *paylo
 /* Whoever it was granted through hears that it is over. */
 static void grant_end(unsigned c, unsigned r)
 {
-    if (portal.grants[c][r] != 0)
-        tell(gateway_of(portal.grants[c][r] - 1), "reject_access", pair_json(c, &portal.places[r]));
+    for (unsigned g = 0; g < portal.gateways_n; g++) {
+        if (portal.grants[c][r] & 1u << g)
+            tell(gateway_of(g), "reject_access", pair_json(c, &portal.places[r]));
+    }
     portal.grants[c][r] = 0;
 }
 
@@ -361,16 +361,18 @@ static void policy_set(unsigned c, unsigned r, int64_t until)
         tell(client_of(c), "resource_created_or_updated", place_json(&portal.places[r]));
         return;
     }
-    if (portal.grants[c][r] == 0)
-        return;
-    if (until == 0) {
-        grant_end(c,
-                  r); /* there is no message for it: it is granted once more when it is asked for */
+    if (until == 0) { /* there is no message for it: it is granted once more when it is asked for */
+        grant_end(c, r);
         return;
     }
-    json_t *o = pair_json(c, &portal.places[r]);
-    json_object_set_new(o, "expires_at", json_integer(until));
-    tell(gateway_of(portal.grants[c][r] - 1), "access_authorization_expiry_updated", o);
+    for (unsigned g = 0; g < portal.gateways_n; g++) {
+        json_t *o = pair_json(c, &portal.places[r]);
+        json_object_set_new(o, "expires_at", json_integer(until));
+        if (portal.grants[c][r] & 1u << g)
+            tell(gateway_of(g), "access_authorization_expiry_updated", o);
+        else
+            json_decref(o);
+    }
 }
 
 static void policy_end(unsigned c, unsigned r)
@@ -452,7 +454,7 @@ static void gateway_joins(struct end *e)
     for (unsigned c = 0; c < portal.clients_n; c++) {
         for (unsigned r = 0; r < RESOURCES; r++) {
             int64_t until = portal.policies[c][r].until;
-            if (portal.grants[c][r] != e->number + 1)
+            if (!(portal.grants[c][r] & 1u << e->number))
                 continue;
             json_t *o = pair_json(c, &portal.places[r]);
             if (until != 0)

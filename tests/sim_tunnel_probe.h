@@ -14,7 +14,7 @@ enum {
     PROBES = 1 << 16, /* that are remembered: longer than one waits anywhere */
     PAYLOAD = 8,
     MARK = 0x5a17,   /* before a probe's number */
-    PORTS_AGAIN = 4, /* those below are used more than once: flows go on as they began */
+    PORTS_AGAIN = 2, /* those below are used more than once: flows go on as they began */
     TRIES = 8,
     TRIES_VAIN = 2
 };
@@ -24,7 +24,7 @@ static struct {
     unsigned probes_n;    /* so far */
     struct probe *latest; /* others have waited, since before something has changed perhaps */
     uint16_t from_port;
-    unsigned long sent, musts, arrived, hostile, refused, prohibited;
+    unsigned long sent, musts, hostile, refused;
 } sim;
 
 /* ---- packets ---- */
@@ -180,6 +180,8 @@ static void out_of_gateway(struct end *e, const uint8_t *packet, size_t len)
     struct ip_addr from = addr_at(packet, true);
     if (!client || !ip_addr_equal(&from, at_family(client, from.family)))
         world_fail("gateway %u: %s arrives, from %s", e->number, probe_text(p), text_of(&from));
+    if (p->arrived)
+        world_fail("gateway %u: %s arrives twice", e->number, probe_text(p));
     p->at = addr_at(packet, false);
     if (!may_arrive(p, e->number))
         probe_fail(p, "gateway %u: %s arrives at %s, which it may not", e->number, probe_text(p),
@@ -190,8 +192,23 @@ static void out_of_gateway(struct end *e, const uint8_t *packet, size_t len)
     if (p->protocol != ICMP && be16(packet + l4_at(packet) + 2) != p->port)
         world_fail("gateway %u: %s arrives at another port", e->number, probe_text(p));
     p->arrived = true;
-    sim.arrived++;
     echo(e, packet, len);
+}
+
+/* An ICMP error, perhaps about the latest probe; of others there may be some under way. */
+static void error_taken(const uint8_t *packet, size_t len)
+{
+    struct probe *p = sim.latest;
+    size_t at = l4_at(packet), quote = at + 8;
+    bool v4 = at == 20;
+
+    if (len < quote + at + 8)
+        world_fail("an ICMP error without what it is about");
+    struct ip_addr to = addr_at(packet + quote, false);
+    const uint8_t *l4 = packet + quote + at;
+    uint16_t port = be16(l4 + (p->protocol == ICMP ? 4 : 0));
+    if (ip_addr_equal(&to, &p->to) && port == p->from_port)
+        p->prohibited = packet[at] == (v4 ? 3 : 1) && packet[at + 1] == (v4 ? 13 : 1);
 }
 
 static void out_of_client(struct end *e, const uint8_t *packet, size_t len)
@@ -204,7 +221,7 @@ static void out_of_client(struct end *e, const uint8_t *packet, size_t len)
     if (!checksums_right(packet, len))
         world_fail("client %u: what comes out is spoilt", e->number - portal.gateways_n);
     if (icmp && packet[at] != (at == 20 ? 0 : 129)) {
-        sim.prohibited++;
+        error_taken(packet, len);
         return;
     }
     if (!p || client_of(p->client) != e)
@@ -224,15 +241,21 @@ static void on_tun(struct end *e, const uint8_t *packet, size_t len)
 
 /* ---- probing ---- */
 
+/* One that is not used again for long. */
+static uint16_t port_new(void)
+{
+    if (sim.from_port < PORTS_AGAIN)
+        sim.from_port = PORTS_AGAIN;
+    return sim.from_port++;
+}
+
 static struct probe *probe_new(unsigned client)
 {
     struct probe *p = &sim.probes[sim.probes_n++ % PROBES];
 
     *p = (struct probe){.client = client, .name = NO_NAME};
     sim.latest = p;
-    if (sim.from_port < PORTS_AGAIN)
-        sim.from_port = PORTS_AGAIN;
-    p->from_port = sim.from_port++;
+    p->from_port = port_new();
     return p;
 }
 
@@ -249,7 +272,7 @@ static bool probe_resolve(struct probe *p, unsigned family)
         world_fail("client %u: %s is %sknown, and has %u addresses", p->client, NAME_TEXTS[p->name],
                    known ? "un" : "", n);
     if (n > 0)
-        p->to = list[world_below(n)];
+        p->to = list[p->from_port < PORTS_AGAIN ? 0 : world_below(n)];
     return n > 0;
 }
 
@@ -259,7 +282,7 @@ static struct probe *probe_again(const struct probe *like)
     struct probe copy = *like, *p = probe_new(copy.client);
 
     copy.from_port = p->from_port;
-    copy.arrived = copy.answered = false;
+    copy.arrived = copy.answered = copy.prohibited = false;
     *p = copy;
     return p;
 }
@@ -271,6 +294,13 @@ static void probe_once(struct probe *p)
 
     world_tun(e, packet, probe_write(packet, p, at_family(e, p->to.family)));
     world_settle();
+}
+
+/* Where the name is now; a flow that has begun before stays where it was. */
+static bool is_current(const struct probe *p)
+{
+    return p->name == NO_NAME || p->from_port < PORTS_AGAIN ||
+           zone_is(zone.has[p->name], p->name, &p->at);
 }
 
 /* One that must arrive does after some tries: access has to be asked for, and what a name has may be known from before. */
@@ -289,14 +319,16 @@ static void probe_tries(struct probe *p, bool quick)
                 return;
         }
         probe_once(p);
+        if (model_refuses(p) && !p->prohibited)
+            probe_fail(p, "%s is not prohibited", probe_text(p));
         if (!p->answered && !quick)
             world_run(MS(world_below(800)));
-        if (p->answered && (!must || !by_name || zone_is(zone.has[p->name], &p->at)))
+        if (p->answered && (!must || is_current(p)))
             break;
     }
     if (must && !p->answered)
         probe_fail(p, "%s %s", probe_text(p), p->arrived ? "has no answer" : "does not arrive");
-    if (must && by_name && !zone_is(zone.has[p->name], &p->at))
+    if (must && !is_current(p))
         world_fail("%s arrives at %s, where the name is no more", probe_text(p), text_of(&p->at));
 }
 
@@ -311,6 +343,9 @@ static void probe(unsigned client, int name, const struct ip_addr *to, bool quic
     unsigned port = world_below(ARRAY_LEN(ports));
 
     p->name = name;
+    /* Not to addresses: what comes from one to a port that a name of it has a flow from is taken for that. */
+    if (!to && world_below(3) == 0)
+        p->from_port = (uint16_t)world_below(PORTS_AGAIN);
     p->protocol = ports[port].protocol;
     p->port = ports[port].port;
     if (to)
@@ -359,10 +394,10 @@ static const char *const TARGETS[] = {"10.1.2.3",
                                       "2001:db8:1::9",
                                       "2001:db8:9::9",
                                       "172.16.5.5",
-                                      "100.64.0.5",
+                                      "100.64.0.8",
                                       "100.100.111.1",
                                       "127.0.0.1",
-                                      "fd00:2021:1111::5",
+                                      "fd00:2021:1111::8",
                                       "fd00:2021:1111:8000:100:100:111:1",
                                       "224.0.0.1",
                                       "fe80::1",
@@ -371,7 +406,7 @@ static const char *const TARGETS[] = {"10.1.2.3",
                                       "fd00:2021:1111:8000::7777"};
 
 /* Proxy addresses for a name that is the client's own to choose, with a resource that may be another's. */
-static void forge_names(struct end *e, struct link *x)
+static void forge_names(const struct link *x)
 {
     const struct place *place = &portal.places[world_below(RESOURCES)];
     struct inner_assigned_ips m = {.resource = place->id};
@@ -383,7 +418,6 @@ static void forge_names(struct end *e, struct link *x)
         m.ips[i] = world_below(4) ? proxy_addr_v4(PROXY_NAMES - 1 - world_below(2), i)
                                   : ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
     size_t len = inner_write_assigned_ips(packet, &m);
-    (void)e;
     tunnel_p2p_packet_to(x->peer, packet, len);
     world_run(MS(400));
 }
@@ -411,6 +445,7 @@ static void attack_aim(struct probe *p)
         break;
     }
     p->name = NO_NAME;
+    p->from_port = port_new();
     p->to = ip_of(TARGETS[world_below(ARRAY_LEN(TARGETS))]);
 }
 
@@ -422,7 +457,7 @@ static void attack(unsigned client)
     uint8_t packet[BELOW_MTU];
 
     if (x && world_below(4) == 0)
-        forge_names(e, x);
+        forge_names(x);
     struct probe *p = probe_new(client);
     attack_aim(p);
     if (!(x = some_link(e)))

@@ -209,6 +209,19 @@ static void assert_answer(unsigned client, unsigned answers, bool active)
     assert_int_equal(fake.peers[client].active, active);
 }
 
+/* The worker forgets what another name had there, and nobody waits for that. */
+static void refusal_told(unsigned client)
+{
+    unsigned answers = fake.peers[client].answers;
+
+    assert_int_equal(fake.translations_n, 1);
+    assert_true(fake.translations[0]->engine.refused);
+    assert_ptr_equal(fake.translating[0], &fake.peers[client]);
+    assert_int_not_equal(fake.translations[0]->engine.n, 0);
+    translated(true);
+    assert_int_equal(fake.peers[client].answers, answers);
+}
+
 /* All but this one are as they were. */
 static void assert_counted(enum gateway_nat_count what, unsigned count)
 {
@@ -333,6 +346,7 @@ static void test_that_fails(void **state)
     resolved(NULL);
     assert_answer(1, 1, false);
     assert_counted(GATEWAY_NAT_UNRESOLVED, 1);
+    refusal_told(1);
     say(1, 1, "a.example.com", IPS);
     resolved("192.0.2.1");
     translated(false);
@@ -342,7 +356,7 @@ static void test_that_fails(void **state)
     fake.revoked = true;
     resolved("192.0.2.1");
     assert_answer(1, 3, false);
-    assert_int_equal(fake.translations_n, 0);
+    refusal_told(1);
     assert_counted(GATEWAY_NAT_REVOKED, 1);
     fake.revoked = false;
     say(1, 1, "a.example.com", IPS);
@@ -387,6 +401,10 @@ static void test_refused_at_once(void **state)
         assert_string_equal(fake.peers[1].domain, table[i].domain);
         assert_int_equal(gateway_nat_count(n, table[i].counted), before + 1);
         assert_int_equal(fake.queries_n, 0);
+        if (table[i].counted == GATEWAY_NAT_STRANGE)
+            assert_int_equal(fake.translations_n, 0);
+        else
+            refusal_told(1);
     }
 }
 

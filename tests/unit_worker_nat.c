@@ -86,6 +86,27 @@ static void names_renumbered(void **state) REQUIRES_ROLE(role_worker)
     rig_stop();
 }
 
+/* The same although the other name is refused: its packets are not the first one's. */
+static void names_renumbered_in_vain(void **state) REQUIRES_ROLE(role_worker)
+{
+    struct engine_translation t = {
+        .slot = ALICE, .refused = true, .grant = DNS_GRANT, .domain = 1, .n = 1};
+
+    (void)state;
+    start();
+    t.pairs[0].proxy = ip(NAME_IP);
+    struct worker *w = rig.engine->workers[0];
+    assert_true(gateway_translate(w, rig.peers[ALICE], &t)); /* what it had is its own */
+    round_trip(&udp, ALICE_IP, NAME_IP, REAL_IP);
+    t.domain = 5;
+    assert_true(gateway_translate(w, rig.peers[ALICE], &t));
+    assert_int_equal(rig_tally(TALLY_RENUMBERED), 1);
+    assert_true(client_sends(&udp, ALICE_IP, NAME_IP) > 0);
+    assert_true(answered);
+    expect_error(3, 13, ALICE_IP, NAME_IP);
+    rig_stop();
+}
+
 /* Several grants lead to a name: one that permits will do; those that are over count no more, at once. */
 static void names_grants(void **state) REQUIRES_ROLE(role_worker)
 {
@@ -413,6 +434,7 @@ int main(void)
         cmocka_unit_test(names),
         cmocka_unit_test(names_move),
         cmocka_unit_test(names_renumbered),
+        cmocka_unit_test(names_renumbered_in_vain),
         cmocka_unit_test(names_grants),
         cmocka_unit_test(names_refused),
         cmocka_unit_test(flows_refused),

@@ -59,7 +59,7 @@ installed() {
 
 # installable PACKAGE: the system's lists have a candidate
 installable() {
-    apt-cache policy "$1" 2>/dev/null | grep -q 'Candidate: [^(]'
+    apt-cache policy "$1" 2>/dev/null | grep 'Candidate: [^(]' >/dev/null
 }
 
 # missing_packages PACKAGE...: prints those without any installed alternative

@@ -122,7 +122,7 @@ check_asleep() {
 need_resolved() {
     need dbus-daemon busctl nsenter unshare
     [[ -x $RESOLVED/lib/systemd/systemd-resolved ]] || skip "no systemd-resolved: run tools/deps.sh check first"
-    ! ldd "$RESOLVED/lib/systemd/systemd-resolved" "$RESOLVED/usr/bin/resolvectl" | grep -q 'not found' ||
+    ! ldd "$RESOLVED/lib/systemd/systemd-resolved" "$RESOLVED/usr/bin/resolvectl" | grep 'not found' >/dev/null ||
         skip "systemd-resolved is of another version than this system's libsystemd-shared"
 }
 

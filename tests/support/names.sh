@@ -75,7 +75,7 @@ names_private() {
 names_has() { # KIND
     case $1 in
     dnsmasq) command -v dnsmasq >/dev/null ;;
-    unbound) [[ -x $NAMES_UNBOUND/usr/sbin/unbound ]] && ! names_run_unbound ldd "$NAMES_UNBOUND/usr/sbin/unbound" | grep -q 'not found' ;;
+    unbound) [[ -x $NAMES_UNBOUND/usr/sbin/unbound ]] && ! names_run_unbound ldd "$NAMES_UNBOUND/usr/sbin/unbound" | grep 'not found' >/dev/null ;;
     esac
 }
 
