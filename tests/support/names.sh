@@ -283,7 +283,7 @@ names_fetch() { # NAME BYTES [PORT] [FILE]
     local file=${4:-x} n sum from
     app python3 "$ROOT/tests/support/web.py" fetch "http://$1:${3:-80}/$2/$file" >"$TMP/fetched" 2>&1 ||
         fail "no download from $1: $(cat "$TMP/fetched"); $(tail -n 30 "$TMP/c1.log" "$TMP/g1.log")"
-    read -r n sum from <"$TMP/fetched"
+    read -r n sum from _ <"$TMP/fetched"
     [[ $n -eq $2 && $sum == $(names_sum "$2" "$file") ]] || fail "$1: $n bytes with the sum $sum came instead of $2: other ones"
     printf '%s\n' "$from"
 }

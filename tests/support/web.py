@@ -4,8 +4,9 @@
 
   web.py serve PORT ADDRESS...             GET /N gives N bytes, which are the same at all servers of the same NAME: /N/NAME
   web.py sum N NAME                        the SHA-256 of these
-  web.py fetch URL [LOCAL_PORT]            prints how many bytes came, their SHA-256, and from where; 1 and why if it breaks. Of the
-                                           addresses of a name the first that lets it connect
+  web.py fetch URL [LOCAL_PORT]            prints how many bytes came, their SHA-256, from where, and how many milliseconds it
+                                           took from the question for the name on; 1 and why if it breaks. Of the addresses
+                                           of a name the first that lets it connect
   web.py connect HOST PORT [4|6]           how that goes, and the address: "open", "refused", "silence" (3 s), or, by ICMP, "no-net",
                                            "no-host" (IPv4: also prohibited), "prohibited" (IPv6)
 
@@ -17,6 +18,7 @@ import http.server
 import socket
 import sys
 import threading
+import time
 import urllib.parse
 
 CHUNK = 64 << 10
@@ -105,7 +107,7 @@ def open_first(addresses, local_port):
 
 def fetch(url, local_port="0"):
     where = urllib.parse.urlsplit(url)
-    digest, n = hashlib.sha256(), 0
+    digest, n, begun = hashlib.sha256(), 0, time.monotonic()
     connection = http.client.HTTPConnection(where.hostname)
     connection.sock = open_first(addresses_of(where.hostname, where.port or 80), int(local_port))
     peer = connection.sock.getpeername()[0]
@@ -116,7 +118,7 @@ def fetch(url, local_port="0"):
     while data := reply.read(CHUNK):
         digest.update(data)
         n += len(data)
-    print(n, digest.hexdigest(), peer)
+    print(n, digest.hexdigest(), peer, round((time.monotonic() - begun) * 1000))
 
 
 def connect(host, port, wanted="any"):
