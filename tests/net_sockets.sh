@@ -46,6 +46,11 @@ $1 == "tcp" && port($3) == 8443 { class = "doh" }
 $1 ~ /^(udp|listen)$/ && $3 == "-" && port($2) == 53535 && $4 == "0x0" && $5 ~ /^fz[0-9]+g1$/ { class = "service" }
 '
 
+class_seen() { # NAME PORT CLASS: since the last call of sockets_of
+    awk -v own="$2" -v from="${READ[$1]}" -v want="$3" "$CLASSES"'
+        NR > from && class == want { found = 1 } END { exit !found }' "$TMP/$1-sockets.log"
+}
+
 # sockets_of NAME PORT HOW CLASS...: what was seen since the last call has all these classes, and nothing ever was unguarded.
 # HOW: a mark, or `resolve` where there can be none.
 sockets_of() {
@@ -56,10 +61,8 @@ sockets_of() {
         how != "resolve" && class != "service" && $4 != how { print "not marked:", $0 }
         how == "resolve" && class !~ /^(worker|service)$/ && $5 !~ /^eth[12]$/ { print "not bound to an uplink:", $0 }' "$log")
     [[ -z $bad ]] || fail "$name: $bad"
-    for class in "$@"; do
-        awk -v own="$own" -v from="${READ[$name]}" -v want="$class" "$CLASSES"'
-            NR > from && class == want { found = 1 } END { exit !found }' "$log" ||
-            fail "$name: no $class socket was seen: $(tail -n +$((READ[$name] + 1)) "$log")"
+    for class in "$@"; do # who has just said that it is connected may not have been looked at since
+        eventually 2 class_seen "$name" "$own" "$class" || fail "$name: no $class socket was seen: $(tail -n +$((READ[$name] + 1)) "$log")"
     done
     READ[$name]=$(wc -l <"$log")
 }
