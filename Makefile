@@ -273,7 +273,7 @@ fuzz-replay: fuzz-build
 	$(Q)$(RUN) -j $(JOBS) -s fuzz-replay $(foreach f,$(fuzz_names:fuzz_%=%),'$(O)/tests/fuzz_$(f) $(call corpus,$(f))')
 # They wait for real time nearly all the while, so they run beside the others, two at a time; the longest begin.
 net_long := $(wildcard $(patsubst %,tests/net_%.sh,p2p_roam uplinks rekey p2p_faults portal_long names_hostile dns_peers cookie nice \
-  idle coturn p2p_coturn portal restart dns_control gateway nat))
+  idle coturn roam p2p_coturn portal restart dns_control gateway nat resolved))
 net: all support | $(DEPS)/ready-check ## tests over real TUN devices and sockets, in network namespaces (root)
 	$(Q)$(MAKE) --no-print-directory KEYLOG=1 products
 	$(Q)$(RUN) -j 2 -s net-long -t 420 $(net_long) & long=$$!; \
