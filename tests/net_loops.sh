@@ -114,14 +114,6 @@ inner() { # SECONDS
     done
 }
 
-counter_of_client() { # NAME
-    local lines
-    lines=$(wc -l <"$TMP/c1.log")
-    kill -USR1 "${CLIENT_PID[c1]}"
-    sleep 0.2
-    sed -nE "1,${lines}d; s/.* counter $1=([0-9]+)$/\1/p" "$TMP/c1.log" | grep . || echo 0
-}
-
 uplink_lost() {
     ip -n "$(ns c1)" address flush dev "eth${NAT_AT[c1]}" scope global
     ip -n "$(ns c1)" link set "eth${NAT_AT[c1]}" down
@@ -192,7 +184,7 @@ from_start_to_end() { # ARGUMENT...
     uplink_lost
     wait "$how" || true
     no_loop "no uplink"
-    [[ $(counter_of_client out_no_source) -gt 0 ]] || fail "what was dropped is not counted: $(tail -n 60 "$TMP/c1.log")"
+    [[ $(client_counter c1 out_no_source) -gt 0 ]] || fail "what was dropped is not counted: $(tail -n 60 "$TMP/c1.log")"
     uplink_back
     kill -HUP "${CLIENT_PID[c1]}"
     sleep 1

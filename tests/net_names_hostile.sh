@@ -61,21 +61,8 @@ nothing_seen() { # WHAT
     done
 }
 
-# counted NAME COUNTER: its value now
-counted() {
-    local log=$TMP/$1.log from size=-1
-    from=$(wc -c <"$log")
-    kill -USR1 "${CLIENT_PID[$1]}"
-    for _ in {1..50}; do # they come at once, one a line
-        sleep 0.02
-        [[ $(wc -c <"$log") -ne $from && $(wc -c <"$log") -eq $size ]] && break
-        size=$(wc -c <"$log")
-    done
-    tail -c +$((from + 1)) "$log" | sed -nE "s/^.* counter $2=([0-9]+)\$/\1/p" | grep . || echo 0
-}
-
 has_counted() { # NAME COUNTER VALUE
-    [[ $(counted "$1" "$2") -ge $3 ]]
+    [[ $(client_counter "$1" "$2") -ge $3 ]]
 }
 
 # ---- what is done ----
@@ -99,13 +86,13 @@ refused_of() { # hostile|from_network COUNTER WHAT...
     shift 2
     what="$*"
     what=${what:0:1000}
-    before=$(counted g1 "$counter")
+    before=$(client_counter g1 "$counter")
     want=$((before + COUNT * $#))
     forget_seen
     $sender "$COUNT" "$@"
-    eventually 3 has_counted g1 "$counter" $want || fail "$what counts $(($(counted g1 "$counter") - before)) at $counter: $(counters_since)"
+    eventually 3 has_counted g1 "$counter" $want || fail "$what counts $(($(client_counter g1 "$counter") - before)) at $counter: $(counters_since)"
     nothing_seen "$what"
-    [[ $(counted g1 "$counter") -eq $want ]] || fail "$what counts more than once at $counter"
+    [[ $(client_counter g1 "$counter") -eq $want ]] || fail "$what counts more than once at $counter"
 }
 
 counters_since() {
@@ -234,7 +221,7 @@ case_flood() {
     done
     hostile 5 "${many[@]}"
     other_goes_on
-    [[ $(counted g1 in_punt_full) -gt 0 ]] || fail "all of them were taken: $(counters_since)"
+    [[ $(client_counter g1 in_punt_full) -gt 0 ]] || fail "all of them were taken: $(counters_since)"
 }
 
 # What the host itself did not pass on into the TUN, because its source is there
@@ -285,7 +272,7 @@ RULES
 case_rebinding() {
     say "names of a resource that lead into the tunnel, to the gateway itself, or to no host"
     local name before refused version said
-    before=$(counted g1 in_no_address) refused=$(counted g1 resolve_refused)
+    before=$(client_counter g1 in_no_address) refused=$(client_counter g1 resolve_refused)
     forget_seen
     for name in "${!ASTRAY[@]}"; do
         version=4 said="Net Unreachable" # by the gateway, which has no address for the name
@@ -294,16 +281,16 @@ case_rebinding() {
         grep -q "$said" "$TMP/ping" || fail "$name.astray.corp.test, ${ASTRAY[$name]}: $(cat "$TMP/ping")"
     done
     [[ $(seen g1) -eq 0 && $(seen n1) -eq 0 ]] || fail "something is reached by such names"
-    [[ $(counted g1 resolve_refused) -eq $((refused + ${#ASTRAY[@]})) ]] || fail "the gateway counts $(counted g1 resolve_refused) addresses: $(counters_since)"
-    has_counted g1 in_no_address $((before + ${#ASTRAY[@]})) || fail "the gateway counts $(counted g1 in_no_address) packets: $(counters_since)"
+    [[ $(client_counter g1 resolve_refused) -eq $((refused + ${#ASTRAY[@]})) ]] || fail "the gateway counts $(client_counter g1 resolve_refused) addresses: $(counters_since)"
+    has_counted g1 in_no_address $((before + ${#ASTRAY[@]})) || fail "the gateway counts $(client_counter g1 in_no_address) packets: $(counters_since)"
     say "  public names that lead to resources, and to stub resolvers"
-    before=$(counted c1 dns_rebinding)
+    before=$(client_counter c1 dns_rebinding)
     for name in proxy mapped stub mixed; do
         expect_answer udp "$name.public.test" A NOERROR
         expect_answer tcp "$name.public.test" AAAA NOERROR
     done
     expect_answer udp public.test A "NOERROR ${NAT_ADDR4[s]}"
-    [[ $(counted c1 dns_rebinding) -eq $((before + 6)) ]] || fail "the client counts $(counted c1 dns_rebinding) answers that rebind"
+    [[ $(client_counter c1 dns_rebinding) -eq $((before + 6)) ]] || fail "the client counts $(client_counter c1 dns_rebinding) answers that rebind"
     say "  of several addresses those that are hosts' are used"
     for name in $(names_ask stub udp mixed.corp.test A); do
         [[ $name == NOERROR || $(app python3 "$ROOT/tests/support/web.py" connect "$name" 80) == open* ]] || fail "mixed.corp.test is not reached at $name"
@@ -322,12 +309,12 @@ for _ in range(int(sys.argv[3])):
 case_dns() {
     say "the gateway's DNS service says no addresses, and nobody's names"
     local before asked
-    before=$(counted g1 dns_refused)
+    before=$(client_counter g1 dns_refused)
     asked=$(grep -c hidden "$TMP/dns-n1.log" || true)
     forget_seen
     hostile $COUNT "dns $C1 $G1 4000 53535 hidden.corp.test 1" "dns $C1V6 $G1V6 4000 53535 hidden.corp.test 28" \
         "dns $C1 $G1 4000 53535 hidden.corp.test 255" "dns $C1 $G1 4000 53535 11.1.40.10.in-addr.arpa 12"
-    eventually 3 has_counted g1 dns_refused $((before + 4 * COUNT)) || fail "the gateway refuses $(($(counted g1 dns_refused) - before)): $(counters_since)"
+    eventually 3 has_counted g1 dns_refused $((before + 4 * COUNT)) || fail "the gateway refuses $(($(client_counter g1 dns_refused) - before)): $(counters_since)"
     [[ $(seen n1) -eq 0 && $(grep -c hidden "$TMP/dns-n1.log" || true) -eq $asked ]] || fail "questions go on to the private net"
 }
 
@@ -343,7 +330,7 @@ print(*[it["public_key"] for it in state.get("devices", state) if it["name"] == 
         PRIVATE[g]=unknown PUBLIC[g]=$public
         conf x 51820 "Address = 10.9.0.1/24"
         conf_peer x g 10.9.0.0/24 "Endpoint = ${NAT_ADDR4[g1]}:$PORT"
-        before=$(counted g1 "$([[ $public == "$key" ]] && echo handshake_unknown_peer || echo in_bad_mac1)")
+        before=$(client_counter g1 "$([[ $public == "$key" ]] && echo handshake_unknown_peer || echo in_bad_mac1)")
         tunnel_up x s ours
         ! in_ns s ping -q -n -c 1 -W 1 10.9.0.2 >/dev/null || fail "the stranger has a tunnel"
         eventually 5 has_counted g1 "$([[ $public == "$key" ]] && echo handshake_unknown_peer || echo in_bad_mac1)" $((before + 1)) ||
@@ -352,10 +339,10 @@ print(*[it["public_key"] for it in state.get("devices", state) if it["name"] == 
         tunnel_down x
     done
     say "  data of no session, STUN without credentials, and what is nothing at all"
-    before=$(counted g1 in_no_session)
+    before=$(client_counter g1 in_no_session)
     stranger_sends "04000000$(printf '7f%.0s' {1..60})"
     eventually 3 has_counted g1 in_no_session $((before + COUNT)) || fail "data are not counted: $(counters_since)"
-    before=$(counted g1 in_malformed)
+    before=$(client_counter g1 in_malformed)
     stranger_sends "$(printf '7f%.0s' {1..60})"
     eventually 3 has_counted g1 in_malformed $((before + COUNT)) || fail "garbage is not counted: $(counters_since)"
     stranger_sends "000100002112a442$(printf '7f%.0s' {1..12})"

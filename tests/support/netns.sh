@@ -483,17 +483,22 @@ counters_clean() { # NAME
     [[ -z $found ]] || fail "tunnel $1 counted errors: $found"
 }
 
-# counters NAME: has ours write its counters; `counter` reads them
-counters() {
-    local log=${T_LOG[$1]} from size=-1
+# counters_of PID LOG: has one of ours write its counters; a line "NAME VALUE" for each that is not 0
+counters_of() {
+    local log=$2 from size=-1
     from=$(wc -c <"$log")
-    kill -USR1 "${T_PID[$1]}"
-    for _ in {1..25}; do # they come at once, one a line
-        sleep 0.04
+    kill -USR1 "$1"
+    for _ in {1..50}; do # they come at once, one a line
+        sleep 0.02
         [[ $(wc -c <"$log") -ne $from && $(wc -c <"$log") -eq $size ]] && break
         size=$(wc -c <"$log")
     done
-    tail -c +$((from + 1)) "$log" | sed -nE 's/^.* counter ([a-z0-9_.]+)=([0-9]+)$/\1 \2/p' >"$TMP/$1.counters"
+    tail -c +$((from + 1)) "$log" | sed -nE 's/^.* counter ([a-z0-9_.]+)=([0-9]+)$/\1 \2/p'
+}
+
+# counters NAME: those of a tunnel; `counter` reads them
+counters() {
+    counters_of "${T_PID[$1]}" "${T_LOG[$1]}" >"$TMP/$1.counters"
 }
 
 # counter NAME COUNTER: its value at the last `counters NAME`; 0 if it was not logged

@@ -10,6 +10,7 @@
 #   gateway_start NAME NS ...    the same for a gateway; what follows is for both
 #   client_says NAME SECONDS TEXT [COUNT]   waits for a line of its log
 #   client_stub NAME SERVER      where it answers for this DNS server
+#   client_counter NAME COUNTER  its value now
 #   client_end NAME CODE         ends it with SIGTERM unless CODE is another than 0, and checks its exit code
 #
 # The system's resolvers are left alone (FIREZONE_DNS_CONTROL=disabled) unless CLIENT_ETC names a folder that is the client's /etc.
@@ -92,6 +93,11 @@ client_has() { # NAME TEXT COUNT
 # client_stub NAME SERVER: the address of the client that stands for this DNS server
 client_stub() {
     sed -nE "s|.* dns: ([0-9a-f.:]+) stands for $2(:53)?$|\1|p" "$TMP/$1.log" | tail -n 1 | grep .
+}
+
+# client_counter NAME COUNTER: its value now
+client_counter() {
+    counters_of "${CLIENT_PID[$1]}" "$TMP/$1.log" | awk -v name="$2" '$1 == name { value = $2 } END { print value + 0 }'
 }
 
 # The code is 0 after SIGTERM; others are waited for, at most SECONDS (10).
